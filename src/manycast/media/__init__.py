@@ -1,0 +1,1 @@
+"""Values and bitstream facts: tracks, frames, clocks, codec parameters. No I/O, no asyncio."""
