@@ -1,0 +1,1 @@
+"""Streams, paths, the group-of-pictures cache, packagers, the fan-out, on-demand start and stop."""

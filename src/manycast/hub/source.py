@@ -1,0 +1,32 @@
+"""What fills a stream, seen from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from manycast.errors import ManycastError
+from manycast.media.frame import Frame
+from manycast.media.track import Track
+
+
+class SourceError(ManycastError):
+    """A source could not start or go on; the message says why, for the log."""
+
+
+class FrameSink(Protocol):
+    """Where a source puts its frames. To be called on the event loop's thread only."""
+
+    def push(self, frame: Frame) -> None:
+        """Take one frame, in decoding order per track; the sink owns it from now on."""
+
+
+class Source(Protocol):
+    """Something live that runs while it is watched: a test pattern, a camera, a proxy."""
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        """Open, call `publish` once with the tracks, then push frames until cancelled.
+
+        Returns when the source has come to its end; raises SourceError when it cannot go on. Releases
+        everything (threads, devices, sockets) before it returns, raises, or lets CancelledError through.
+        """
