@@ -1,0 +1,222 @@
+"""Receives the tracks of one RTP sender: packets in, frames on one timeline out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from manycast.errors import ProtocolError
+from manycast.media.dts import DtsEstimator
+from manycast.media.frame import Frame
+from manycast.media.track import MediaKind, Track
+from manycast.wire.rtp.packet import RtpPacket
+from manycast.wire.rtp.payload import Depacketiser, PayloadFormat
+from manycast.wire.rtp.reorder import ReorderBuffer
+from manycast.wire.rtp.rtcp import (
+    Goodbye,
+    ReceiverReport,
+    SenderReport,
+    SourceDescription,
+    parse_compound,
+)
+from manycast.wire.rtp.statistics import ReceptionStatistics
+from manycast.wire.rtp.timeline import SenderTimeline
+
+
+@dataclass(slots=True)
+class ReceiverCounters:
+    """What went wrong with one track, in packets but where the name says otherwise."""
+
+    malformed: int = 0
+    wrong_payload_type: int = 0
+    wrong_source: int = 0
+    holes: int = 0  # gaps in the sequence that nothing filled
+    broken_payloads: int = 0
+    last_fault: str = ""
+
+
+class TrackReceiver:
+    """One track of one sender.
+
+    The first packet decides the SSRC. Another SSRC takes over once two of its packets came in sequence (RFC 3550
+    appendix A.1): a sender may start anew in mid-session, while a stray packet must not disturb it.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        track: Track,
+        payload_type: int,
+        depacketiser: Depacketiser,
+        timeline: SenderTimeline,
+        *,
+        ordered: bool,
+    ) -> None:
+        self.track = track
+        self.counters = ReceiverCounters()
+        self.statistics: ReceptionStatistics | None = None
+        self.last_packet_s: float | None = None
+        self.said_goodbye = False
+        self._index = index
+        self._payload_type = payload_type
+        self._depacketiser = depacketiser
+        self._timeline = timeline
+        self._ordered = ordered
+        self._reorder: ReorderBuffer | None = None
+        self._dts = DtsEstimator() if track.kind is MediaKind.VIDEO else None
+        self._ssrc: int | None = None
+        self._candidate: tuple[int, int] | None = None  # SSRC and next sequence number
+        self._expected: int | None = None
+        self._last_timestamp: int | None = None
+        self._unwrapped = 0
+
+    def receive(self, data: bytes, *, now_s: float) -> list[Frame]:
+        """Take one RTP packet; return the frames it completes. Bad packets are counted and dropped."""
+        try:
+            packet = RtpPacket.parse(data)
+        except ProtocolError as error:
+            self.counters.malformed += 1
+            self.counters.last_fault = str(error)
+            return []
+        if packet.payload_type != self._payload_type:
+            self.counters.wrong_payload_type += 1
+            self.counters.last_fault = f"payload type {packet.payload_type}, announced {self._payload_type}"
+            return []
+        if packet.ssrc != self._ssrc and not self._accept_source(packet, now_s):
+            return []
+        self.last_packet_s = now_s
+        assert self.statistics is not None
+        self.statistics.received(packet.sequence)
+        if self._reorder is None:
+            return self._deliver(packet, now_s)
+        return self._deliver_all(self._reorder.push(packet, now_s=now_s), now_s)
+
+    def handle_timer(self, *, now_s: float) -> list[Frame]:
+        """Give up waiting for packets that are late; call it by `next_deadline_s`."""
+        return self._deliver_all(self._reorder.handle_timer(now_s=now_s), now_s) if self._reorder else []
+
+    def next_deadline_s(self) -> float | None:
+        return self._reorder.next_deadline_s() if self._reorder else None
+
+    @property
+    def late_packets(self) -> int:
+        return self._reorder.late_packets if self._reorder else 0
+
+    def _accept_source(self, packet: RtpPacket, now_s: float) -> bool:
+        if self._ssrc is not None and self._candidate != (packet.ssrc, packet.sequence):
+            self._candidate = (packet.ssrc, (packet.sequence + 1) & 0xFFFF)
+            self.counters.wrong_source += 1
+            return False
+        if self._ssrc is not None:
+            self._timeline.restart(self._index, packet.timestamp, now_s=now_s)
+            self._depacketiser.reset()
+        self._ssrc = packet.ssrc
+        self._candidate = None
+        self._expected = None
+        self._last_timestamp = None
+        self._reorder = None if self._ordered else ReorderBuffer()
+        self._dts = DtsEstimator() if self._dts is not None else None
+        self.statistics = ReceptionStatistics(packet.ssrc, self.track.clock_rate_hz)
+        return True
+
+    def _deliver_all(self, packets: Sequence[RtpPacket], now_s: float) -> list[Frame]:
+        return [frame for packet in packets for frame in self._deliver(packet, now_s)]
+
+    def _deliver(self, packet: RtpPacket, now_s: float) -> list[Frame]:
+        sequence = packet.sequence
+        if sequence != self._expected and self._expected is not None:
+            self.counters.holes += 1
+            self._depacketiser.reset()
+        self._expected = (sequence + 1) & 0xFFFF
+        if packet.timestamp != self._last_timestamp:
+            self._last_timestamp = packet.timestamp
+            self._unwrapped = self._timeline.unwrap(self._index, packet.timestamp, now_s=now_s)
+            assert self.statistics is not None
+            self.statistics.arrived(self._unwrapped, now_s=now_s)
+        packet.timestamp = self._unwrapped
+        try:
+            frames = self._depacketiser.push(packet)
+        except ProtocolError as error:
+            self.counters.broken_payloads += 1
+            self.counters.last_fault = str(error)
+            return []
+        for frame in frames:
+            self._place(frame)
+        return frames
+
+    def _place(self, frame: Frame) -> None:
+        dts = self._dts.push(frame.pts_ticks) if self._dts is not None else frame.pts_ticks
+        frame.dts_ticks = self._timeline.stream_ticks(self._index, dts)
+        frame.pts_ticks = self._timeline.stream_ticks(self._index, frame.pts_ticks)
+
+
+class RtpSessionReceiver:
+    """All tracks of one sender: a publisher, or the server a proxy pulls from."""
+
+    def __init__(self, tracks: Sequence[Track], *, ssrc: int, cname: str) -> None:
+        """`tracks` are all that were announced; `ssrc` and `cname` are ours, for the reports we send."""
+        self.tracks: dict[int, TrackReceiver] = {}
+        self._announced = tuple(tracks)
+        self._ssrc = ssrc
+        self._cname = cname
+        self._timeline = SenderTimeline([track.clock_rate_hz for track in tracks])
+
+    def add_track(
+        self, index: int, payload_type: int, payload_format: PayloadFormat, *, ordered: bool
+    ) -> None:
+        """Receive an announced track; `ordered` says that its transport keeps the order (TCP)."""
+        track = self._announced[index]
+        depacketiser = payload_format.depacketiser(track, index)
+        self.tracks[index] = TrackReceiver(
+            index, track, payload_type, depacketiser, self._timeline, ordered=ordered
+        )
+
+    def receive_rtp(self, track_index: int, data: bytes, *, now_s: float) -> list[Frame]:
+        return self.tracks[track_index].receive(data, now_s=now_s)
+
+    def receive_rtcp(self, track_index: int, data: bytes, *, now_s: float) -> None:
+        """Take a compound packet; a malformed one is counted and dropped."""
+        receiver = self.tracks[track_index]
+        try:
+            packets = parse_compound(data)
+        except ProtocolError as error:
+            receiver.counters.malformed += 1
+            receiver.counters.last_fault = str(error)
+            return
+        for packet in packets:
+            match packet:
+                case SenderReport():
+                    self._timeline.sender_report(
+                        track_index, ntp=packet.ntp, rtp_timestamp=packet.rtp_timestamp, now_s=now_s
+                    )
+                    if receiver.statistics is not None and receiver.statistics.ssrc == packet.ssrc:
+                        receiver.statistics.sender_reported(packet.ntp, now_s=now_s)
+                case Goodbye():
+                    receiver.said_goodbye = True
+                case ReceiverReport() | SourceDescription():
+                    pass
+
+    def handle_timer(self, *, now_s: float) -> list[Frame]:
+        return [
+            frame for receiver in self.tracks.values() for frame in receiver.handle_timer(now_s=now_s)
+        ]
+
+    def next_deadline_s(self) -> float | None:
+        deadlines = [d for r in self.tracks.values() if (d := r.next_deadline_s()) is not None]
+        return min(deadlines, default=None)
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Every track's sender has said that it is done."""
+        return bool(self.tracks) and all(receiver.said_goodbye for receiver in self.tracks.values())
+
+    def report(self, track_index: int, *, now_s: float) -> bytes | None:
+        """The receiver report for a track's sender; None before its first packet."""
+        statistics = self.tracks[track_index].statistics
+        if statistics is None:
+            return None
+        block = statistics.take_report(now_s=now_s)
+        return (
+            ReceiverReport(ssrc=self._ssrc, reports=(block,)).serialize()
+            + SourceDescription(ssrc=self._ssrc, cname=self._cname).serialize()
+        )

@@ -1,0 +1,86 @@
+"""Sends one track: frames in, RTP packets and reports out."""
+
+from __future__ import annotations
+
+from manycast.media.clock import ntp_from_unix
+from manycast.media.frame import Frame
+from manycast.wire.rtp.packet import HEADER_BYTES, header
+from manycast.wire.rtp.payload import Packetiser
+from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription
+
+MAX_PACKET_BYTES = 1400  # with UDP, IPv6 and a tunnel's headers it still fits an Ethernet frame of 1500
+MAX_PAYLOAD_BYTES = MAX_PACKET_BYTES - HEADER_BYTES
+
+
+class RtpTrackSender:
+    """One track under one SSRC. All viewers of a live stream share it: sequence numbers, timestamps and bytes."""
+
+    __slots__ = (
+        "_packetiser",
+        "clock_rate_hz",
+        "cname",
+        "octet_count",
+        "packet_count",
+        "payload_type",
+        "sequence",
+        "ssrc",
+        "timestamp_offset",
+    )
+
+    def __init__(
+        self,
+        packetiser: Packetiser,
+        *,
+        clock_rate_hz: int,
+        payload_type: int,
+        ssrc: int,
+        first_sequence: int,
+        timestamp_offset: int,
+        cname: str,
+    ) -> None:
+        """`ssrc`, `first_sequence` and `timestamp_offset` are to be random (RFC 3550 section 5.1)."""
+        self._packetiser = packetiser
+        self.clock_rate_hz = clock_rate_hz
+        self.payload_type = payload_type
+        self.ssrc = ssrc
+        self.sequence = first_sequence & 0xFFFF  # of the next packet
+        self.timestamp_offset = timestamp_offset
+        self.cname = cname
+        self.packet_count = 0
+        self.octet_count = 0
+
+    def rtp_timestamp(self, ticks: int) -> int:
+        """The RTP timestamp of a time on the track's timeline."""
+        return (ticks + self.timestamp_offset) & 0xFFFFFFFF
+
+    def packets(self, frame: Frame, *, shift_ticks: int = 0) -> list[bytes]:
+        """The packets of one frame; `shift_ticks` moves its timestamp (a file's later loops)."""
+        timestamp = frame.pts_ticks + shift_ticks + self.timestamp_offset
+        sequence, ssrc, payload_type = self.sequence, self.ssrc, self.payload_type
+        packets = []
+        for data, offset, marker in self._packetiser.packetise(frame):
+            packets.append(header(payload_type, sequence, timestamp + offset, ssrc, marker) + data)
+            sequence += 1
+            self.octet_count += len(data)
+        self.packet_count += len(packets)
+        self.sequence = sequence & 0xFFFF
+        return packets
+
+    def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
+        """A compound packet saying that the track's timeline stood at `ticks` at the wall clock time `unix_s`."""
+        report = SenderReport(
+            ssrc=self.ssrc,
+            ntp=ntp_from_unix(unix_s),
+            rtp_timestamp=self.rtp_timestamp(ticks),
+            packet_count=self.packet_count,
+            octet_count=self.octet_count,
+        )
+        return report.serialize() + SourceDescription(ssrc=self.ssrc, cname=self.cname).serialize()
+
+    def goodbye(self) -> bytes:
+        """A compound packet saying that the track has ended; it starts with a report, as all must (section 6.1)."""
+        return (
+            ReceiverReport(ssrc=self.ssrc).serialize()
+            + SourceDescription(ssrc=self.ssrc, cname=self.cname).serialize()
+            + Goodbye(ssrcs=(self.ssrc,)).serialize()
+        )
