@@ -21,7 +21,7 @@ from manycast.wire.rtsp.errors import (
 
 VERSION = "RTSP/1.0"
 
-MAX_HEADERS = 100  # ten times what any known client sends; lookups are linear
+MAX_HEADER_LINES = 100  # ten times what any known client sends; lookups are linear
 MAX_URI_CHARS = 8 * 1024  # file systems end at 4 KiB, percent-encoding triples only a part of it
 MAX_BODY_BYTES = 1024 * 1024  # an SDP of 32 media with all parameter sets has some 64 KiB
 
@@ -90,7 +90,9 @@ class Headers:
     def parse(cls, lines: Iterable[str]) -> Self:
         """Read the lines after the start line, without line ends and the empty one. Raises BadRequest."""
         fields: list[tuple[str, str]] = []
-        for line in lines:
+        for count, line in enumerate(lines, 1):
+            if count > MAX_HEADER_LINES:
+                raise BadRequest(f"more than {MAX_HEADER_LINES} header lines")
             if "\r" in line or "\0" in line:  # could not be sent on, nor echoed
                 raise BadRequest(f"control character in header {line!r}")
             if line[0] in " \t":  # folded, RFC 2616 section 2.2
@@ -103,8 +105,6 @@ class Headers:
             name = name.rstrip(" \t")
             if not colon or not _is_token(name):
                 raise BadRequest(f"header {line!r} is no 'name: value'")
-            if len(fields) == MAX_HEADERS:
-                raise BadRequest(f"more than {MAX_HEADERS} headers")
             fields.append((name, value.strip()))
         return cls(fields)
 

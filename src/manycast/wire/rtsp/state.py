@@ -36,9 +36,8 @@ _PLAYING, _RECORDING = SessionState.PLAYING, SessionState.RECORDING
 
 _STATELESS = ("OPTIONS", "DESCRIBE", "GET_PARAMETER", "SET_PARAMETER")
 
-# RFC 2326 appendix A.2, with three readings of our own: PAUSE does nothing in Ready (RFC 7826 section 13.6 allows
-# it, and players send it twice); ANNOUNCE describes what is set up later, so it comes before; TEARDOWN in Init ends
-# an ANNOUNCE that no SETUP followed.
+# RFC 2326 appendix A.2, with two readings of our own: PAUSE does nothing in Ready (RFC 7826 section 13.6
+# allows it, and players send it twice); ANNOUNCE describes what is set up after it, so it comes in Init.
 _NEXT = {
     **{(state, method): state for state in SessionState for method in _STATELESS},
     (_INIT, "ANNOUNCE"): _INIT,
@@ -64,7 +63,8 @@ def next_state(state: SessionState, method: str, *, publishing: bool = False) ->
     """The state after `method` was answered with 200; a refused request changes nothing.
 
     `publishing`: the session was opened by ANNOUNCE. It may RECORD and not PLAY, any other may not RECORD.
-    Raises MethodNotImplemented for a method nobody knows, MethodNotValidInThisState for one that must not come now.
+    Raises MethodNotImplemented for a method nobody knows, MethodNotValidInThisState for one that comes at the
+    wrong time.
     """
     if method not in METHODS:
         raise MethodNotImplemented(f"method {method[:80]!r}")
