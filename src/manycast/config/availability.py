@@ -1,0 +1,110 @@
+"""What can be configured but is not built yet. When a feature is built, its row goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from manycast.config.schema.output import Output
+from manycast.config.schema.settings import Settings
+from manycast.config.subject import Step, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A feature that is not there.
+
+    `asked` says whether the settings use it. It counts only when a file says something about one of `paths`:
+    nobody should hear about what is only a default.
+    """
+
+    asked: Callable[[Settings], bool]
+    paths: tuple[tuple[Step, ...], ...]
+    sentence: str
+
+
+def unavailable(subject: Subject) -> tuple[str, ...]:
+    """The sentences for what a file switches on in vain."""
+    return tuple(
+        row.sentence
+        for row in MISSING
+        if row.asked(subject.settings) and any(subject.written(*path) for path in row.paths)
+    )
+
+
+def _outputs(settings: Settings) -> Iterator[Output]:
+    for application in settings.applications:
+        yield from application.outputs
+        yield from (proxy.output for proxy in application.proxies if proxy.output is not None)
+        yield from (pusher.output for pusher in application.pushers if pusher.output is not None)
+
+
+def _transcodes(settings: Settings) -> bool:
+    return any(
+        part is not None and part.codec is not None
+        for out in _outputs(settings)
+        for part in (out.video, out.audio)
+    )
+
+
+def _has_capture_rule(settings: Settings) -> bool:
+    names = ("screenlive", "videodevice", "audiodevice", "window=")
+    return any(output.url is not None and output.url.startswith(names) for output in _outputs(settings))
+
+
+def _has_proxy(settings: Settings) -> bool:
+    return any(
+        proxy.url is not None for application in settings.applications for proxy in application.proxies
+    )
+
+
+def _has_raw_pusher(settings: Settings) -> bool:
+    return any(pusher.raw for application in settings.applications for pusher in application.pushers)
+
+
+_APPLICATIONS = (("applications",),)
+
+MISSING: tuple[Missing, ...] = (
+    Missing(lambda s: s.http.enable, (("http",),), "the HTTP server (http) is not available yet"),
+    Missing(lambda s: s.https.enable, (("https",),), "the HTTPS server (https) is not available yet"),
+    Missing(
+        lambda s: s.rtsp.multicast, (("rtsp", "multicast"),), "RTP multicast (multicast) is not available yet"
+    ),
+    Missing(
+        lambda s: s.rtsp.metadata,
+        (("rtsp", "metadata"),),
+        "the metadata stream (metadata) is not available yet",
+    ),
+    Missing(
+        lambda s: s.rtsp.rtsp_over_http,
+        (("rtsp", "rtsp_over_http"),),
+        "RTSP over HTTP (rtsp_over_http) is not available yet",
+    ),
+    Missing(
+        lambda s: s.rtsp.rtsp_over_https,
+        (("rtsp", "rtsp_over_https"),),
+        "RTSP over HTTPS (rtsp_over_https) is not available yet",
+    ),
+    Missing(lambda s: s.rtsps.enable, (("rtsps",),), "RTSP over TLS (rtsps) is not available yet"),
+    Missing(lambda s: s.rtmp.enable, (("rtmp",),), "the RTMP server (rtmp) is not available yet"),
+    Missing(lambda s: s.srt.enable, (("srt",),), "the SRT server (srt) is not available yet"),
+    Missing(lambda s: s.http_flv.enable, (("http_flv",),), "HTTP-FLV (http-flv) is not available yet"),
+    Missing(lambda s: s.hls.enable, (("hls",),), "HLS (hls) is not available yet"),
+    Missing(
+        _transcodes,
+        _APPLICATIONS,
+        "transcoding (output with a codec) is not available yet; the original is sent",
+    ),
+    Missing(
+        _has_capture_rule,
+        _APPLICATIONS,
+        "captures (output for a screen, window or device) are not available yet",
+    ),
+    Missing(_has_proxy, _APPLICATIONS, "proxies (proxy with a url) are not available yet"),
+    Missing(_has_raw_pusher, _APPLICATIONS, "raw pushers (pusher in mode TCP or UDP) are not available yet"),
+    Missing(
+        lambda s: s.backchannel is not None,
+        (("backchannel",),),
+        "the audio back channel (backchannel) is not available yet",
+    ),
+)

@@ -1,0 +1,17 @@
+"""What no single block can know: how the blocks fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from manycast.config.checks.logins import open_logins
+from manycast.config.checks.names import doubled_applications, doubled_users, shadowed_streams
+from manycast.config.checks.ports import doubled_ports
+from manycast.config.checks.values import curious_values
+from manycast.config.problems import Problem
+from manycast.config.subject import Subject
+
+Check = Callable[[Subject], Iterator[Problem]]
+
+MISTAKES: tuple[Check, ...] = (doubled_ports, doubled_applications, doubled_users)
+WARNINGS: tuple[Check, ...] = (shadowed_streams, open_logins, curious_values)

@@ -1,0 +1,97 @@
+"""No two listeners on one port."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from manycast.config.problems import Problem
+from manycast.config.schema.pusher import Pusher, PusherMode
+from manycast.config.subject import Step, Subject
+
+_LOCAL_NAMES = {"localhost": ("127.0.0.1", "::1")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    protocol: str  # "TCP" or "UDP"
+    addresses: tuple[str, ...]  # empty: every one
+    port: int
+    path: tuple[Step, ...]  # the field that sets the port
+
+
+def doubled_ports(subject: Subject) -> Iterator[Problem]:
+    for first, second in combinations([*_servers(subject), *_pushers(subject)], 2):
+        if first.protocol == second.protocol and first.port == second.port and _overlap(first, second):
+            yield _doubled(subject, first, second)
+
+
+def _doubled(subject: Subject, first: _Listener, second: _Listener) -> Problem:
+    """Stands at the later one that a file sets."""
+    if not subject.node(*second.path).written:
+        first, second = second, first
+    other = subject.node(*first.path)
+    message = f"the same {second.protocol} port as {other.label} ({other.place})"
+    return subject.problem(second.path, message, str(second.port))
+
+
+def _servers(subject: Subject) -> Iterator[_Listener]:
+    for protocol, name in (
+        ("TCP", "http"),
+        ("TCP", "https"),
+        ("TCP", "rtsp"),
+        ("TCP", "rtsps"),
+        ("TCP", "rtmp"),
+        ("UDP", "srt"),
+    ):
+        server = getattr(subject.settings, name)
+        if server.enable:
+            yield _Listener(protocol, server.serverip, server.serverport, (name, "serverport"))
+
+
+def _pushers(subject: Subject) -> Iterator[_Listener]:
+    for index, application in enumerate(subject.settings.applications):
+        for number, pusher in enumerate(application.pushers):
+            if pusher.raw:
+                yield from _raw(pusher, ("applications", index, "pushers", number, "transfer"))
+
+
+def _raw(pusher: Pusher, path: tuple[Step, ...]) -> Iterator[_Listener]:
+    transfer = pusher.transfer
+    protocol = "TCP" if transfer.mode is PusherMode.TCP else "UDP"
+    addresses = () if transfer.ip is None else (transfer.ip,)
+    if pusher.video is not None:
+        yield _Listener(protocol, addresses, transfer.vport, (*path, "vport"))
+    if pusher.audio is not None:
+        yield _Listener(protocol, addresses, transfer.aport, (*path, "aport"))
+
+
+def _overlap(first: _Listener, second: _Listener) -> bool:
+    if not first.addresses or not second.addresses:
+        return True
+    return any(_same(one, other) for one, other in product(_known(first.addresses), _known(second.addresses)))
+
+
+def _known(addresses: tuple[str, ...]) -> list[str]:
+    return [known for address in addresses for known in _LOCAL_NAMES.get(address.lower(), (address,))]
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether both addresses name an interface in common, as far as can be told without asking for names."""
+    if one.lower() == other.lower():
+        return True
+    families = {_family(one), _family(other)} - {None}
+    return len(families) < 2 and any(_is_any(address) for address in (one, other))
+
+
+def _family(address: str) -> int | None:
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return None
+
+
+def _is_any(address: str) -> bool:
+    return address in ("0.0.0.0", "::")

@@ -1,0 +1,253 @@
+"""How one value is read, and what is allowed for it.
+
+A rule is the only metadata of a leaf: the reader of values, the messages and the reference all go by it.
+Values come as text from a file, or as Python objects from code that builds settings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from pydantic_core import CoreSchema, core_schema
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_CAPTURE_NAMES = ("videodevice", "audiodevice", "screenlive", "window=")
+_MAX_NAME_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Reads one kind of value; `parse` raises ValueError for what is not allowed."""
+
+    allowed: str
+    unit: str = ""
+    secret: bool = False
+
+    def parse(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("not a whole number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number(Rule):
+    """A whole number between two bounds; `zero` replaces a 0 that stands for the default."""
+
+    low: int
+    high: int
+    zero: int | None = None
+
+    def parse(self, value: Any) -> int:
+        number = _integer(value)
+        if not self.low <= number <= self.high:
+            raise ValueError(f"not in {self.low} to {self.high}")
+        return self.zero if number == 0 and self.zero is not None else number
+
+
+def between(low: int, high: int, *, unit: str = "", zero: int | None = None, note: str = "") -> Number:
+    allowed = f"{low} to {high}" + (f" {unit}" if unit else "") + (f" ({note})" if note else "")
+    return Number(allowed=allowed, unit=unit, low=low, high=high, zero=zero)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneNumberOf(Rule):
+    """One of a few whole numbers; `zero` replaces a 0 that stands for the default."""
+
+    numbers: tuple[int, ...]
+    zero: int | None = None
+
+    def parse(self, value: Any) -> int:
+        number = _integer(value)
+        if number not in self.numbers:
+            raise ValueError("not in the list")
+        return self.zero if number == 0 and self.zero is not None else number
+
+
+def one_of(*numbers: int, unit: str = "", zero: int | None = None, note: str = "") -> OneNumberOf:
+    allowed = ", ".join(map(str, numbers)) + (f" {unit}" if unit else "") + (f" ({note})" if note else "")
+    return OneNumberOf(allowed=allowed, unit=unit, numbers=numbers, zero=zero)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchRule(Rule):
+    """0 or 1. True and false reach this rule only from YAML, where the reader has made them Python's."""
+
+    allowed: str = "0 or 1"
+
+    def parse(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if value in ("0", "1", 0, 1):
+            return bool(int(value))
+        raise ValueError("neither 0 nor 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordRule(Rule):
+    """One member of a closed set, in any case."""
+
+    words: type[Enum]
+    members: tuple[Enum, ...]
+
+    def parse(self, value: Any) -> Enum:
+        if isinstance(value, self.words):
+            word = value
+        elif isinstance(value, str):
+            word = self.words(value.upper())
+        else:
+            raise ValueError("not a word")
+        if word not in self.members:
+            raise ValueError("not in the list")
+        return word
+
+
+def one_word_of(words: type[Enum], *, without: frozenset[Enum] = frozenset()) -> WordRule:
+    members = tuple(word for word in words if word not in without)
+    return WordRule(allowed=", ".join(str(word.value) for word in members), words=words, members=members)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("not a printable text")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRule(Rule):
+    """Any text on one line, except for a few characters."""
+
+    allowed: str = "a text on one line"
+    forbidden: str = ""
+
+    def parse(self, value: Any) -> str:
+        text = _text(value)
+        if any(character in self.forbidden for character in text):
+            raise ValueError("a forbidden character")
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRule(Rule):
+    """A text that is shown nowhere."""
+
+    allowed: str = "a text on one line"
+    secret: bool = True
+    min_chars: int = 1
+    max_chars: int = 1024
+
+    def parse(self, value: Any) -> SecretStr:
+        text = _text(value.get_secret_value() if isinstance(value, SecretStr) else value)
+        if not self.min_chars <= len(text) <= self.max_chars:
+            raise ValueError("wrong length")
+        return SecretStr(text)
+
+
+def is_path_element(name: str) -> bool:
+    """Whether the name can be one element of an address, as it is, in every protocol."""
+    return (
+        0 < len(name) <= _MAX_NAME_CHARS
+        and name.isprintable()
+        and name == name.strip()
+        and name not in (".", "..")
+        and not any(character in "/\\?#%" for character in name)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule(Rule):
+    """The first element of an address; empty for the root."""
+
+    allowed: str = r"one element of an address: a name without / \ ? # % and not . or .."
+
+    def parse(self, value: Any) -> str:
+        if isinstance(value, str) and (not value or is_path_element(value)):
+            return value
+        raise ValueError("not a name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuffixRule(Rule):
+    """The name of a stream within its application."""
+
+    allowed: str = (
+        r"elements of an address, joined by /, without \ ? # % and not . or ..; not a capture's name "
+        f"({', '.join(_CAPTURE_NAMES)} and what begins so)"
+    )
+
+    def parse(self, value: Any) -> str:
+        if not isinstance(value, str) or value.startswith(_CAPTURE_NAMES):
+            raise ValueError("not a suffix")
+        if not all(map(is_path_element, value.split("/"))):
+            raise ValueError("not a suffix")
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRule(Rule):
+    """An address or a name to listen on; brackets around an IPv6 address are dropped."""
+
+    allowed: str = "an IPv4 address, an IPv6 address or a host name"
+
+    def parse(self, value: Any) -> str:
+        text = _text(value)
+        if text.startswith("[") and text.endswith("]"):
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        try:
+            return str(ipaddress.ip_address(text))
+        except ValueError:
+            return _host_name(text)
+
+
+def _host_name(text: str) -> str:
+    labels = text.removesuffix(".").split(".")
+    if len(text) > 253 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
+        raise ValueError("not a host name")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAddressRule(Rule):
+    """Where a stream is fetched from."""
+
+    schemes: tuple[str, ...] = field(default=())
+
+    def parse(self, value: Any) -> str:
+        text = _text(value)
+        parts = urlsplit(text)
+        if parts.scheme.lower() not in self.schemes or not parts.hostname or any(map(str.isspace, text)):
+            raise ValueError("not a stream's address")
+        _ = parts.port  # raises ValueError when it is none
+        return text
+
+
+def stream_address(*schemes: str) -> StreamAddressRule:
+    return StreamAddressRule(
+        allowed=f"an address beginning with {', '.join(f'{s}://' for s in schemes)}", schemes=schemes
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule(Rule):
+    """A file or folder; a relative one counts from the configuration file's folder."""
+
+    allowed: str = "a path"
+
+    def parse(self, value: Any) -> Path:
+        return value if isinstance(value, Path) else Path(_text(value))
