@@ -1,0 +1,104 @@
+"""Brings frames into the one form in which the hub carries them, whatever brought them in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from manycast.media import h264, h265
+from manycast.media.bits import MalformedBitstream
+from manycast.media.frame import Frame
+from manycast.media.h264 import H264NalType
+from manycast.media.h265 import H265NalType
+from manycast.media.track import Codec, H264Parameters, H265Parameters, Track
+
+_KEEP, _SET, _INTRA, _DROP = range(4)
+_H264_ACTIONS = bytes(
+    _DROP
+    # Delimiters, ends and filler carry no picture; types 0 and from 24 on cannot be told from RTP's own
+    # packets.
+    if nal_unit_type in (0, 9, 10, 11, 12) or nal_unit_type >= 24
+    else _SET
+    if nal_unit_type in (H264NalType.SPS, H264NalType.PPS)
+    else _INTRA
+    if nal_unit_type in (H264NalType.IDR, H264NalType.SEI)
+    else _KEEP
+    for nal_unit_type in (first_byte & 0x1F for first_byte in range(256))
+)
+_H265_ACTIONS = bytes(
+    _DROP
+    if nal_unit_type in (35, 36, 37, 38, 48, 49, 50)
+    else _SET
+    if nal_unit_type in (H265NalType.VPS, H265NalType.SPS, H265NalType.PPS)
+    else _INTRA
+    if 16 <= nal_unit_type <= 23
+    else _KEEP
+    for nal_unit_type in (first_byte >> 1 & 0x3F for first_byte in range(256))
+)
+
+
+def normalise(frame: Frame, track: Track) -> Track:
+    """Mend one frame in place; the caller owns it. Audio is left alone.
+
+    - Units that carry no picture are dropped: delimiters, filler, ends of sequence and stream, empty ones.
+      A frame of nothing else has no units then.
+    - Parameter sets found in the frame go into the track's, each in the place of the one with its id.
+      Broken ones are dropped.
+    - `frame.keyframe` says what the content says, and False while the parameter sets are not complete.
+    - A keyframe gets all the track's parameter sets in front, VPS, SPS and PPS in this order.
+
+    Returns: The track, or a new one when its parameter sets have changed.
+    """
+    codec = track.codec
+    if codec is Codec.H264:
+        actions, shortest = _H264_ACTIONS, 1
+    elif codec is Codec.H265:
+        actions, shortest = _H265_ACTIONS, 2
+    else:
+        return track
+    kept: list[bytes] | None = None  # made only when a unit goes
+    seen = 0
+    for index, unit in enumerate(frame.units):
+        if len(unit) < shortest or (action := actions[unit[0]]) == _DROP:
+            if kept is None:
+                kept = frame.units[:index]
+            continue
+        seen |= 1 << action
+        if kept is not None:
+            kept.append(unit)
+    if kept is not None:
+        frame.units = kept
+    if seen <= 1 << _KEEP:  # nearly every frame
+        frame.keyframe = False
+        return track
+    if seen & 1 << _SET:
+        track = _take_sets(frame, track, actions)
+    parameters = track.parameters
+    if isinstance(parameters, H264Parameters):
+        frame.keyframe = parameters.complete and h264.is_keyframe(frame.units)
+        sets = parameters.sps + parameters.pps
+    else:
+        assert isinstance(parameters, H265Parameters)
+        frame.keyframe = parameters.complete and h265.is_keyframe(frame.units)
+        sets = parameters.vps + parameters.sps + parameters.pps
+    if frame.keyframe:
+        pictures = [unit for unit in frame.units if actions[unit[0]] != _SET]
+        frame.units = [*sets, *pictures]
+    return track
+
+
+def _take_sets(frame: Frame, track: Track, actions: bytes) -> Track:
+    """Move the frame's parameter sets into the track's parameters; drop the broken ones from the frame."""
+    parameters = track.parameters
+    broken = []
+    for unit in frame.units:
+        if actions[unit[0]] == _SET:
+            try:
+                if isinstance(parameters, H264Parameters):
+                    parameters = h264.with_parameter_set(parameters, unit)
+                elif isinstance(parameters, H265Parameters):
+                    parameters = h265.with_parameter_set(parameters, unit)
+            except MalformedBitstream:
+                broken.append(unit)
+    if broken:
+        frame.units = [unit for unit in frame.units if unit not in broken]
+    return track if parameters is track.parameters else replace(track, parameters=parameters)
