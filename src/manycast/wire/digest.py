@@ -1,8 +1,8 @@
-"""Digest authentication (RFC 2617 and RFC 7616) as HTTP and RTSP share it, both sides; and the client's Basic.
+"""Digest authentication (RFC 2617, RFC 7616) as HTTP and RTSP share it, both sides; and the client's Basic.
 
-The server keeps no table of nonces: a nonce carries the time it was made and a MAC over it, so whoever has the
-secret can check it. The price is that a request overheard can be sent again while its nonce lives. Without TLS
-there is little to gain from preventing that: who can overhear a request can take over its connection.
+The server keeps no table of nonces: a nonce carries the time it was made and a MAC over it, so whoever has
+the secret can check it. The price is that a request overheard can be sent again while its nonce lives. Without
+TLS there is little to gain from preventing that: who can overhear a request can take over its connection.
 """
 
 from __future__ import annotations
@@ -348,8 +348,8 @@ def _parse_algorithm(name: str) -> tuple[Algorithm, bool]:
     raise MalformedAuthorization(f"algorithm {name[:40]!r}, wanted MD5 or SHA-256")
 
 
-# One item of a header: a scheme, or a parameter with a token or a quoted string (RFC 9110 section 11.2). Commas
-# may be missing or doubled.
+# One item of a header: a scheme, or a parameter with a token or a quoted string (RFC 9110 section 11.2).
+# Commas may be missing or doubled.
 _ITEM = re.compile(
     r'[\s,]*(?:(?P<name>[A-Za-z0-9*_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^\s,"]*))'
     r"|(?P<scheme>[A-Za-z0-9_-]+)(?=\s|,|$)(?!\s*=))"
@@ -377,9 +377,7 @@ def _parse_single(value: str, scheme: str) -> dict[str, str]:
         raise MalformedAuthorization(f"{len(value)} characters, at most {MAX_AUTHORIZATION_CHARS}")
     schemes = _parse_schemes(value)
     if not schemes or schemes[0][0] != scheme:
-        raise MalformedAuthorization(
-            f"no {scheme} credentials"
-        )  # the value may hold a password: do not show it
+        raise MalformedAuthorization(f"no {scheme} credentials")  # the value may hold a password: do not show it
     return schemes[0][1]
 
 

@@ -16,7 +16,7 @@ MAX_MEDIA = 32  # a pushed program has 2 to 8
 
 # The length of each number is bounded: int() of a hostile one is slow, and refuses above 4300 digits.
 _RTPMAP = re.compile(r"([0-9]{1,3})\s+([^\s/]+)\s*/\s*([0-9]{1,9})(?:\s*/\s*([0-9]{1,3}))?")
-_PAYLOAD_TYPE_FIRST = re.compile(r"([0-9]{1,3})(?:\s+(.*))?")
+_PAYLOAD_TYPE_FIRST = re.compile(r"([0-9]{1,3})(?:[\s;]+(.*))?")
 _FRAMERATE = re.compile(r"[0-9]{1,4}(?:\.[0-9]{0,9})?")
 _BANDWIDTH = re.compile(r"(AS|TIAS)\s*:\s*([0-9]{1,12})", re.IGNORECASE)
 _CONNECTION = re.compile(r"IN\s+IP[46]\s+([^\s/]+)(?:/([0-9]{1,3}))?(?:/[0-9]{1,5})?", re.IGNORECASE)
@@ -54,8 +54,7 @@ class Origin:
 
     def serialize(self) -> str:
         return (
-            f"{self.username} {self.session_id} {self.session_version}"
-            f" IN {_address_type(self.address)} {self.address}"
+            f"{self.username} {self.session_id} {self.session_version} IN {_address_type(self.address)} {self.address}"
         )
 
 
@@ -81,18 +80,14 @@ class MediaDescription:
     kind: str  # "video", "audio", "application", ...; in lower case
     port: int  # 0 in descriptions by RTSP: SETUP gives the port
     protocol: str = "RTP/AVP"
-    payload_types: tuple[
-        int, ...
-    ] = ()  # 0..127, the preferred one first; formats that are no numbers are left out
+    payload_types: tuple[int, ...] = ()  # 0..127, the preferred one first; formats that are no numbers are left out
     connection: Connection | None = None
     bandwidth_kbps: int | None = None
     control: str | None = None
     range: str | None = None
     direction: Direction | None = None  # None: that of the session, which is sendrecv when unsaid
     framerate: float | None = None  # frames per second
-    rtpmaps: dict[int, RtpMap] = field(
-        default_factory=dict
-    )  # by payload type; the static ones may be missing
+    rtpmaps: dict[int, RtpMap] = field(default_factory=dict)  # by payload type; the static ones may be missing
     attributes: tuple[Attribute, ...] = ()  # all others, also what could not be read
 
     def serialize(self) -> str:
@@ -214,9 +209,7 @@ class _Section:
             return
         if match[1].upper() == "AS":
             self.bandwidth_kbps = int(match[2])
-        elif (
-            self.bandwidth_kbps is None
-        ):  # TIAS is in bits and leaves the headers out (RFC 3890); AS is better
+        elif self.bandwidth_kbps is None:  # TIAS is in bits and leaves the headers out (RFC 3890); AS is better
             self.bandwidth_kbps = -(-int(match[2]) // 1000)
 
     def _take_attribute(self, text: str) -> None:

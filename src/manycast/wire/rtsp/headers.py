@@ -24,9 +24,7 @@ _MAX_CHANNEL = 255
 _PAIR = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _HOURS = re.compile(r"([0-9]{1,6}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{0,9})?)")
-_CLOCK = re.compile(
-    r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})(\.[0-9]{0,9})?Z", re.IGNORECASE
-)
+_CLOCK = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})(\.[0-9]{0,9})?Z", re.IGNORECASE)
 _FACTOR = re.compile(r"[+-]?[0-9]{1,6}(?:\.[0-9]{0,9})?|[+-]?\.[0-9]{1,9}")
 _RTP_INFO_SPLIT = re.compile(r",\s*(?=url\s*=)", re.IGNORECASE)  # addresses may hold commas
 _RTP_INFO_NUMBER = re.compile(r";\s*(seq|rtptime)\s*=\s*([0-9]{1,10})\s*", re.IGNORECASE)

@@ -180,9 +180,7 @@ class Request:
         return _serialize(f"{self.method} {self.uri} {self.version}", self.headers, self.body)
 
     def __str__(self) -> str:
-        return (
-            f"{self.method} {without_userinfo(self.uri)!r} CSeq {self.cseq}, {len(self.body)} bytes of body"
-        )
+        return f"{self.method} {without_userinfo(self.uri)!r} CSeq {self.cseq}, {len(self.body)} bytes of body"
 
 
 @dataclass(frozen=True, slots=True)

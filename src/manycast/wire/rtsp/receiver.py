@@ -59,6 +59,11 @@ class RtspReceiver:
         self._cseq: int | None = None
         self._failed = False
 
+    @property
+    def pending(self) -> bool:
+        """Whether a message or packet has begun and its end has not come."""
+        return bool(self._held)
+
     def receive(self, data: bytes) -> list[RtspEvent]:
         """Feed what the socket gave; the events do not depend on how it was cut."""
         if self._failed:

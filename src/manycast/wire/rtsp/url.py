@@ -10,6 +10,7 @@ from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
 from manycast.wire.rtsp.errors import BadRequest
+from manycast.wire.rtsp.message import without_userinfo
 
 MAX_PATH_CHARS = 1024  # decoded; longer than any name of a stream, and than most file systems take
 
@@ -63,9 +64,9 @@ class RtspUrl:
         return dict(_parse_parameter(text) for text in self.query.split("&") if text)
 
     def split_control(self) -> tuple[Self, int | None]:
-        """Take `/trackID=N` off the end: players append it to whatever the base is, behind a query too."""
-        if self.query:
-            query, track_index = split_control(self.query)
+        """Take `/trackID=N` off the end of the path, or of the query, where players append it as well."""
+        query, track_index = split_control(self.query)
+        if track_index is not None:
             return replace(self, query=query), track_index
         path, track_index = split_control(self.path)
         return replace(self, path=path), track_index
@@ -97,6 +98,18 @@ def split_control(path: str) -> tuple[str, int | None]:
     if match is None:
         return path, None
     return base.rstrip("/"), int(match[1])
+
+
+def track_control(base_url: str, track_index: int) -> str:
+    """The `a=control` that stands for a track in our own descriptions, for a client that asked for `base_url`.
+
+    With a query it is absolute, in the form `.../trackID=N?query`: GStreamer resolves a relative one by RFC 3986,
+    which drops the last segment of the path together with the query.
+    """
+    base, question, query = base_url.partition("?")
+    if not question:
+        return f"trackID={track_index}"
+    return f"{without_userinfo(base).rstrip('/')}/trackID={track_index}?{query.rstrip('/')}"
 
 
 def split_parameters(path: str) -> tuple[str, dict[str, str]]:
