@@ -63,7 +63,7 @@ class TrackReceiver:
         self._timeline = timeline
         self._ordered = ordered
         self._reorder: ReorderBuffer | None = None
-        self._dts = DtsEstimator() if track.kind is MediaKind.VIDEO else None
+        self._dts = DtsEstimator.for_track(track) if track.kind is MediaKind.VIDEO else None
         self._ssrc: int | None = None
         self._candidate: tuple[int, int] | None = None  # SSRC and next sequence number
         self._expected: int | None = None
@@ -115,7 +115,7 @@ class TrackReceiver:
         self._expected = None
         self._last_timestamp = None
         self._reorder = None if self._ordered else ReorderBuffer()
-        self._dts = DtsEstimator() if self._dts is not None else None
+        self._dts = DtsEstimator.for_track(self.track) if self._dts is not None else None
         self.statistics = ReceptionStatistics(packet.ssrc, self.track.clock_rate_hz)
         return True
 
@@ -161,15 +161,11 @@ class RtpSessionReceiver:
         self._cname = cname
         self._timeline = SenderTimeline([track.clock_rate_hz for track in tracks])
 
-    def add_track(
-        self, index: int, payload_type: int, payload_format: PayloadFormat, *, ordered: bool
-    ) -> None:
+    def add_track(self, index: int, payload_type: int, payload_format: PayloadFormat, *, ordered: bool) -> None:
         """Receive an announced track; `ordered` says that its transport keeps the order (TCP)."""
         track = self._announced[index]
         depacketiser = payload_format.depacketiser(track, index)
-        self.tracks[index] = TrackReceiver(
-            index, track, payload_type, depacketiser, self._timeline, ordered=ordered
-        )
+        self.tracks[index] = TrackReceiver(index, track, payload_type, depacketiser, self._timeline, ordered=ordered)
 
     def receive_rtp(self, track_index: int, data: bytes, *, now_s: float) -> list[Frame]:
         return self.tracks[track_index].receive(data, now_s=now_s)
@@ -197,9 +193,7 @@ class RtpSessionReceiver:
                     pass
 
     def handle_timer(self, *, now_s: float) -> list[Frame]:
-        return [
-            frame for receiver in self.tracks.values() for frame in receiver.handle_timer(now_s=now_s)
-        ]
+        return [frame for receiver in self.tracks.values() for frame in receiver.handle_timer(now_s=now_s)]
 
     def next_deadline_s(self) -> float | None:
         deadlines = [d for r in self.tracks.values() if (d := r.next_deadline_s()) is not None]

@@ -68,12 +68,16 @@ class RtpTrackSender:
 
     def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
         """A compound packet saying that the track's timeline stood at `ticks` at the wall clock time `unix_s`."""
+        return self.report_of(self.packet_count, self.octet_count, unix_s=unix_s, ticks=ticks)
+
+    def report_of(self, packet_count: int, octet_count: int, *, unix_s: float, ticks: int) -> bytes:
+        """The same for a viewer with counts of his own."""
         report = SenderReport(
             ssrc=self.ssrc,
             ntp=ntp_from_unix(unix_s),
             rtp_timestamp=self.rtp_timestamp(ticks),
-            packet_count=self.packet_count,
-            octet_count=self.octet_count,
+            packet_count=packet_count,
+            octet_count=octet_count,
         )
         return report.serialize() + SourceDescription(ssrc=self.ssrc, cname=self.cname).serialize()
 

@@ -1,0 +1,244 @@
+"""Puts the rooms together, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from manycast.config import LoadedConfiguration
+from manycast.errors import ManycastError
+from manycast.hub.catalogue import Catalogue
+from manycast.hub.hub import Hub
+from manycast.hub.limits import ViewerLimits
+from manycast.servers.rtsp.options import RtspOptions
+from manycast.servers.rtsp.server import DESCRIPTORS_PER_CONNECTION, RtspServer, raise_descriptor_limit
+from manycast.sources.demo import DemoSource
+from manycast.sources.files.library import FileLibrary
+
+STOP_TIMEOUT_S = 1.5  # then what is left is cut off: a stop takes two seconds at most
+SPARE_DESCRIPTORS = 200  # for files, logs, listeners
+ALL_INTERFACES = ("0.0.0.0", "::")
+DEMO_NAME = "demo"
+TIDY_INTERVAL_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class StartError(ManycastError):
+    """The server cannot start; the message says why and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says against the configuration; None where it says nothing."""
+
+    host: str | None = None
+    media_folder: Path | None = None
+    rtsp_port: int | None = None  # 0 switches the protocol off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where one protocol listens, and who says so."""
+
+    protocol: str  # as people write it: "RTSP"
+    scheme: str
+    addresses: tuple[str, ...]  # empty: all interfaces
+    port: int
+    origin: str
+    option: str  # the command line's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to run."""
+
+    rtsp: Listening | None
+    rtsp_options: RtspOptions
+    limits: ViewerLimits
+    media_folder: Path
+    applications: tuple[str, ...]
+    demo: bool
+    notes: tuple[str, ...] = field(default=())  # to be said at start
+
+
+def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
+    """What the configuration and the command line ask for together."""
+    settings = loaded.settings
+    port, origin = settings.rtsp.serverport, loaded.origin("rtsp", "serverport")
+    enabled = settings.rtsp.enable
+    if overrides.rtsp_port is not None:
+        port, origin, enabled = overrides.rtsp_port, "the command line", overrides.rtsp_port != 0
+    addresses = (overrides.host,) if overrides.host else settings.rtsp.serverip
+    rtsp = Listening(
+        protocol="RTSP", scheme="rtsp", addresses=addresses, port=port, origin=origin, option="--rtsp-port"
+    )
+    users = {user.username: user.password.get_secret_value() for user in settings.users}
+    descriptors = raise_descriptor_limit()
+    options = RtspOptions(
+        udp_base_port=settings.rtsp.udp_base_port,
+        loops=settings.loop_nums,
+        max_sessions=settings.limits.max_sessions or None,
+        max_connections=max(16, (descriptors - SPARE_DESCRIPTORS) // DESCRIPTORS_PER_CONNECTION),
+        users=users if settings.rtsp.need_auth else None,
+        stall_s=settings.limits.stall_timeout,
+    )
+    return Plan(
+        rtsp=rtsp if enabled else None,
+        rtsp_options=options,
+        limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000, stall_s=settings.limits.stall_timeout),
+        media_folder=overrides.media_folder or settings.media_folder,
+        applications=tuple(application.name for application in settings.applications) or ("",),
+        demo=not loaded.files,
+        notes=(*map(str, loaded.warnings), *loaded.unavailable),
+    )
+
+
+class App:
+    """The running server."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.hub = Hub(plan.limits)
+        self.library = FileLibrary(plan.media_folder)
+        self.catalogue = Catalogue(self.hub, self.library, plan.applications)
+        self.rtsp: RtspServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open every port, or none. Raises StartError."""
+        if not self.plan.media_folder.is_dir():
+            raise StartError(f"the media folder {self.plan.media_folder} is not there; name another with --media")
+        if self.plan.demo:
+            self.hub.offer(self.catalogue.path_of(DEMO_NAME), DemoSource, "test pattern")
+        if self.plan.rtsp is not None:
+            listeners = open_listeners(self.plan.rtsp)
+            self.rtsp = RtspServer(self.catalogue, self.plan.rtsp_options)
+            self.rtsp.listen(listeners)
+        self._tasks = [
+            asyncio.create_task(self.hub.run_timer(), name="hub timer"),
+            asyncio.create_task(self._tidy_files(), name="tidy files"),
+        ]
+
+    async def stop(self, reason: str) -> None:
+        """Tell viewers and publishers, and close everything."""
+        for task in self._tasks:
+            task.cancel()
+        await self.hub.close(reason)
+        if self.rtsp is not None:
+            await self.rtsp.close(reason)
+        await self.library.close()
+
+    async def _tidy_files(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL_S)
+            self.library.tidy(asyncio.get_running_loop().time())
+
+    def addresses(self) -> Sequence[tuple[str, str, str]]:
+        """Protocol, what for, and the address, for people to paste."""
+        rows = []
+        if self.plan.rtsp is not None:
+            prefix = f"{self.plan.applications[0]}/" if self.plan.applications[0] else ""
+            base = f"{self.plan.rtsp.scheme}://{_host_and_port(self.plan.rtsp)}/{prefix}"
+            if self.plan.demo:
+                rows.append(("RTSP", "test pattern", f"{base}{DEMO_NAME}"))
+            rows.append(("RTSP", "a file of the media folder", f"{base}FILENAME"))
+            rows.append(("RTSP", "publish and watch", f"{base}ANY-NAME"))
+        return rows
+
+
+async def run(plan: Plan, on_started: Callable[[App], None]) -> None:
+    """Run until SIGTERM or SIGINT. Raises StartError when it cannot start."""
+    app = App(plan)
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await app.start()
+    on_started(app)
+    await stopped.wait()
+    log.info("stopping")
+    try:
+        await asyncio.wait_for(app.stop("the server stops"), STOP_TIMEOUT_S)
+    except TimeoutError:
+        log.warning("not everything ended within %.1f s; cut off", STOP_TIMEOUT_S)
+
+
+def open_listeners(listening: Listening) -> list[socket.socket]:
+    """Bind the TCP port on every address. Raises StartError naming the port, the setting and what to do."""
+    opened: list[socket.socket] = []
+    everywhere = not listening.addresses
+    try:
+        for address in listening.addresses or ALL_INTERFACES:
+            for family, resolved in _resolve(address, listening):
+                try:
+                    opened.append(_bind(family, resolved, listening.port))
+                except OSError as error:
+                    if everywhere and opened and family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                        continue  # a machine without IPv6
+                    raise StartError(_explain(error, listening, address)) from error
+    except StartError:
+        for sock in opened:
+            sock.close()
+        raise
+    return opened
+
+
+def _resolve(address: str, listening: Listening) -> list[tuple[socket.AddressFamily, str]]:
+    try:
+        found = socket.getaddrinfo(address, listening.port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise StartError(
+            f"{listening.protocol} cannot listen on {address!r}: no such address or name ({error})"
+        ) from error
+    return list(dict.fromkeys((family, str(name[0])) for family, _, _, _, name in found))
+
+
+def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(1)  # two servers may bind a port with SO_REUSEADDR; only one may listen
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+_ADVICE: Mapping[int, str] = {
+    errno.EADDRINUSE: "another program has it. Stop that one, or choose another port with {option}",
+    errno.EACCES: "ports below 1024 need root. Start as root, give Python the capability "
+    "CAP_NET_BIND_SERVICE, or choose another port with {option}",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address. Choose another with --host",
+}
+
+
+def _explain(error: OSError, listening: Listening, address: str) -> str:
+    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error)).format(option=listening.option)
+    place = f" on {address}" if listening.addresses else ""
+    return f"{listening.protocol} port {listening.port}{place} (set by {listening.origin}) cannot be opened: {advice}"
+
+
+def _host_and_port(listening: Listening) -> str:
+    host = listening.addresses[0] if listening.addresses else own_address()
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{listening.port}"
+
+
+def own_address() -> str:
+    """The address other machines reach this one by, as far as it can be told; nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))  # a documentation address (RFC 5737): only the route is looked up
+            return str(sock.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

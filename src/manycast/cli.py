@@ -1,0 +1,229 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from manycast import __version__
+from manycast.app import App, Overrides, Plan, StartError, make_plan, run
+from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
+from manycast.daemon import Daemon, DaemonError
+from manycast.logs import set_up_logging
+
+EXIT_START = 1
+EXIT_CONFIGURATION = 2
+
+cli = typer.Typer(
+    name="manycast",
+    help="A media server: takes a stream in once and gives it to everyone, in whatever protocol they speak.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class LogLevel(StrEnum):
+    TRACE = "trace"
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    FATAL = "fatal"
+
+
+ConfigOption = Annotated[
+    Optional[list[Path]],
+    typer.Option("-c", "--config", metavar="FILE", help="Configuration file; may be given once per dialect."),
+]
+MediaOption = Annotated[
+    Optional[Path], typer.Option("--media", metavar="DIR", help="Folder whose media files are served.")
+]
+HostOption = Annotated[
+    Optional[str], typer.Option("--host", metavar="ADDR", help="Address to listen on; default: all.")
+]
+LogLevelOption = Annotated[Optional[LogLevel], typer.Option("--log-level", help="How much is logged.")]
+LogFileOption = Annotated[
+    Optional[Path], typer.Option("--log-file", metavar="F", help="Log into a file, with rotation.")
+]
+DaemonOption = Annotated[bool, typer.Option("--daemon", help="Run in the background.")]
+PidFileOption = Annotated[
+    Optional[Path], typer.Option("--pid-file", metavar="F", help="Where the process id is kept while it runs.")
+]
+RtspPortOption = Annotated[
+    Optional[int],
+    typer.Option("--rtsp-port", min=0, max=65535, metavar="PORT", help="RTSP port; 0 switches RTSP off."),
+]
+ListOption = Annotated[
+    Optional[str],
+    typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"manycast {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@cli.command()
+def serve(
+    config: ConfigOption = None,
+    media: MediaOption = None,
+    host: HostOption = None,
+    rtsp_port: RtspPortOption = None,
+    log_level: LogLevelOption = None,
+    log_file: LogFileOption = None,
+    daemon: DaemonOption = False,
+    pid_file: PidFileOption = None,
+) -> None:
+    """Start the server, in the foreground unless told otherwise.
+
+    Without -c, mediaserver.cfg in the current folder is read if it is there; otherwise the server runs with
+    defaults for an ordinary user, a test pattern included. What an option says wins over the file.
+    """
+    loaded = _load(config or _default_files("mediaserver.cfg"))
+    overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
+    _serve(loaded, overrides, log_level, log_file, Daemon(pid_file) if daemon else None)
+
+
+@cli.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Configuration files.")]) -> None:
+    """Read configuration files and print what is understood; exit status 2 when something is wrong."""
+    loaded = _load(files)
+    for warning in loaded.warnings:
+        _errors.print(f"warning: {warning}", style="yellow", markup=False)
+    for sentence in loaded.unavailable:
+        _errors.print(f"note: {sentence}", style="yellow", markup=False)
+    print(describe(loaded.settings), end="")
+
+
+def main() -> None:
+    """The command `manycast`."""
+    cli()
+
+
+def mediaserver() -> None:
+    """The command `mediaserver`: the same program, under the name and with the options of its manual."""
+    typer.run(_manual_command("mediaserver.cfg"))
+
+
+def rtspserver() -> None:
+    """The command `rtspserver`."""
+    typer.run(_manual_command("rtspserver.cfg", "rtsp.cfg"))
+
+
+def _manual_command(*default_names: str) -> Callable[..., None]:
+    def command(
+        config: ConfigOption = None,
+        list_what: ListOption = None,
+        media: MediaOption = None,
+        host: HostOption = None,
+        rtsp_port: RtspPortOption = None,
+        log_level: LogLevelOption = None,
+        log_file: LogFileOption = None,
+        daemon: DaemonOption = False,
+        pid_file: PidFileOption = None,
+    ) -> None:
+        """A media server. `manycast --help` shows all it can do."""
+        if list_what is not None:
+            _errors.print("Listing capture devices (-l) is not available yet.")
+            raise typer.Exit(EXIT_START)
+        loaded = _load(config or _default_files(*default_names))
+        overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
+        _serve(loaded, overrides, log_level, log_file, Daemon(pid_file) if daemon else None)
+
+    return command
+
+
+def _default_files(*names: str) -> list[Path]:
+    """The first of these files that is in the current folder."""
+    return next(([Path(name)] for name in names if Path(name).is_file()), [])
+
+
+def _load(files: list[Path]) -> LoadedConfiguration:
+    try:
+        return load(files)
+    except ConfigurationError as error:
+        _errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(EXIT_CONFIGURATION) from None
+
+
+def _serve(
+    loaded: LoadedConfiguration,
+    overrides: Overrides,
+    log_level: LogLevel | None,
+    log_file: Path | None,
+    daemon: Daemon | None,
+) -> None:
+    plan = make_plan(loaded, overrides)
+    settings = loaded.settings
+    level = list(LogLevel).index(log_level) if log_level is not None else settings.log_level
+    enabled = settings.log_enable or log_level is not None
+    try:
+        if daemon is not None:
+            log_file = log_file or Path("manycast.log")
+            daemon.detach(log_file)
+        set_up_logging(level if enabled else None, log_file)
+        _run(plan, lambda app: _greet(app, loaded, daemon))
+    except (StartError, DaemonError) as error:
+        _errors.print(f"manycast cannot start: {error}.", style="red", markup=False)
+        if daemon is not None:
+            daemon.failed(str(error))
+        raise typer.Exit(EXIT_START) from None
+    finally:
+        if daemon is not None:
+            daemon.close()
+
+
+def _run(plan: Plan, on_started: Callable[[App], None]) -> None:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run(plan, on_started))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop where there is one, asyncio elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.SelectorEventLoop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _greet(app: App, loaded: LoadedConfiguration, daemon: Daemon | None) -> None:
+    """Say what is served where, and what is wrong."""
+    console = Console(highlight=False, soft_wrap=True)
+    sources = ", ".join(map(str, loaded.files)) or "no configuration file"
+    console.print(f"manycast {__version__}: {sources}; media folder {app.plan.media_folder.resolve()}", markup=False)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for protocol, purpose, address in app.addresses():
+        table.add_row(f"  {protocol}", purpose, address)
+    console.print(table)
+    for note in app.plan.notes:
+        console.print(f"  note: {note}", markup=False)
+    if daemon is not None:
+        daemon.ready()
+    else:
+        console.print("Ctrl-C stops the server.")
+    sys.stdout.flush()
+    logging.getLogger("manycast").info("started")

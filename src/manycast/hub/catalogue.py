@@ -1,0 +1,64 @@
+"""Finds what an address names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from manycast.hub.hub import Hub
+from manycast.hub.rtp_title import RtpTitle
+from manycast.hub.stored import StoredMedia
+from manycast.hub.stream import Stream
+
+
+class FileFinder(Protocol):
+    async def find(self, names: Sequence[str]) -> StoredMedia | None:
+        """The first file of these names, relative to the media folder, that is there.
+
+        Raises SourceError for a file that is there and cannot be played.
+        """
+
+
+class Catalogue:
+    """Every name of the server: live streams and sources on demand first, then files.
+
+    Every path starts with an application's name; where the one application has the empty name, paths stand at
+    the root. An address that names no application is looked up in the first one.
+    """
+
+    def __init__(self, hub: Hub, files: FileFinder | None, applications: Sequence[str] = ("",)) -> None:
+        self.hub = hub
+        self._files = files
+        self._applications = tuple(applications)
+        self._titles: WeakKeyDictionary[StoredMedia, RtpTitle] = WeakKeyDictionary()
+
+    def path_of(self, name: str) -> str:
+        """The path in the hub of the name in an address."""
+        if "" in self._applications or name.partition("/")[0] in self._applications:
+            return name
+        return f"{self._applications[0]}/{name}"
+
+    def taken_by(self, path: str) -> str | None:
+        """Who has a path that somebody wants to publish to; None where it is free."""
+        stream = self.hub.live(path)
+        if stream is not None:
+            return stream.source
+        return "the server itself" if path in self.hub.offered else None
+
+    async def find(self, name: str) -> Stream | StoredMedia | None:
+        """What the name in an address stands for; None where there is nothing. Raises SourceError."""
+        path = self.path_of(name)
+        stream = await self.hub.open(path)
+        if stream is not None or self._files is None:
+            return stream
+        application, _, rest = path.partition("/")
+        below = rest if application in self._applications and rest else None
+        return await self._files.find([path] if below is None else [path, below])
+
+    def title(self, media: StoredMedia) -> RtpTitle:
+        """The RTP form of a file, shared by its viewers."""
+        title = self._titles.get(media)
+        if title is None:
+            title = self._titles[media] = RtpTitle(media)
+        return title

@@ -1,0 +1,32 @@
+"""What is counted, per viewer and per stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class ViewerCounters:
+    """Frames count as sent when they are given to the kernel or to the backlog."""
+
+    sent_frames: int = 0
+    sent_bytes: int = 0
+    dropped_frames: int = 0
+    drop_episodes: int = 0  # how often dropping up to a keyframe began
+    lost_bytes: int = 0  # UDP only: what the kernel had no room for
+
+    def __str__(self) -> str:
+        text = f"{self.sent_frames} frames, {self.sent_bytes / 1e6:.1f} MB"
+        if self.dropped_frames:
+            text += f", {self.dropped_frames} frames dropped in {self.drop_episodes} episodes"
+        return text
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    received_frames: int = 0
+    received_bytes: int = 0
+    keyframes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.received_frames} frames ({self.keyframes} key), {self.received_bytes / 1e6:.1f} MB"

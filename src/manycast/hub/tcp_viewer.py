@@ -1,0 +1,217 @@
+"""Writing to TCP sockets: one owner per socket, one viewer per stream that is sent through it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from manycast.hub.counters import ViewerCounters
+from manycast.hub.fanout import BacklogLimit
+
+MAX_CONTROL_BACKLOG_BYTES = 1024 * 1024  # replies to a client that asks and never reads
+MAX_VECTORS = 64  # buffers per writev; the kernel's own limit is 1024
+
+
+class TcpOutbox:
+    """The one writer of one TCP socket. What the kernel does not take at once waits here, in order."""
+
+    __slots__ = (
+        "_broken",
+        "_loop",
+        "_on_broken",
+        "_queue",
+        "_sock",
+        "_stuck_since_s",
+        "backlog_bytes",
+        "send",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        on_broken: Callable[[str], None],
+    ) -> None:
+        """`on_broken` is called once, from the loop, with the reason, when the socket takes no more."""
+        self._sock = sock
+        self._loop = loop
+        self._on_broken = on_broken
+        self._queue: deque[tuple[memoryview | bytes, TcpViewer | None]] = deque()
+        self._stuck_since_s: float | None = None
+        self._broken = False
+        self.backlog_bytes = 0
+        self.send = sock.send  # bound once: it is called for every viewer and frame
+
+    @property
+    def broken(self) -> bool:
+        return self._broken
+
+    def write(self, data: bytes) -> None:
+        """Send what must not be lost: replies and control packets."""
+        if self._broken or not data:
+            return
+        sent = 0
+        if not self._queue:
+            try:
+                sent = self.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.fail(error.strerror or str(error))
+                return
+        if sent < len(data):
+            self.keep(data, sent, None)
+            if self.backlog_bytes > MAX_CONTROL_BACKLOG_BYTES and self._all_control():
+                self.fail("asks and does not read the replies")
+
+    def keep(self, data: bytes, sent: int, viewer: TcpViewer | None) -> None:
+        """Put the rest of a chunk, of which `sent` bytes have gone, at the end of the backlog."""
+        if not self._queue:
+            self._stuck_since_s = time.monotonic()
+            self._loop.add_writer(self._sock, self._flush)
+        self._queue.append((memoryview(data)[sent:] if sent else data, viewer))
+        self.backlog_bytes += len(data) - sent
+
+    def discard(self, viewer: TcpViewer) -> int:
+        """Take a viewer's waiting frames out, but for one that is already half sent; return how many went."""
+        kept: deque[tuple[memoryview | bytes, TcpViewer | None]] = deque()
+        for position, (data, owner) in enumerate(self._queue):
+            begun = position == 0 and isinstance(data, memoryview)
+            if owner is not viewer or begun:
+                kept.append((data, owner))
+        dropped = len(self._queue) - len(kept)
+        self._queue = kept
+        self.backlog_bytes = sum(len(data) for data, _ in kept)
+        if not kept:
+            self._drained()
+        return dropped
+
+    def stuck_s(self, now_s: float) -> float:
+        """For how long something has been waiting and nothing has moved."""
+        return 0.0 if self._stuck_since_s is None else now_s - self._stuck_since_s
+
+    def fail(self, reason: str) -> None:
+        """Give the socket up; the owner hears of it from the loop, not from within a fan-out."""
+        if self._broken:
+            return
+        self._broken = True
+        self._forget()
+        self._loop.call_soon(self._on_broken, reason)
+
+    def close(self) -> None:
+        """Forget what waits and leave the socket alone; closing it is its owner's."""
+        self._broken = True
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._queue:
+            self._queue.clear()
+            self._drained()
+        self.backlog_bytes = 0
+
+    def _drained(self) -> None:
+        self._stuck_since_s = None
+        self._loop.remove_writer(self._sock)
+
+    def _all_control(self) -> bool:
+        return all(owner is None for _, owner in self._queue)
+
+    def _flush(self) -> None:
+        while self._queue:
+            vectors = [data for data, _ in list(self._queue)[:MAX_VECTORS]]
+            try:
+                sent = self._sock.sendmsg(vectors)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.fail(error.strerror or str(error))
+                return
+            self._stuck_since_s = time.monotonic()
+            self.backlog_bytes -= sent
+            if not self._consume(sent):
+                return
+        self._drained()
+
+    def _consume(self, sent: int) -> bool:
+        """Take sent bytes off the front; False when a chunk was left half sent."""
+        while sent:
+            data, owner = self._queue[0]
+            if sent < len(data):
+                self._queue[0] = (memoryview(data)[sent:], owner)
+                return False
+            sent -= len(data)
+            self._queue.popleft()
+        return True
+
+
+class TcpViewer:
+    """One stream's viewer behind a TCP socket, which it may share with replies and other streams."""
+
+    __slots__ = ("_allowance_bytes", "_limit", "_outbox", "_send", "_skipping", "counters")
+
+    def __init__(self, outbox: TcpOutbox, limit: BacklogLimit) -> None:
+        self.counters = ViewerCounters()
+        self._outbox = outbox
+        self._limit = limit
+        self._send = outbox.send
+        self._skipping = False
+        self._allowance_bytes = 0  # the first burst may be larger than the limit, until it has gone
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._outbox.backlog_bytes
+
+    def begin(self, chunks: Sequence[bytes], *, wait_for_keyframe: bool) -> None:
+        data = b"".join(chunks)
+        if data:
+            self.offer(data, True)
+            self._allowance_bytes = len(data)
+        self._skipping = wait_for_keyframe
+
+    def offer(self, chunk: bytes, joinable: bool) -> None:
+        if self._skipping:
+            if not joinable or self._outbox.backlog_bytes > self._limit.size_bytes:
+                self.counters.dropped_frames += 1
+                return
+            self._skipping = False
+        outbox = self._outbox
+        size = len(chunk)
+        if outbox.backlog_bytes:
+            if not self._room_for(size, joinable):
+                return
+            outbox.keep(chunk, 0, self)
+        else:
+            self._allowance_bytes = 0
+            try:
+                sent = self._send(chunk)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                outbox.fail(error.strerror or str(error))
+                return
+            if sent != size:
+                outbox.keep(chunk, sent, self)
+        counters = self.counters
+        counters.sent_frames += 1
+        counters.sent_bytes += size
+
+    def control(self, chunk: bytes) -> None:
+        self._outbox.write(chunk)
+
+    def _room_for(self, size: int, joinable: bool) -> bool:
+        """Make room in a backlog that has outgrown its limit: drop what waits, and all up to the next keyframe."""
+        if self._outbox.backlog_bytes + size <= self._limit.size_bytes + self._allowance_bytes:
+            return True
+        self._allowance_bytes = 0
+        dropped = self._outbox.discard(self)
+        self.counters.dropped_frames += dropped
+        self.counters.sent_frames -= dropped
+        self.counters.drop_episodes += 1
+        if joinable:
+            return True
+        self.counters.dropped_frames += 1
+        self._skipping = True
+        return False

@@ -1,0 +1,200 @@
+"""Writing to UDP sockets: a frame's packets in one system call where the kernel can cut them itself."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from manycast.hub.counters import ViewerCounters
+from manycast.hub.fanout import BacklogLimit
+
+SEGMENT_BYTES = 1400  # every datagram of a run but the last one has this size
+MAX_RUN_SEGMENTS = 46  # the kernel takes at most 64 segments and 65,507 bytes per call
+PACE_BYTES = 48 * 1024  # what a receiver's default socket buffer (208 KiB, counted with overhead) surely takes
+PACE_INTERVAL_S = 0.004  # with PACE_BYTES: about 100 Mbit/s for bursts
+SOL_UDP = 17
+UDP_SEGMENT = 103  # linux/udp.h, since 4.18
+
+_NO_SEGMENTATION = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOPROTOOPT})
+
+
+class Datagrams(NamedTuple):
+    """One frame's (or report's) datagrams for one socket of a viewer, as runs."""
+
+    slot: int  # which socket: 2 * track for RTP, 2 * track + 1 for RTCP
+    runs: tuple[bytes, ...]  # each a row of datagrams of SEGMENT_BYTES, the last one may be shorter
+
+
+def runs_of(packets: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Join packets, none longer than SEGMENT_BYTES, into as few runs as can be."""
+    runs: list[bytes] = []
+    run: list[bytes] = []
+    for packet in packets:
+        run.append(packet)
+        if len(packet) != SEGMENT_BYTES or len(run) == MAX_RUN_SEGMENTS:
+            runs.append(b"".join(run))
+            run = []
+    if run:
+        runs.append(b"".join(run))
+    return tuple(runs)
+
+
+class RunSender:
+    """Sends runs through one connected UDP socket."""
+
+    __slots__ = ("_sock", "send")
+
+    def __init__(self, sock: socket.socket, *, segmentation: bool = True) -> None:
+        """Without `segmentation`, or where the kernel has none, each datagram costs a call."""
+        self._sock = sock
+        self.send: Callable[[bytes], object] = self._send_each
+        if segmentation:
+            try:
+                sock.setsockopt(SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES)
+            except OSError:
+                return
+            self.send = self._send_run
+
+    def _send_run(self, run: bytes) -> None:
+        try:
+            self._sock.send(run)
+        except OSError as error:
+            if error.errno not in _NO_SEGMENTATION:
+                raise
+            # The route's MTU is too small for a segment, or its device cannot do it: cut the run ourselves.
+            self._sock.setsockopt(SOL_UDP, UDP_SEGMENT, 0)
+            self.send = self._send_each
+            self._send_each(run)
+
+    def _send_each(self, run: bytes) -> None:
+        for start in range(0, len(run), SEGMENT_BYTES):
+            self._sock.send(run[start : start + SEGMENT_BYTES])
+
+
+class UdpViewer:
+    """One stream's viewer behind UDP sockets.
+
+    Bursts (the first pictures, large keyframes) are paced, so that a receiver's socket buffer does not overflow.
+    """
+
+    __slots__ = (
+        "_head_runs_sent",
+        "_limit",
+        "_loop",
+        "_queue",
+        "_senders",
+        "_skipping",
+        "_timer",
+        "backlog_bytes",
+        "counters",
+        "on_refused",
+    )
+
+    def __init__(
+        self,
+        senders: Mapping[int, RunSender],
+        limit: BacklogLimit,
+        loop: asyncio.AbstractEventLoop,
+        on_refused: Callable[[], None],
+    ) -> None:
+        """`senders` by slot; `on_refused` is called from the loop when the viewer's host says nobody listens."""
+        self.counters = ViewerCounters()
+        self.on_refused = on_refused
+        self.backlog_bytes = 0
+        self._senders = senders
+        self._limit = limit
+        self._loop = loop
+        self._queue: deque[Datagrams] = deque()
+        self._head_runs_sent = 0  # pacing may pause in the middle of a frame
+        self._skipping = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, chunks: Sequence[Datagrams], *, wait_for_keyframe: bool) -> None:
+        for chunk in chunks:
+            self._queue.append(chunk)
+            self.backlog_bytes += sum(map(len, chunk.runs))
+            self.counters.sent_frames += 1
+        self._skipping = wait_for_keyframe
+        self._send_waiting()
+
+    def offer(self, chunk: Datagrams, joinable: bool) -> None:
+        if self._skipping:
+            if not joinable:
+                self.counters.dropped_frames += 1
+                return
+            self._skipping = False
+        if self._queue or len(chunk.runs) > 1:
+            size = sum(map(len, chunk.runs))
+            if self._queue or size > PACE_BYTES:
+                self._wait(chunk, size, joinable)
+                return
+        self.counters.sent_frames += 1
+        for run in chunk.runs:
+            self._send(chunk.slot, run)
+
+    def control(self, chunk: Datagrams) -> None:
+        for run in chunk.runs:
+            self._send(chunk.slot, run)
+
+    def close(self) -> None:
+        self._queue.clear()
+        self.backlog_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _send(self, slot: int, run: bytes) -> None:
+        """What the kernel has no room for is lost, as on any network; the receiver sees a gap."""
+        sender = self._senders.get(slot)
+        if sender is None:
+            return
+        try:
+            sender.send(run)
+        except ConnectionRefusedError:
+            self._loop.call_soon(self.on_refused)
+        except OSError:
+            self.counters.lost_bytes += len(run)
+            return
+        self.counters.sent_bytes += len(run)
+
+    def _wait(self, chunk: Datagrams, size: int, joinable: bool) -> None:
+        """Put a frame at the end of what is being paced; over the limit, drop up to the next keyframe."""
+        if self._queue and self.backlog_bytes + size > self._limit.size_bytes:
+            self._drop_waiting()
+            if not joinable:
+                self.counters.dropped_frames += 1
+                self._skipping = True
+                return
+        self._queue.append(chunk)
+        self.backlog_bytes += size
+        self.counters.sent_frames += 1
+        if self._timer is None:
+            self._send_waiting()
+
+    def _drop_waiting(self) -> None:
+        self.counters.dropped_frames += len(self._queue)
+        self.counters.sent_frames -= len(self._queue)
+        self.counters.drop_episodes += 1
+        self._queue.clear()
+        self._head_runs_sent = 0
+        self.backlog_bytes = 0
+
+    def _send_waiting(self) -> None:
+        self._timer = None
+        budget = PACE_BYTES
+        while self._queue and budget > 0:
+            slot, runs = self._queue[0]
+            run = runs[self._head_runs_sent]
+            self._head_runs_sent += 1
+            if self._head_runs_sent == len(runs):
+                self._queue.popleft()
+                self._head_runs_sent = 0
+            self.backlog_bytes -= len(run)
+            budget -= len(run)
+            self._send(slot, run)
+        if self._queue:
+            self._timer = self._loop.call_later(PACE_INTERVAL_S, self._send_waiting)

@@ -1,0 +1,35 @@
+"""Where the log goes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+TRACE = 5  # below DEBUG
+LEVELS = (TRACE, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+MAX_FILE_BYTES = 10 * 1024 * 1024
+KEPT_FILES = 5
+
+
+def set_up_logging(level: int | None, file: Path | None) -> None:
+    """Log messages of a level (0 TRACE to 5 FATAL) and above, to standard error or a file; None: none at all."""
+    logging.addLevelName(TRACE, "TRACE")
+    logging.addLevelName(logging.WARNING, "WARN")
+    logging.addLevelName(logging.CRITICAL, "FATAL")
+    root = logging.getLogger()
+    for old in tuple(root.handlers):
+        root.removeHandler(old)
+    if level is None:
+        root.addHandler(logging.NullHandler())
+        return
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        handler = RotatingFileHandler(file, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.getLogger("manycast").setLevel(LEVELS[level])

@@ -1,0 +1,1 @@
+"""The servers, a package per protocol: sockets, sessions, limits; thin shells over wire and hub."""

@@ -1,0 +1,219 @@
+"""One TCP connection of the RTSP server: reads requests and interleaved data, writes replies in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from manycast.hub.tcp_viewer import TcpOutbox
+from manycast.servers.rtsp.announcement import Announcement
+from manycast.wire.rtsp.errors import RtspError
+from manycast.wire.rtsp.message import Request, Response
+from manycast.wire.rtsp.receiver import (
+    InterleavedReceived,
+    PeerFailed,
+    RequestReceived,
+    ResponseReceived,
+    RtspEvent,
+    RtspReceiver,
+)
+
+if TYPE_CHECKING:
+    from manycast.servers.rtsp.server import RtspServer
+    from manycast.servers.rtsp.session import RtspSession
+
+MAX_WAITING_EVENTS = 256  # pipelined behind a request that takes time; reading pauses above it
+SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
+LINGER_S = 10.0  # for the client to hang up after its last session was ended from our side
+
+ChannelSink = Callable[[bytes, float], None]  # payload, now_s
+
+
+class RtspConnection:
+    """Knows how to read, answer in order and close; what a request means is the handlers' business."""
+
+    def __init__(self, server: RtspServer, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self.server = server
+        self.sock = sock
+        self.peer_address, self.peer_port = peer[0], peer[1]
+        self.local_address = sock.getsockname()[0]
+        self.announcement: Announcement | None = None
+        self.sessions: set[RtspSession] = set()  # those that need this connection
+        self.log = ConnectionLog(server.log, {"peer": self.peer})
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._receiver = RtspReceiver()
+        self._channels: dict[int, ChannelSink] = {}
+        self._waiting: deque[RtspEvent] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._paused = False
+        self._opened_s = time.monotonic()
+        self._requests = 0
+        self._last_event_s = self._opened_s
+        self._close_by_s: float | None = None
+        self.unexpected_packets = 0
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.outbox = TcpOutbox(sock, self._loop, self.close)
+        self._loop.add_reader(sock, self._readable)
+
+    @property
+    def peer(self) -> str:
+        host = f"[{self.peer_address}]" if ":" in self.peer_address else self.peer_address
+        return f"{host}:{self.peer_port}"
+
+    # Interleaved channels
+
+    def free_channels(self, wanted: tuple[int, int] | None) -> tuple[int, int]:
+        """The channels asked for where they are free, else the lowest free even pair (RFC 2326 section 10.12)."""
+        if wanted is not None and not self._channels.keys() & set(wanted):
+            return wanted
+        for channel in range(0, 256, 2):
+            if channel not in self._channels and channel + 1 not in self._channels:
+                return channel, channel + 1
+        raise RtspError("all 256 interleaved channels of this connection are in use")
+
+    def route(self, channel: int, sink: ChannelSink) -> None:
+        self._channels[channel] = sink
+
+    def unroute(self, channel: int) -> None:
+        self._channels.pop(channel, None)
+
+    # Sessions
+
+    def hold(self, session: RtspSession) -> None:
+        """A session that ends with this connection."""
+        self.sessions.add(session)
+        self._close_by_s = None
+
+    def release(self, session: RtspSession, *, linger: bool) -> None:
+        """`linger` when the client did not ask for the end: it is given time to hang up or to ask for more."""
+        self.sessions.discard(session)
+        if linger and not self.sessions:
+            self._close_by_s = time.monotonic() + LINGER_S
+
+    # Reading
+
+    def _readable(self) -> None:
+        try:
+            size = self.sock.recv_into(self.server.read_buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.close(error.strerror or str(error))
+            return
+        if not size:
+            self.close("the client hung up")
+            return
+        events = self._receiver.receive(bytes(self.server.read_view[:size]))
+        if not events:
+            return
+        now_s = self._last_event_s = time.monotonic()
+        if self._pump is None:
+            channels = self._channels
+            for position, event in enumerate(events):
+                if type(event) is not InterleavedReceived:
+                    self._start_pump(events[position:])
+                    return
+                sink = channels.get(event.channel)
+                if sink is None:
+                    self.unexpected_packets += 1
+                else:
+                    sink(event.payload, now_s)
+        else:
+            self._waiting.extend(events)
+            if len(self._waiting) > MAX_WAITING_EVENTS and not self._paused:
+                self._paused = True
+                self._loop.remove_reader(self.sock)
+
+    def _start_pump(self, events: list[RtspEvent]) -> None:
+        self._waiting.extend(events)
+        self._pump = self._loop.create_task(self._take_waiting(), name=f"RTSP requests of {self.peer}")
+
+    async def _take_waiting(self) -> None:
+        """Answer requests one after another: replies leave in the order of the requests."""
+        while self._waiting and not self.closed:
+            event = self._waiting.popleft()
+            match event:
+                case RequestReceived():
+                    await self._answer(event.request)
+                case InterleavedReceived():
+                    sink = self._channels.get(event.channel)
+                    if sink is None:
+                        self.unexpected_packets += 1
+                    else:
+                        sink(event.payload, time.monotonic())
+                case ResponseReceived():
+                    pass  # we ask clients nothing
+                case PeerFailed():
+                    self._refuse(event)
+        self._pump = None
+        if self._paused and not self.closed:
+            self._paused = False
+            self._loop.add_reader(self.sock, self._readable)
+
+    async def _answer(self, request: Request) -> None:
+        self._requests += 1
+        self._close_by_s = None
+        if self.log.isEnabledFor(logging.DEBUG):
+            self.log.debug("%s %s", request.method, request.uri)
+        reply = await self.server.answer(self, request)
+        if self.closed:
+            return
+        self.outbox.write(reply.response.serialize())
+        if reply.then is not None:
+            reply.then()
+
+    def _refuse(self, failed: PeerFailed) -> None:
+        """Answer what is no request, and hang up: where the next one would begin is unknown."""
+        self.server.faults.note(self.log, str(failed.error))
+        cseq = None if failed.cseq is None else str(failed.cseq)
+        self.outbox.write(self.server.complete(Response.of_error(failed.error), cseq).serialize())
+        self.close(f"bad request: {failed.error}")
+
+    # Closing
+
+    def handle_timer(self, now_s: float) -> None:
+        options = self.server.options
+        if self.outbox.stuck_s(now_s) > options.stall_s:
+            self.close(f"read nothing for {options.stall_s:.0f} s")
+        elif self._close_by_s is not None and now_s > self._close_by_s:
+            self.close("its session has ended")
+        elif self.sessions or self._pump is not None:
+            return
+        elif not self._requests:
+            if now_s - self._opened_s > options.first_request_timeout_s:
+                self.close(f"sent no request for {options.first_request_timeout_s:.0f} s")
+        elif self._receiver.pending and now_s - self._last_event_s > options.first_request_timeout_s:
+            self.close("sent half a request")
+        elif now_s - self._last_event_s > options.idle_timeout_s:
+            self.close(f"idle for {options.idle_timeout_s:.0f} s")
+
+    def close(self, reason: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for session in tuple(self.sessions):
+            session.close(reason)
+        self._loop.remove_reader(self.sock)
+        self.outbox.close()
+        if self._pump is not None and self._pump is not asyncio.current_task():
+            self._pump.cancel()
+        self._waiting.clear()
+        self.sock.close()
+        self.server.forget(self)
+        if self.unexpected_packets:
+            self.log.debug("%d interleaved packets on channels nobody set up", self.unexpected_packets)
+        self.log.debug("closed: %s", reason)
+
+
+class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
+    """Puts protocol and peer before each line."""
+
+    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
+        return f"RTSP {self.extra['peer'] if self.extra else ''}: {msg}", kwargs

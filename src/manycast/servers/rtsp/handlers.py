@@ -1,0 +1,217 @@
+"""What each method does: one handler per method, in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from manycast.servers.rtsp.announcement import read_announcement
+from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.describe import SDP_TYPE, describe
+from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S
+from manycast.servers.rtsp.play import PlaySession
+from manycast.servers.rtsp.publish import PublishSession
+from manycast.servers.rtsp.reply import Reply
+from manycast.servers.rtsp.session import RtspSession
+from manycast.wire.rtsp.errors import (
+    BadRequest,
+    Forbidden,
+    HeaderFieldNotValidForResource,
+    NotAcceptable,
+    NotFound,
+    OptionNotSupported,
+    ParameterNotUnderstood,
+    SessionNotFound,
+    UnsupportedMediaType,
+)
+from manycast.wire.rtsp.headers import SessionHeader, parse_require
+from manycast.wire.rtsp.message import Request, Response
+from manycast.wire.rtsp.state import PUBLIC, SessionState, next_state
+from manycast.wire.rtsp.url import RtspUrl, split_parameters
+
+if TYPE_CHECKING:
+    from manycast.servers.rtsp.server import RtspServer
+
+PARAMETERS_TYPE = "text/parameters"
+SUPPORTED_OPTIONS: frozenset[str] = frozenset()  # feature tags for Require
+
+Handler = Callable[["RtspServer", RtspConnection, Request], Awaitable[Reply]]
+
+
+async def handle(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    """Answer one request. Raises RtspError for what is refused."""
+    if request.cseq is None:
+        raise BadRequest("no CSeq header, or no number in it")
+    _check_options(request)
+    session = _session_of(server, request)
+    state = session.state if session is not None else SessionState.INIT
+    publishing = session.publishing if session is not None else connection.announcement is not None
+    if session is not None or request.method not in HANDLERS or request.method in ("PLAY", "PAUSE", "RECORD"):
+        next_state(state, request.method, publishing=publishing)
+    return await HANDLERS[request.method](server, connection, request)
+
+
+def name_in(uri: str) -> str:
+    """The name of a stream or file in a request's address: without control suffix, query, appended parameters."""
+    url, _track_index = RtspUrl.parse(uri).split_control()
+    return split_parameters(url.path)[0]
+
+
+def _check_options(request: Request) -> None:
+    for header in ("Require", "Proxy-Require"):
+        for value in request.headers.get_all(header):
+            unknown = [tag for tag in parse_require(value) if tag not in SUPPORTED_OPTIONS]
+            if unknown:
+                raise OptionNotSupported(unknown)
+
+
+def _session_of(server: RtspServer, request: Request) -> RtspSession | None:
+    header = request.headers.get("Session")
+    if header is None:
+        return None
+    session_id = SessionHeader.parse(header).id
+    session = server.sessions.get(session_id)
+    if session is None:
+        raise SessionNotFound(session_id)
+    server.touch(session)
+    return session
+
+
+def _needed_session(server: RtspServer, request: Request) -> RtspSession:
+    session = _session_of(server, request)
+    if session is None:
+        raise SessionNotFound("")
+    return session
+
+
+async def _options(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    response = Response(status=200)
+    response.headers.set("Public", PUBLIC)
+    return Reply(response)
+
+
+async def _describe(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    accept = request.headers.get("Accept")
+    if accept and not any(kind in accept for kind in (SDP_TYPE, "application/*", "*/*")):
+        raise NotAcceptable(f"Accept: {accept}: descriptions are {SDP_TYPE}")
+    name = name_in(request.uri)
+    found = await server.catalogue.find(name)
+    if found is None:
+        raise NotFound(f"nothing is called {name!r}")
+    session_id = str(int(server.started_unix_s))
+    description = await describe(found, name, local_address=connection.local_address, session_id=session_id)
+    response = Response(status=200, body=description.serialize())
+    response.headers.set("Content-Type", SDP_TYPE)
+    response.headers.set("Content-Base", f"{base_url(request.uri)}/")
+    return Reply(response)
+
+
+async def _announce(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    content_type = (request.headers.get("Content-Type") or SDP_TYPE).partition(";")[0].strip().lower()
+    if content_type != SDP_TYPE:
+        raise UnsupportedMediaType(f"Content-Type: {content_type}: wanted {SDP_TYPE}")
+    if any(session.publishing for session in connection.sessions):
+        raise Forbidden("this connection publishes already")
+    name = split_parameters(RtspUrl.parse(request.uri).path)[0]
+    if not name:
+        raise NotFound("an address without a path cannot be published to")
+    path = server.catalogue.path_of(name)
+    taken = server.catalogue.taken_by(path)
+    if taken is not None:
+        raise Forbidden(f"{path} is taken by {taken}")
+    announcement = read_announcement(path, base_url(request.uri), request.body)
+    for media in announcement.media:
+        if media.carried is None:
+            connection.log.warning("%s: a medium is left out: %s", path, media.refusal)
+    connection.announcement = announcement
+    return Reply(Response(status=200))
+
+
+async def _setup(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    session = _session_of(server, request)
+    fresh = session is None
+    if session is None:
+        session = server.open_session(connection, request)
+    try:
+        return await session.setup(connection, request)
+    except BaseException:
+        if fresh:
+            session.close("refused")
+        raise
+
+
+async def _play(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    session = _needed_session(server, request)
+    if not isinstance(session, PlaySession):
+        raise HeaderFieldNotValidForResource("Session: that session publishes")
+    return await session.play(connection, request)
+
+
+async def _record(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    session = _needed_session(server, request)
+    if not isinstance(session, PublishSession):
+        raise HeaderFieldNotValidForResource("Session: that session plays")
+    return await session.record(connection, request)
+
+
+async def _pause(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    return await _needed_session(server, request).pause(connection, request)
+
+
+async def _teardown(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    session = _session_of(server, request)
+    if session is None:
+        if connection.announcement is None:
+            raise SessionNotFound("")
+        connection.announcement = None
+        return Reply(Response(status=200))
+    response = Response(status=200)
+    response.headers.set("Session", session.id)
+    session.torn_down()
+    return Reply(response)
+
+
+async def _get_parameter(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    """An empty body only keeps the session alive (RFC 2326 section 10.8)."""
+    session = _session_of(server, request)
+    wanted = [line.strip() for line in request.body.decode("utf-8", "replace").splitlines() if line.strip()]
+    known = session.parameters() if session is not None else {}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ParameterNotUnderstood(unknown)
+    body = "".join(f"{name}: {known[name]}\r\n" for name in wanted).encode()
+    response = Response(status=200, body=body)
+    if body:
+        response.headers.set("Content-Type", PARAMETERS_TYPE)
+    if session is not None:
+        response.headers.set("Session", SessionHeader(session.id, ANNOUNCED_TIMEOUT_S).serialize())
+    return Reply(response)
+
+
+async def _set_parameter(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+    """No parameter can be set; an empty body keeps the session alive."""
+    _session_of(server, request)
+    lines = request.body.decode("utf-8", "replace").splitlines()
+    names = [line.partition(":")[0].strip() for line in lines if line.strip()]
+    if names:
+        raise ParameterNotUnderstood(names)
+    return Reply(Response(status=200))
+
+
+def base_url(uri: str) -> str:
+    """What controls are joined to: the address as the client wrote it, without a trailing slash."""
+    return uri.rstrip("/")
+
+
+HANDLERS: dict[str, Handler] = {
+    "OPTIONS": _options,
+    "DESCRIBE": _describe,
+    "ANNOUNCE": _announce,
+    "SETUP": _setup,
+    "PLAY": _play,
+    "RECORD": _record,
+    "PAUSE": _pause,
+    "TEARDOWN": _teardown,
+    "GET_PARAMETER": _get_parameter,
+    "SET_PARAMETER": _set_parameter,
+}

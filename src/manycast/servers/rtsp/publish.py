@@ -1,0 +1,318 @@
+"""Sessions that publish."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from manycast.hub.hub import PathTaken
+from manycast.hub.stream import Stream
+from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement, CarriedMedia
+from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S
+from manycast.servers.rtsp.play import SLOTS
+from manycast.servers.rtsp.reply import Reply
+from manycast.servers.rtsp.transports import (
+    MAX_DATAGRAM_BYTES,
+    MAX_DATAGRAMS_PER_WAKE_UP,
+    agreed_transport,
+    offered_transports,
+)
+from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
+from manycast.wire.rtp.receiver import RtpSessionReceiver
+from manycast.wire.rtsp.errors import (
+    BadRequest,
+    Forbidden,
+    MethodNotValidInThisState,
+    NotEnoughBandwidth,
+    NotFound,
+)
+from manycast.wire.rtsp.headers import SessionHeader, TransportSpec
+from manycast.wire.rtsp.message import Request, Response
+from manycast.wire.rtsp.state import SessionState
+from manycast.wire.rtsp.url import match_control
+
+if TYPE_CHECKING:
+    from manycast.servers.rtsp.server import RtspServer
+
+REPORT_INTERVAL_S = 5.0
+
+_random = random.SystemRandom()
+
+
+@dataclass(slots=True)
+class _MediaTransport:
+    """How one announced medium comes in. Without `carried` its data is taken and thrown away."""
+
+    carried: CarriedMedia | None
+    channels: tuple[int, int] | None = None
+    sockets: tuple[socket.socket, socket.socket] | None = None
+    client_rtcp: tuple[str, int] | None = None
+    track_index: int | None = None  # in the stream, once it records
+
+
+class PublishSession:
+    """One publisher: media announced, set up, recorded into a stream."""
+
+    def __init__(
+        self, server: RtspServer, connection: RtspConnection, session_id: str, announcement: Announcement
+    ) -> None:
+        self.id = session_id
+        self.publishing = True
+        self.state = SessionState.INIT
+        self.last_sign_s = time.monotonic()
+        self._server = server
+        self._connection = connection
+        self._log = connection.log
+        self._announcement = announcement
+        self._media: dict[int, _MediaTransport] = {}
+        self._ports: SessionPorts | None = None
+        self._receiver: RtpSessionReceiver | None = None
+        self._stream: Stream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_report_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        connection.hold(self)
+
+    # Requests
+
+    async def setup(self, connection: RtspConnection, request: Request) -> Reply:
+        if self.state is SessionState.RECORDING:
+            raise MethodNotValidInThisState("SETUP", "Recording", ("RECORD", "PAUSE", "TEARDOWN"))
+        if connection is not self._connection:
+            raise BadRequest("a publisher sets its media up on the connection it announced them on")
+        position = self._position_of(request.uri)
+        media = self._announcement.media[position]
+        agreed = self._agree(connection, request, position, media)
+        self.state = SessionState.READY
+        response = Response(status=200)
+        response.headers.set("Transport", agreed.serialize())
+        response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
+        return Reply(response)
+
+    async def record(self, connection: RtspConnection, request: Request) -> Reply:
+        carried = [(media, media.carried) for _, media in sorted(self._media.items()) if media.carried is not None]
+        if not carried:
+            raise MethodNotValidInThisState("RECORD", "without SETUP of a medium that can be carried", ("SETUP",))
+        tracks = [item.track for _, item in carried]
+        receiver = RtpSessionReceiver(tracks, ssrc=_random.getrandbits(32), cname=f"manycast/{self._announcement.path}")
+        for index, (media, item) in enumerate(carried):
+            media.track_index = index
+            ordered = media.channels is not None
+            receiver.add_track(index, item.payload_type, item.payload_format, ordered=ordered)
+        try:
+            self._stream = self._server.catalogue.hub.publish(
+                self._announcement.path, tracks, f"RTSP publisher {connection.peer}"
+            )
+        except PathTaken as error:
+            raise Forbidden(str(error)) from error
+        self._receiver = receiver
+        self._open_ways_in()
+        self.state = SessionState.RECORDING
+        self.last_sign_s = time.monotonic()
+        response = Response(status=200)
+        response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
+        return Reply(response)
+
+    async def pause(self, connection: RtspConnection, request: Request) -> Reply:
+        """Nothing comes for a while; the stream stays."""
+        self.state = SessionState.READY
+        response = Response(status=200)
+        response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
+        return Reply(response)
+
+    def parameters(self) -> dict[str, str]:
+        if self._stream is None:
+            return {}
+        counters = self._stream.counters
+        return {
+            "frames_received": str(counters.received_frames),
+            "bytes_received": str(counters.received_bytes),
+            "viewers": str(self._stream.watchers),
+        }
+
+    # Life
+
+    def handle_timer(self, now_s: float) -> None:
+        silence_s = self._server.options.publisher_silence_s
+        if now_s - self.last_sign_s > silence_s and self.state is SessionState.RECORDING:
+            self.close(f"no packet for {silence_s:.0f} s")
+        elif self._receiver is not None and self._receiver.said_goodbye:
+            self.close("the publisher said goodbye")
+        elif self._receiver is not None and now_s >= self._next_report_s:
+            self._next_report_s = now_s + REPORT_INTERVAL_S
+            self._send_reports(self._receiver, now_s)
+
+    def torn_down(self) -> None:
+        self.close("TEARDOWN")
+
+    def close(self, reason: str) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._close_ways_in()
+        if self._stream is not None:
+            self._log_losses()
+            self._server.catalogue.hub.unpublish(self._stream, reason)
+        self.state = SessionState.INIT
+        self._server.sessions.pop(self.id, None)
+        if self._connection.announcement is self._announcement:
+            self._connection.announcement = None
+        self._connection.release(self, linger=not self._connection.closed)
+
+    # Transports
+
+    def _position_of(self, uri: str) -> int:
+        controls = [media.control for media in self._announcement.media]
+        position = match_control(uri, self._announcement.base_url, controls)
+        if position is None:
+            raise NotFound(f"{uri} is none of the media announced")
+        return position
+
+    def _agree(
+        self, connection: RtspConnection, request: Request, position: int, media: AnnouncedMedia
+    ) -> TransportSpec:
+        spec = offered_transports(request)[0]
+        if not spec.is_tcp:
+            return self._agree_udp(connection, spec, position, media)
+        self._forget(position)
+        channels = connection.free_channels(spec.interleaved)
+        self._media[position] = _MediaTransport(media.carried, channels=channels)
+        for channel in channels:
+            connection.route(channel, self._discard)
+        return agreed_transport(spec, interleaved=channels)
+
+    def _agree_udp(
+        self, connection: RtspConnection, spec: TransportSpec, position: int, media: AnnouncedMedia
+    ) -> TransportSpec:
+        assert spec.client_port is not None
+        if self._ports is None:
+            self._ports = SessionPorts(self._server.udp_ports, connection.local_address, connection.sock.family)
+        slot = SLOTS[media.carried.track.kind] if media.carried else 4
+        try:
+            sockets = self._ports.open_pair(slot)
+        except NoPortsLeft as error:
+            raise NotEnoughBandwidth(str(error)) from error
+        self._forget(position)
+        client_rtcp = (connection.peer_address, spec.client_port[1])
+        self._media[position] = _MediaTransport(media.carried, sockets=sockets, client_rtcp=client_rtcp)
+        server_ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
+        return agreed_transport(spec, server_port=server_ports)
+
+    def _forget(self, position: int) -> None:
+        """A medium that is set up anew gives its old transport back."""
+        media = self._media.pop(position, None)
+        if media is not None:
+            self._close_way_in(media)
+
+    # Ways in
+
+    def _open_ways_in(self) -> None:
+        for media in self._media.values():
+            if media.track_index is None:
+                continue
+            if media.channels is not None:
+                self._connection.route(media.channels[0], partial(self._rtp_received, media.track_index))
+                self._connection.route(media.channels[1], partial(self._rtcp_received, media.track_index))
+            elif media.sockets is not None:
+                for sock, sink in zip(media.sockets, (self._rtp_received, self._rtcp_received), strict=True):
+                    self._loop.add_reader(sock, self._datagrams_readable, sock, sink, media.track_index)
+
+    def _close_ways_in(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for media in self._media.values():
+            self._close_way_in(media)
+        if self._ports is not None:
+            self._ports.close()
+
+    def _close_way_in(self, media: _MediaTransport) -> None:
+        for channel in media.channels or ():
+            self._connection.unroute(channel)
+        for sock in media.sockets or ():
+            if sock.fileno() >= 0:
+                self._loop.remove_reader(sock)
+
+    def _discard(self, _data: bytes, now_s: float) -> None:
+        """Data of a medium that is not carried, or that came before RECORD."""
+        self.last_sign_s = now_s
+
+    def _rtp_received(self, track_index: int, data: bytes, now_s: float) -> None:
+        receiver, stream = self._receiver, self._stream
+        if receiver is None or stream is None:
+            return
+        self.last_sign_s = now_s
+        for frame in receiver.receive_rtp(track_index, data, now_s=now_s):
+            stream.push(frame)
+
+    def _rtcp_received(self, track_index: int, data: bytes, now_s: float) -> None:
+        if self._receiver is not None:
+            self._receiver.receive_rtcp(track_index, data, now_s=now_s)
+
+    def _datagrams_readable(self, sock: socket.socket, sink: object, track_index: int) -> None:
+        assert callable(sink)
+        now_s = time.monotonic()
+        for _ in range(MAX_DATAGRAMS_PER_WAKE_UP):
+            try:
+                data, sender = sock.recvfrom(MAX_DATAGRAM_BYTES)
+            except OSError:
+                break
+            if sender[0] == self._connection.peer_address:
+                sink(track_index, data, now_s)
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        """Wake up when a packet has been waited for long enough."""
+        deadline_s = self._receiver.next_deadline_s() if self._receiver is not None else None
+        if deadline_s is not None and self._timer is None:
+            self._timer = self._loop.call_later(max(0.0, deadline_s - time.monotonic()), self._give_up_holes)
+
+    def _give_up_holes(self) -> None:
+        self._timer = None
+        if self._receiver is not None and self._stream is not None:
+            for frame in self._receiver.handle_timer(now_s=time.monotonic()):
+                self._stream.push(frame)
+            self._arm_timer()
+
+    # Reports
+
+    def _send_reports(self, receiver: RtpSessionReceiver, now_s: float) -> None:
+        for media in self._media.values():
+            if media.track_index is None:
+                continue
+            report = receiver.report(media.track_index, now_s=now_s)
+            if report is None:
+                continue
+            if media.channels is not None:
+                prefix = bytes((0x24, media.channels[1])) + len(report).to_bytes(2)
+                self._connection.outbox.write(prefix + report)
+            elif media.sockets is not None and media.client_rtcp is not None:
+                try:
+                    media.sockets[1].sendto(report, media.client_rtcp)
+                except OSError:
+                    pass  # the publisher does without: reports are advice
+
+    def _log_losses(self) -> None:
+        assert self._receiver is not None
+        for index, track in self._receiver.tracks.items():
+            counters = track.counters
+            if counters.holes or counters.last_fault:
+                self._log.warning(
+                    "track %d of %s: %d holes, %d late, %d malformed, %d of a wrong payload type, "
+                    "%d of a wrong source, %d broken payloads; last fault: %s",
+                    index,
+                    self._announcement.path,
+                    counters.holes,
+                    track.late_packets,
+                    counters.malformed,
+                    counters.wrong_payload_type,
+                    counters.wrong_source,
+                    counters.broken_payloads,
+                    counters.last_fault or "lost packets",
+                )

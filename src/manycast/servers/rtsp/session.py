@@ -1,0 +1,37 @@
+"""What playing and publishing sessions have in common."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.reply import Reply
+from manycast.wire.rtsp.message import Request
+from manycast.wire.rtsp.state import SessionState
+
+
+class RtspSession(Protocol):
+    """One streaming session (RFC 2326 section 3.4). It is not tied to the connection it was opened on."""
+
+    id: str
+    publishing: bool
+    state: SessionState
+    last_sign_s: float  # monotonic time of the last sign of life from the client
+
+    async def setup(self, connection: RtspConnection, request: Request) -> Reply:
+        """Give one medium its transport."""
+
+    async def pause(self, connection: RtspConnection, request: Request) -> Reply:
+        """Stop for a while."""
+
+    def parameters(self) -> dict[str, str]:
+        """What GET_PARAMETER can ask for, by name."""
+
+    def handle_timer(self, now_s: float) -> None:
+        """Do what is due, and end what shows no sign of life; called once a second."""
+
+    def torn_down(self) -> None:
+        """End it because the client asked for that."""
+
+    def close(self, reason: str) -> None:
+        """End the session and free all it holds; the client is told by goodbye packets where it plays."""

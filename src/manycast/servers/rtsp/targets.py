@@ -1,0 +1,152 @@
+"""What a session plays: a live stream, or a file with a position of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from manycast.hub.fanout import BacklogLimit
+from manycast.hub.playback import Playback
+from manycast.hub.rtp_packager import RtpPackager, TrackStart
+from manycast.hub.rtp_title import RtpTitle
+from manycast.hub.stream import Stream
+from manycast.media.track import Track
+from manycast.wire.rtp.sender import RtpTrackSender
+from manycast.wire.rtsp.errors import InvalidRange
+from manycast.wire.rtsp.headers import ClockRange, Range
+
+# The pair of a viewer and the layout it was made with; the transport knows that they match.
+Viewer = Any
+Layout = Any
+
+
+@dataclass(frozen=True, slots=True)
+class PlayInfo:
+    """What the reply to PLAY says."""
+
+    range: str
+    starts: Sequence[TrackStart]
+
+
+class Target(Protocol):
+    tracks: tuple[Track, ...]
+    senders: list[RtpTrackSender]
+    limit: BacklogLimit
+
+    async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
+        """Get ready to play from where `wanted` says. Raises InvalidRange, SourceError."""
+
+    def begin(self) -> None:
+        """Send, from the place prepared."""
+
+    def pause(self) -> None: ...
+
+    def position_s(self) -> float | None:
+        """Where a file stands; None for what is live."""
+
+    def close(self, *, say_goodbye: bool) -> None: ...
+
+
+class LiveTarget:
+    def __init__(self, stream: Stream, on_end: Callable[[str], None]) -> None:
+        """Raises StreamEnded."""
+        self.tracks = stream.tracks
+        self._stream = stream
+        self._packager = stream.watch(self, RtpPackager, on_end)
+        self.senders = self._packager.senders
+        self.limit = self._packager.limit
+        self._playing: tuple[Viewer, Layout] | None = None
+        self._next: tuple[Viewer, Layout] | None = None
+
+    async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
+        """Live is live: a start that was asked for is passed over, and the answer says "now"."""
+        self._next = (viewer, layout)
+        unix_s = time.time()
+        starts = [self._packager.start_of(index, unix_s=unix_s) for index in range(len(self.senders))]
+        return PlayInfo("npt=now-", starts)
+
+    def begin(self) -> None:
+        if self._next is None or self._playing is not None or self._stream.ended is not None:
+            return
+        self._playing = self._next
+        viewer, layout = self._playing
+        self._packager.join(viewer, layout, unix_s=time.time())
+
+    def pause(self) -> None:
+        if self._playing is not None:
+            self._packager.leave(*self._playing)
+            self._playing = None
+
+    def position_s(self) -> float | None:
+        return None
+
+    def close(self, *, say_goodbye: bool) -> None:
+        """The packager itself says goodbye when the stream ends, so only a viewer's own end is left to tell."""
+        if say_goodbye and self._playing is not None and self._stream.ended is None:
+            viewer, layout = self._playing
+            for index, sender in enumerate(self.senders):
+                chunk = layout.report(index, sender.goodbye())
+                if chunk is not None:
+                    viewer.control(chunk)
+        self.pause()
+        self._stream.unwatch(self)
+
+
+class FileTarget:
+    def __init__(self, title: RtpTitle, loops: int, on_end: Callable[[str], None]) -> None:
+        self.tracks = title.media.tracks
+        self.senders = title.senders
+        self.limit = BacklogLimit()
+        self._title = title
+        self._loops = loops
+        self._on_end = on_end
+        self._playback: Playback[Any] | None = None
+        self._stop_us: int | None = None
+
+    async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
+        """Without a range, go on from where a pause left off, or from the start."""
+        if self._playback is None:
+            self._playback = Playback(self._title, viewer, layout, loops=self._loops, on_end=self._ended)
+        playback = self._playback
+        duration_us = self._title.media.duration_us
+        self._stop_us = None
+        if isinstance(wanted, ClockRange):
+            raise InvalidRange("a file has no wall clock: ask for npt")
+        if wanted is not None and wanted.start_s is not None:
+            start_us = round(wanted.start_s * 1e6)
+            if duration_us is not None and start_us > duration_us:
+                raise InvalidRange(f"npt={wanted.start_s:g} is behind the end at {duration_us / 1e6:g}")
+            await playback.seek(start_us)
+        elif not playback.ready:
+            await playback.seek(0)
+        if wanted is not None and wanted.end_s is not None:
+            self._stop_us = round(wanted.end_s * 1e6)
+            if self._stop_us < playback.position_us:
+                raise InvalidRange(f"the range ends at {wanted.end_s:g}, before it starts")
+        end_us = self._stop_us if self._stop_us is not None else duration_us
+        end = "" if end_us is None else f"{end_us / 1e6:.3f}"
+        return PlayInfo(f"npt={playback.position_us / 1e6:.3f}-{end}", playback.starts())
+
+    def begin(self) -> None:
+        if self._playback is not None and not self._playback.playing:
+            self._playback.play(self._stop_us)
+
+    def pause(self) -> None:
+        if self._playback is not None:
+            self._playback.pause()
+
+    def position_s(self) -> float | None:
+        return self._playback.position_us / 1e6 if self._playback is not None else 0.0
+
+    def close(self, *, say_goodbye: bool) -> None:
+        if self._playback is not None:
+            if say_goodbye and self._playback.playing:
+                self._playback.goodbye()
+            self._playback.pause()
+
+    def _ended(self, reason: str) -> None:
+        """The next PLAY starts at the beginning again, with all its loops."""
+        self._playback = None
+        self._on_end(reason)
