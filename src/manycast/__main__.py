@@ -1,0 +1,5 @@
+"""`python -m manycast`."""
+
+from manycast.cli import main
+
+main()
