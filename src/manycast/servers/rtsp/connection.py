@@ -43,7 +43,7 @@ class RtspConnection:
         self.peer_address, self.peer_port = peer[0], peer[1]
         self.local_address = sock.getsockname()[0]
         self.announcement: Announcement | None = None
-        self.sessions: set[RtspSession] = set()  # those that need this connection
+        self.sessions: dict[RtspSession, bool] = {}  # opened here, and whether they end with the connection
         self.log = ConnectionLog(server.log, {"peer": self.peer})
         self.closed = False
         self._loop = asyncio.get_running_loop()
@@ -52,9 +52,9 @@ class RtspConnection:
         self._waiting: deque[RtspEvent] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._paused = False
-        self._opened_s = time.monotonic()
+        self.opened_s = time.monotonic()
         self._requests = 0
-        self._last_event_s = self._opened_s
+        self._last_event_s = self.opened_s
         self._close_by_s: float | None = None
         self.unexpected_packets = 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -86,14 +86,14 @@ class RtspConnection:
 
     # Sessions
 
-    def hold(self, session: RtspSession) -> None:
-        """A session that ends with this connection."""
-        self.sessions.add(session)
+    def hold(self, session: RtspSession, *, ends_here: bool) -> None:
+        """Keep the connection open for a session; `ends_here` when the session is nothing without it."""
+        self.sessions[session] = ends_here
         self._close_by_s = None
 
     def release(self, session: RtspSession, *, linger: bool) -> None:
         """`linger` when the client did not ask for the end: it is given time to hang up or to ask for more."""
-        self.sessions.discard(session)
+        self.sessions.pop(session, None)
         if linger and not self.sessions:
             self._close_by_s = time.monotonic() + LINGER_S
 
@@ -187,7 +187,7 @@ class RtspConnection:
         elif self.sessions or self._pump is not None:
             return
         elif not self._requests:
-            if now_s - self._opened_s > options.first_request_timeout_s:
+            if now_s - self.opened_s > options.first_request_timeout_s:
                 self.close(f"sent no request for {options.first_request_timeout_s:.0f} s")
         elif self._receiver.pending and now_s - self._last_event_s > options.first_request_timeout_s:
             self.close("sent half a request")
@@ -198,8 +198,9 @@ class RtspConnection:
         if self.closed:
             return
         self.closed = True
-        for session in tuple(self.sessions):
-            session.close(reason)
+        for session, ends_here in tuple(self.sessions.items()):
+            if ends_here:
+                session.close(reason)
         self._loop.remove_reader(self.sock)
         self.outbox.close()
         if self._pump is not None and self._pump is not asyncio.current_task():

@@ -17,6 +17,7 @@ from manycast.wire.rtsp.errors import (
     BadRequest,
     Forbidden,
     HeaderFieldNotValidForResource,
+    MethodNotAllowed,
     NotAcceptable,
     NotFound,
     OptionNotSupported,
@@ -42,6 +43,10 @@ async def handle(server: RtspServer, connection: RtspConnection, request: Reques
     """Answer one request. Raises RtspError for what is refused."""
     if request.cseq is None:
         raise BadRequest("no CSeq header, or no number in it")
+    if server.login is not None:
+        server.login.check(connection, request)
+    if request.uri == "*" and request.method in ("DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "RECORD"):
+        raise MethodNotAllowed(request.method, ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
     _check_options(request)
     session = _session_of(server, request)
     state = session.state if session is not None else SessionState.INIT

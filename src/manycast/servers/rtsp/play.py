@@ -120,6 +120,8 @@ class PlaySession:
         if target_info is not None:
             response.headers.set("Range", target_info.range)
             response.headers.set("RTP-Info", self._rtp_info(target_info))
+        if "Scale" in request.headers:
+            response.headers.set("Scale", "1.000")  # RFC 2326 section 12.34: say which speed it really is
         return Reply(response, then=self._begin)
 
     async def pause(self, connection: RtspConnection, request: Request) -> Reply:
@@ -208,7 +210,7 @@ class PlaySession:
     def _agree_interleaved(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
         if self._transport is None:
             self._transport = InterleavedTransport(connection, self._rtcp_received)
-            connection.hold(self)
+            connection.hold(self, ends_here=True)
             self._connection = connection
         if not isinstance(self._transport, InterleavedTransport):
             raise UnsupportedTransport("one session has one transport: this one uses UDP")
@@ -219,6 +221,7 @@ class PlaySession:
 
     def _agree_udp(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
         if self._transport is None:
+            connection.hold(self, ends_here=False)
             ports = SessionPorts(self._server.udp_ports, connection.local_address, connection.sock.family)
             self._transport = UdpTransport(ports, connection.peer_address, self._rtcp_received, self._refused)
         if not isinstance(self._transport, UdpTransport):

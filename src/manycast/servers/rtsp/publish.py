@@ -78,7 +78,7 @@ class PublishSession:
         self._next_report_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._closed = False
-        connection.hold(self)
+        connection.hold(self, ends_here=True)
 
     # Requests
 

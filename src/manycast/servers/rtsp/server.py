@@ -18,13 +18,14 @@ from manycast.hub.source import SourceError
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.handlers import handle, name_in
+from manycast.servers.rtsp.login import Login
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.play import PlaySession
 from manycast.servers.rtsp.publish import PublishSession
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.session import RtspSession
 from manycast.servers.rtsp.udp_ports import UdpPorts
-from manycast.wire.rtsp.errors import NotEnoughBandwidth, NotFound, RtspError
+from manycast.wire.rtsp.errors import NotEnoughBandwidth, NotFound, RtspError, Unauthorized
 from manycast.wire.rtsp.headers import http_date
 from manycast.wire.rtsp.message import Request, Response
 
@@ -42,6 +43,7 @@ class RtspServer:
         self.catalogue = catalogue
         self.options = options
         self.log = logging.getLogger(__name__)
+        self.login = Login(options.users) if options.users is not None else None
         self.sessions: dict[str, RtspSession] = {}
         self.udp_ports = UdpPorts(options.udp_base_port)
         self.read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -86,7 +88,9 @@ class RtspServer:
         try:
             reply = await handle(self, connection, request)
         except RtspError as error:
-            connection.log.info("%s refused with %d: %s", request, error.status, error)
+            # The first 401 is how every login begins.
+            level = logging.DEBUG if isinstance(error, Unauthorized) else logging.INFO
+            connection.log.log(level, "%s refused with %d: %s", request, error.status, error)
             reply = Reply(Response.of_error(error))
         except (SourceError, ProtocolError) as error:
             connection.log.warning("%s: %s", request, error)
