@@ -82,9 +82,7 @@ class DemoSource:
 class _Outlet:
     """The way from the encoding thread to the event loop; all but `post` and `stop` belong to the loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, publish: Callable[[Sequence[Track]], FrameSink]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         self.stop = threading.Event()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.thread_done = asyncio.Event()

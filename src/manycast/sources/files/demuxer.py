@@ -1,0 +1,226 @@
+"""A container open for reading, with FFmpeg kept from opening anything else. Imports PyAV: import it late."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from manycast.hub.source import SourceError
+from manycast.sources.files.paths import FileStamp
+
+# What may be opened. Playlists and the like (hls, dash, concat, sdp, image2, ...) are not: they make FFmpeg
+# open other files and addresses.
+DEMUXERS = (
+    "aac", "ac3", "amr", "amrnb", "amrwb", "avi", "dv", "eac3", "flac", "flv", "h264", "hevc", "matroska",
+    "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "ogg", "wav",
+)  # fmt: skip
+# These hold no times and no index: there is no seeking but reading from the start.
+UNINDEXED_DEMUXERS = frozenset({"aac", "ac3", "eac3", "h264", "hevc", "mpegvideo", "amr", "amrnb", "amrwb"})
+
+BUFFER_BYTES = 128 << 10  # of one read() from the file
+MAX_READ_BYTES = 64 << 20  # for opening, or for one group with all that lies between its frames
+MAX_SEEK_BYTES = 256 << 20  # for one search in a file that has no index; seconds on a slow disk
+MAX_STEP_S = 20.0  # for the same; a loop in a crafted file that reads nothing new ends here
+MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
+
+_GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
+_TIME_BASE_HZ = 1_000_000  # of container times
+_OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # as far as the system knows them
+    _OPEN_FLAGS |= getattr(os, _flag, 0)
+
+
+class Demuxer:
+    """Packets of one file. Used by one thread at a time."""
+
+    def __init__(self, path: Path, stamp: FileStamp) -> None:
+        """Open a file that has been found as `stamp` says. Raises SourceError."""
+        self._file = _MeteredFile(_open_regular(path, stamp), path.name)
+        self.errors = 0
+        self._errors_in_row = 0
+        self._unread: deque[Packet[Stream]] = deque()
+        self._wanted: list[Stream] = []
+        self._packets: Iterator[Packet[Stream]] = iter(())
+        try:
+            self._file.allow(MAX_READ_BYTES)
+            self._container = _open_container(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        # What FFmpeg would make up for missing pts depends on where reading has started.
+        self._container.flags &= ~_GENERATE_PTS
+
+    @property
+    def format_name(self) -> str:
+        """The demuxer's name without its aliases, such as "mov"."""
+        return self._container.format.name.split(",")[0]
+
+    @property
+    def streams(self) -> list[Stream]:
+        return list(self._container.streams)
+
+    @property
+    def duration_us(self) -> int | None:
+        """What the container says, if it says anything reliable."""
+        duration = self._container.duration
+        if not duration or duration <= 0 or self.format_name in UNINDEXED_DEMUXERS:
+            return None
+        return duration * 1_000_000 // _TIME_BASE_HZ
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the file was read so far."""
+        return self._file.bytes_read
+
+    def select(self, indices: Sequence[int]) -> None:
+        """Say which streams' packets are wanted."""
+        self._wanted = [self._container.streams[index] for index in indices]
+        for stream in self._container.streams:
+            stream.discard = Discard.default if stream in self._wanted else Discard.all
+        self._packets = self._container.demux(*self._wanted)
+
+    def allow_more(self) -> None:
+        """Permit another group's worth of reading."""
+        self._file.allow(MAX_READ_BYTES)
+
+    def read(self) -> Packet[Stream] | None:
+        """The next packet of the wanted streams, None at the end. Damaged ones are skipped and counted."""
+        if self._unread:
+            return self._unread.popleft()
+        while self._errors_in_row < MAX_ERRORS_IN_ROW:
+            try:
+                packet = next(self._packets, None)
+            except EOFError:
+                return None
+            except FFmpegError:
+                self._count_error()
+                self._packets = self._container.demux(*self._wanted)
+                continue
+            if packet is None:
+                return None
+            if packet.is_corrupt:
+                self._count_error()
+            elif packet.size:  # those without are signs of the end
+                self._errors_in_row = 0
+                return packet
+        return None
+
+    def unread(self, packets: Sequence[Packet[Stream]]) -> None:
+        """Have packets given out again, before all others."""
+        self._unread.extendleft(reversed(packets))
+
+    def seek(self, time_s: Fraction, stream_index: int) -> None:
+        """Go to the last entry point at or before a time of the container, as far as the container can tell.
+
+        Raises SourceError where that is not possible.
+        """
+        stream = self._container.streams[stream_index]
+        assert stream.time_base is not None
+        self._unread.clear()
+        self._errors_in_row = 0
+        self._file.allow(MAX_SEEK_BYTES)
+        try:
+            self._container.seek(int(time_s / stream.time_base), stream=stream)
+        except FFmpegError as error:
+            raise SourceError(f"cannot seek to {float(time_s):.3f} s: {error.strerror}") from error
+        finally:
+            self._file.allow(MAX_READ_BYTES)
+        self._packets = self._container.demux(*self._wanted)
+
+    def close(self) -> None:
+        self._unread.clear()
+        self._packets = iter(())
+        self._container.close()
+        self._file.close()
+
+    def _count_error(self) -> None:
+        self.errors += 1
+        self._errors_in_row += 1
+
+
+class _MeteredFile(io.RawIOBase):
+    """The file as FFmpeg reads it: no more than was allowed."""
+
+    def __init__(self, file: io.FileIO, name: str) -> None:
+        super().__init__()
+        self.name = name  # FFmpeg guesses by its extension what the content does not tell
+        self._file = file
+        self.bytes_read = 0
+        self._left_bytes = 0
+        self._deadline_s = 0.0
+
+    def allow(self, size_bytes: int) -> None:
+        """Set how much may be read from now on, and start the clock."""
+        self._left_bytes = size_bytes
+        self._deadline_s = time.monotonic() + MAX_STEP_S
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._left_bytes <= 0 or time.monotonic() > self._deadline_s:
+            raise SourceError(f"{self.name}: too much to read before anything plays; is the index broken?")
+        data = self._file.read(size) or b""
+        self._left_bytes -= len(data)
+        self.bytes_read += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _open_regular(path: Path, stamp: FileStamp) -> io.FileIO:
+    """Open a regular file, never a link, a device or a pipe that has taken its place since it was found."""
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except OSError as error:
+        raise SourceError(f"{path.name}: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or not stamp.same_file(FileStamp.of(status)):
+        os.close(descriptor)
+        raise SourceError(f"{path.name}: the file was replaced")
+    return io.FileIO(descriptor, "r")
+
+
+def _open_container(file: _MeteredFile) -> InputContainer:
+    try:
+        return av.open(
+            file,
+            mode="r",
+            container_options={
+                "format_whitelist": ",".join(DEMUXERS),
+                "protocol_whitelist": "none",  # no protocol has this name
+                "enable_drefs": "0",  # QuickTime's references to other files
+            },
+            metadata_errors="replace",
+            buffer_size=BUFFER_BYTES,
+            io_open=_refuse_to_open,
+        )
+    except FFmpegError as error:
+        raise SourceError(f"{file.name}: no media file of a kind that is served: {error.strerror}") from error
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> io.RawIOBase:
+    raise SourceError(f"the file refers to another one, {url!r}")

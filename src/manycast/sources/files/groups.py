@@ -1,0 +1,242 @@
+"""Cutting the frames of a file into groups, the same ones wherever reading has started."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from manycast.hub.stored import FrameGroup
+from manycast.media.frame import Frame
+from manycast.media.track import MediaKind, Track
+
+SECOND_NS = 1_000_000_000
+MAX_GROUP_BYTES = 4 << 20  # of video; a group is the least that is read and kept at once
+MAX_GROUP_NS = 5 * SECOND_NS  # a stretch without keyframe that is longer is cut
+STALL_NS = 2 * MAX_GROUP_NS  # without any video for this long, the audio is cut alone
+LOOKAHEAD_NS = 2 * SECOND_NS  # how much later than its video a piece of audio may stand in a file
+MAX_WAITING_BYTES = 16 << 20  # of frames read ahead while waiting for audio
+NEAR_US = 3_000_000  # reading on this far is cheaper than a search
+
+
+class FileGroup(FrameGroup):
+    """A group that can be referred to weakly: while anyone plays it, it need not be read again."""
+
+    __slots__ = ("__weakref__",)
+
+
+class VideoGrouper:
+    """Frames in, groups out, for files with video.
+
+    A group is a stretch of time. It ends where the first video frame of the next one is decoded, and audio
+    belongs to it by its own time, not by its place in the file: only so it does not matter where reading has
+    started. Audio is waited for as far as `LOOKAHEAD_NS`; what is later goes into the group of the moment.
+    """
+
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        self._rates_hz = [track.clock_rate_hz for track in tracks]
+        self._video_index = next(i for i, track in enumerate(tracks) if track.kind is MediaKind.VIDEO)
+        self._has_audio = len(tracks) > 1
+        self.restart(at_start=True)
+
+    def restart(self, *, at_start: bool) -> None:
+        """Begin anew: at the file's start, with everything, or anywhere, with the first keyframe."""
+        self._video: deque[Frame] = deque()
+        self._audio: deque[Frame] = deque()
+        self._waiting_bytes = 0
+        self._audio_seen_ns = -STALL_NS
+        self._at_start = at_start
+        self._first = True  # no group was given out yet
+        self._ended = False
+        self.complete = at_start or not self._has_audio  # whether no audio is missing in the first group
+        self.left_out = 0  # video frames before the first keyframe, which nobody could show
+        self._open: _Opening | None = None
+
+    @property
+    def opening_us(self) -> int | None:
+        """The position of the group under way; None before the first keyframe."""
+        return self._open.position_us if self._open is not None else None
+
+    def push(self, frame: Frame) -> list[FileGroup]:
+        """Take a frame, in decoding order per track; return the groups that are now complete."""
+        if frame.track_index == self._video_index:
+            self._push_video(frame)
+        else:
+            self._push_audio(frame)
+        return self._cut_all()
+
+    def finish(self, end_us: int) -> list[FileGroup]:
+        """Return the remaining groups; the file's timeline ends at `end_us`."""
+        self._ended = True
+        groups = self._cut_all()
+        if self._open is not None:
+            group = self._take(None, max(end_us, self._open.position_us + 1))
+            groups.append(group)
+        return groups
+
+    def _push_video(self, frame: Frame) -> None:
+        if self._open is None:
+            if not frame.keyframe:
+                self.left_out += 1
+                return
+            position_us = 0 if self._at_start else self._position_us(frame)
+            self._open = _Opening(self._time_ns(frame), position_us, seekable=True)
+            self._drop_earlier_audio()
+        else:
+            self._open.consider(frame, self._time_ns(frame))
+        self._video.append(frame)
+        self._waiting_bytes += frame.size_bytes
+
+    def _push_audio(self, frame: Frame) -> None:
+        time_ns = self._time_ns(frame)
+        self._audio_seen_ns = max(self._audio_seen_ns, time_ns)
+        self._audio.append(frame)
+        self._waiting_bytes += frame.size_bytes
+        self._drop_earlier_audio()
+
+    def _drop_earlier_audio(self) -> None:
+        """After a start in the middle: audio from before the first keyframe is another group's."""
+        if self._open is None or self._at_start or not self._first:
+            return
+        while self._audio and (time_ns := self._time_ns(self._audio[0])) <= self._open.start_ns:
+            self.complete = True  # the audio was seen from before the group's start on
+            if time_ns == self._open.start_ns:
+                break
+            self._waiting_bytes -= self._audio.popleft().size_bytes
+
+    def _cut_all(self) -> list[FileGroup]:
+        groups = []
+        while (opener := self._find_opener()) is not None:
+            assert self._open is not None
+            time_ns = self._time_ns(opener)
+            position_us = self._position_us(opener) if opener.keyframe else time_ns // 1000
+            position_us = max(position_us, self._open.position_us + 1)
+            groups.append(self._take(time_ns, position_us))
+            is_keyframe = opener.keyframe and opener.track_index == self._video_index
+            self._open = _Opening(time_ns, position_us, seekable=is_keyframe)
+            for frame in self._video:
+                if frame is not opener:
+                    self._open.consider(frame, self._time_ns(frame))
+        return groups
+
+    def _find_opener(self) -> Frame | None:
+        """The frame that opens the next group, once the group that is open is complete."""
+        opening = self._open
+        if opening is None:
+            return None
+        if self._has_audio and self._video_stalls(opening):
+            return next((a for a in self._audio if self._time_ns(a) >= opening.start_ns + MAX_GROUP_NS), None)
+        if opening.next_frame is None or opening.next_ns is None or self._audio_is_missing(opening.next_ns):
+            return None
+        return opening.next_frame
+
+    def _video_stalls(self, opening: _Opening) -> bool:
+        if opening.next_ns is not None:
+            return min(opening.next_ns, self._audio_seen_ns) >= opening.start_ns + STALL_NS
+        slack_ns = 0 if self._ended else LOOKAHEAD_NS
+        return self._audio_seen_ns >= opening.start_ns + STALL_NS + slack_ns
+
+    def _audio_is_missing(self, until_ns: int) -> bool:
+        if not self._has_audio or self._ended or self._audio_seen_ns >= until_ns:
+            return False
+        ahead_ns = self._time_ns(self._video[-1]) - until_ns
+        return ahead_ns < LOOKAHEAD_NS and self._waiting_bytes < MAX_WAITING_BYTES
+
+    def _take(self, until_ns: int | None, end_us: int) -> FileGroup:
+        """Give out the open group: all frames before a time, or all there are."""
+        assert self._open is not None
+        frames = self._take_before(self._video, until_ns) + self._take_before(self._audio, until_ns)
+        frames.sort(key=self._time_ns)  # stable: where times are equal, video comes first
+        self._waiting_bytes -= sum(frame.size_bytes for frame in frames)
+        self._first = False
+        group = FileGroup(
+            position_us=self._open.position_us,
+            end_us=end_us,
+            frames=tuple(frames),
+            seekable=self._open.seekable,
+            last=until_ns is None,
+        )
+        if until_ns is None:
+            self._open = None
+        return group
+
+    def _take_before(self, frames: deque[Frame], until_ns: int | None) -> list[Frame]:
+        taken = []
+        while frames and (until_ns is None or self._time_ns(frames[0]) < until_ns):
+            taken.append(frames.popleft())
+        return taken
+
+    def _time_ns(self, frame: Frame) -> int:
+        return frame.dts_ticks * SECOND_NS // self._rates_hz[frame.track_index]
+
+    def _position_us(self, frame: Frame) -> int:
+        return frame.pts_ticks * 1_000_000 // self._rates_hz[frame.track_index]
+
+
+class _Opening:
+    """Where the group under way has begun, and where its video says it ends."""
+
+    __slots__ = ("next_frame", "next_ns", "position_us", "seekable", "start_ns", "video_bytes")
+
+    def __init__(self, start_ns: int, position_us: int, *, seekable: bool) -> None:
+        self.start_ns = start_ns
+        self.position_us = position_us
+        self.seekable = seekable
+        self.video_bytes = 0
+        self.next_frame: Frame | None = None
+        self.next_ns: int | None = None
+
+    def consider(self, frame: Frame, time_ns: int) -> None:
+        """Look at a video frame after the first: does it open the next group?"""
+        if self.next_frame is not None:
+            return
+        self.video_bytes += frame.size_bytes
+        too_long = time_ns - self.start_ns >= MAX_GROUP_NS or self.video_bytes > MAX_GROUP_BYTES
+        if frame.keyframe or too_long:
+            self.next_frame, self.next_ns = frame, time_ns
+
+
+class AudioGrouper:
+    """Frames in, groups out, for files without video: cut where a new second of the timeline begins."""
+
+    def __init__(self, track: Track) -> None:
+        self._rate_hz = track.clock_rate_hz
+        self.complete = True
+        self.left_out = 0
+        self.restart(at_start=True)
+
+    def restart(self, *, at_start: bool) -> None:
+        """Begin anew: at the file's start, or anywhere, where the second under way is left out."""
+        self._frames: list[Frame] = []
+        self._wanted = at_start
+        self._second: int | None = None
+
+    @property
+    def opening_us(self) -> int | None:
+        """The position of the group under way."""
+        return self._second * 1_000_000 if self._wanted and self._second is not None else None
+
+    def push(self, frame: Frame) -> list[FileGroup]:
+        """Take a frame, in order; return the group that it completes."""
+        second = max(frame.dts_ticks // self._rate_hz, 0)
+        groups = []
+        if self._second is not None and second > self._second:
+            if self._wanted:
+                groups.append(self._take(second * 1_000_000, last=False))
+            self._wanted = True
+            self._second = second
+        elif self._second is None:
+            self._second = 0 if self._wanted else second
+        if self._wanted:
+            self._frames.append(frame)
+        return groups
+
+    def finish(self, end_us: int) -> list[FileGroup]:
+        """Return the last group; the file's timeline ends at `end_us`."""
+        if not self._frames or self._second is None:
+            return []
+        return [self._take(max(end_us, self._second * 1_000_000 + 1), last=True)]
+
+    def _take(self, end_us: int, *, last: bool) -> FileGroup:
+        assert self._second is not None
+        frames, self._frames = tuple(self._frames), []
+        return FileGroup(position_us=self._second * 1_000_000, end_us=end_us, frames=frames, seekable=True, last=last)

@@ -1,0 +1,258 @@
+"""Timestamps of stored frames: brought into the track's clock, and made up where the container has none."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from manycast.media.frame import Frame
+
+PCM_BLOCKS_PER_SECOND = 50  # 20 ms, what RTP carries in a packet (RFC 3551 section 4.2)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sample:
+    """A frame as the container has it; its times are in the container's units, and may be missing."""
+
+    track_index: int
+    dts: int | None
+    pts: int | None
+    duration: int
+    keyframe: bool
+    units: list[bytes]
+
+
+class TimeScale:
+    """How a container's times become ticks: (time * time_base - zero) * clock_rate, to the nearest tick."""
+
+    __slots__ = ("_denominator", "_duration_factor", "_factor", "_shift", "unit_ticks")
+
+    def __init__(self, time_base: Fraction, zero_s: Fraction, clock_rate_hz: int) -> None:
+        """`zero_s` is the container's time that is 0 for all tracks of the file."""
+        factor, zero = time_base * clock_rate_hz, zero_s * clock_rate_hz
+        self.unit_ticks = factor  # one unit of the container's time: the grain of its rounding
+        self._denominator = factor.denominator * zero.denominator
+        self._factor = factor.numerator * zero.denominator
+        self._shift = self._denominator // 2 - zero.numerator * factor.denominator
+
+    def ticks(self, time: int) -> int:
+        return (time * self._factor + self._shift) // self._denominator
+
+    def length_ticks(self, duration: int) -> int:
+        return round(duration * self.unit_ticks)
+
+
+class TrackTimes(Protocol):
+    """Turns the samples of one track into frames with times. Remembers what is needed for that only.
+
+    The dts of its frames grow strictly, and no pts is before its dts. Apart from what that demands in broken
+    files, a frame's times do not depend on where reading has started.
+    """
+
+    end_ticks: int  # where the last frame given out, or an earlier one, stops being shown
+
+    def push(self, sample: Sample) -> list[Frame]:
+        """Return the frames whose times are now certain, in decoding order."""
+
+    def flush(self) -> list[Frame]:
+        """Return what is still held back: the track has ended."""
+
+    def reset(self) -> None:
+        """Forget everything: reading goes on elsewhere."""
+
+
+class _Order:
+    """Makes frames, and sees to it that time never stands still or goes back within a track."""
+
+    def __init__(self) -> None:
+        self.end_ticks = 0
+        self._last_dts: int | None = None
+
+    def frame(self, sample: Sample, dts: int, pts: int, duration: int) -> Frame:
+        if self._last_dts is not None and dts <= self._last_dts:
+            dts = self._last_dts + 1
+        self._last_dts = dts
+        pts = max(pts, dts)
+        self.end_ticks = max(self.end_ticks, pts + duration)
+        return Frame(
+            track_index=sample.track_index,
+            dts_ticks=dts,
+            pts_ticks=pts,
+            keyframe=sample.keyframe,
+            units=sample.units,
+        )
+
+    def reset(self) -> None:
+        self.end_ticks = 0
+        self._last_dts = None
+
+
+class GivenTimes(_Order):
+    """Times as the container gives them; one that is missing follows from the frame before."""
+
+    def __init__(self, scale: TimeScale) -> None:
+        super().__init__()
+        self._scale = scale
+        self._next_dts = 0
+
+    def push(self, sample: Sample) -> list[Frame]:
+        duration = self._scale.length_ticks(sample.duration)
+        given = sample.dts if sample.dts is not None else sample.pts
+        dts = self._next_dts if given is None else self._scale.ticks(given)
+        pts = dts if sample.pts is None else self._scale.ticks(sample.pts)
+        frame = self.frame(sample, dts, pts, duration)
+        self._next_dts = frame.dts_ticks + max(duration, 1)
+        return [frame]
+
+    def flush(self) -> list[Frame]:
+        return []
+
+
+class SortedTimes(_Order):
+    """Only the pts are known: the dts of a group's frames are its pts in rising order, earlier by a delay.
+
+    Holds frames back until it is certain which pts comes next.
+    """
+
+    def __init__(self, scale: TimeScale, delay_ticks: int, depth: int) -> None:
+        """`delay_ticks` and `depth`, a number of frames, make room for the reordering in the whole file."""
+        super().__init__()
+        self._scale = scale
+        self._depth = depth
+        self._delay_ticks = delay_ticks
+        self._waiting: deque[Sample] = deque()
+        self._times: list[int] = []  # the pts of those, and as many earlier ones as are not used yet: a heap
+        self._next_pts = 0
+
+    def push(self, sample: Sample) -> list[Frame]:
+        frames = self.flush() if sample.keyframe else []
+        self._waiting.append(sample)
+        heapq.heappush(self._times, self._pts(sample))
+        if len(self._waiting) > self._depth:
+            frames.append(self._take())
+        return frames
+
+    def flush(self) -> list[Frame]:
+        return [self._take() for _ in range(len(self._waiting))]
+
+    def reset(self) -> None:
+        super().reset()
+        self._waiting.clear()
+        self._times.clear()
+
+    def _pts(self, sample: Sample) -> int:
+        given = sample.pts if sample.pts is not None else sample.dts
+        pts = self._next_pts if given is None else self._scale.ticks(given)
+        self._next_pts = pts + self._scale.length_ticks(sample.duration)
+        sample.pts = pts  # from here on in ticks
+        return pts
+
+    def _take(self) -> Frame:
+        sample = self._waiting.popleft()
+        assert sample.pts is not None
+        dts = min(heapq.heappop(self._times) - self._delay_ticks, sample.pts)
+        return self.frame(sample, dts, sample.pts, self._scale.length_ticks(sample.duration))
+
+
+class SteadyTimes(GivenTimes):
+    """Audio frames of equal length whose times the container has rounded: the rounding is taken out.
+
+    A time within the rounding of a multiple of the frame's length becomes that multiple. No memory is needed
+    for that, so it comes out the same wherever reading has started.
+    """
+
+    def __init__(self, scale: TimeScale, frame_ticks: int, origin_ticks: int) -> None:
+        super().__init__(scale)
+        self._frame_ticks = frame_ticks
+        self._origin_ticks = origin_ticks  # the first frame of the file, as rounded as all the others
+        self._tolerance_ticks = int(1.5 * scale.unit_ticks) + 1
+
+    def frame(self, sample: Sample, dts: int, pts: int, duration: int) -> Frame:
+        count = round((pts - self._origin_ticks) / self._frame_ticks)
+        steady = self._origin_ticks + count * self._frame_ticks
+        if abs(steady - pts) <= self._tolerance_ticks:
+            dts = pts = steady
+        return super().frame(sample, dts, pts, self._frame_ticks)
+
+
+class PcmTimes(_Order):
+    """G.711 samples, cut anew: containers pack any number together, and seek to the middle of a pack."""
+
+    def __init__(self, scale: TimeScale, sample_rate_hz: int, channels: int) -> None:
+        super().__init__()
+        self._scale = scale
+        self._block_ticks = sample_rate_hz // PCM_BLOCKS_PER_SECOND
+        self._channels = channels
+        self._tolerance_ticks = int(1.5 * scale.unit_ticks) + 1
+        self._held = bytearray()
+        self._held_ticks = 0  # the time of the first byte held
+        self._last: Sample | None = None
+
+    def push(self, sample: Sample) -> list[Frame]:
+        given = sample.pts if sample.pts is not None else sample.dts
+        expected = self._held_ticks + len(self._held) // self._channels
+        pts = expected if given is None else self._scale.ticks(given)
+        frames: list[Frame] = []
+        if self._last is None or abs(pts - expected) > self._tolerance_ticks:
+            frames = self.flush()
+            self._held_ticks = pts
+        self._last = sample
+        self._held += b"".join(sample.units)
+        return frames + self._whole_blocks()
+
+    def flush(self) -> list[Frame]:
+        ticks = len(self._held) // self._channels
+        return [self._cut(ticks)] if ticks else []
+
+    def reset(self) -> None:
+        super().reset()
+        self._held.clear()
+        self._last = None
+
+    def _whole_blocks(self) -> list[Frame]:
+        frames: list[Frame] = []
+        while True:
+            ticks = self._block_ticks - self._held_ticks % self._block_ticks
+            if len(self._held) < ticks * self._channels:
+                return frames
+            frames.append(self._cut(ticks))
+
+    def _cut(self, ticks: int) -> Frame:
+        assert self._last is not None
+        size = ticks * self._channels
+        block = Sample(
+            track_index=self._last.track_index,
+            dts=None,
+            pts=None,
+            duration=ticks,
+            keyframe=True,
+            units=[bytes(self._held[:size])],
+        )
+        frame = self.frame(block, self._held_ticks, self._held_ticks, ticks)
+        del self._held[:size]
+        self._held_ticks += ticks
+        return frame
+
+
+def reorder_delay(samples: Iterable[Sample]) -> int:
+    """How far the frames' pts in rising order are ahead of the frames, at most, in the container's units.
+
+    Taking that away from the rising pts gives dts that are nowhere after their pts.
+    """
+    delay = 0
+    group: list[int] = []
+    for sample in samples:
+        if sample.keyframe:
+            delay = max(delay, _group_delay(group))
+            group = []
+        if sample.pts is not None:
+            group.append(sample.pts)
+    return max(delay, _group_delay(group))
+
+
+def _group_delay(times: Sequence[int]) -> int:
+    return max((rising - time for rising, time in zip(sorted(times), times, strict=True)), default=0)
