@@ -28,6 +28,7 @@ MAX_BODY_BYTES = 1024 * 1024  # an SDP of 32 media with all parameter sets has s
 _MAX_DIGITS = 18  # of a number in a header: enough for any, and cheap to convert
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BLANKS = " \t"
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization"})
 
 REASONS = {  # RFC 2326 section 7.1.1
@@ -95,17 +96,17 @@ class Headers:
                 raise BadRequest(f"more than {MAX_HEADER_LINES} header lines")
             if "\r" in line or "\0" in line:  # could not be sent on, nor echoed
                 raise BadRequest(f"control character in header {line!r}")
-            if line[0] in " \t":  # folded, RFC 2616 section 2.2
+            if line[0] in _BLANKS:  # folded, RFC 2616 section 2.2
                 if not fields:
                     raise BadRequest(f"continuation {line!r} of no header")
                 name, value = fields[-1]
-                fields[-1] = name, f"{value} {line.strip()}".strip()
+                fields[-1] = name, f"{value} {line.strip(_BLANKS)}".strip(_BLANKS)
                 continue
             name, colon, value = line.partition(":")
-            name = name.rstrip(" \t")
+            name = name.rstrip(_BLANKS)
             if not colon or not _is_token(name):
                 raise BadRequest(f"header {line!r} is no 'name: value'")
-            fields.append((name, value.strip()))
+            fields.append((name, value.strip(_BLANKS)))
         return cls(fields)
 
     def get(self, name: str) -> str | None:
