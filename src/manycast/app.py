@@ -17,7 +17,7 @@ from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.servers.rtsp.options import RtspOptions
-from manycast.servers.rtsp.server import DESCRIPTORS_PER_CONNECTION, RtspServer, raise_descriptor_limit
+from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import FileLibrary
 
@@ -85,7 +85,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         udp_base_port=settings.rtsp.udp_base_port,
         loops=settings.loop_nums,
         max_sessions=settings.limits.max_sessions or None,
-        max_connections=max(16, (descriptors - SPARE_DESCRIPTORS) // DESCRIPTORS_PER_CONNECTION),
+        max_connections=max(16, descriptors - SPARE_DESCRIPTORS),
         users=users if settings.rtsp.need_auth else None,
         stall_s=settings.limits.stall_timeout,
     )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -43,29 +43,25 @@ class LogLevel(StrEnum):
 
 
 ConfigOption = Annotated[
-    Optional[list[Path]],
+    list[Path] | None,
     typer.Option("-c", "--config", metavar="FILE", help="Configuration file; may be given once per dialect."),
 ]
 MediaOption = Annotated[
-    Optional[Path], typer.Option("--media", metavar="DIR", help="Folder whose media files are served.")
+    Path | None, typer.Option("--media", metavar="DIR", help="Folder whose media files are served.")
 ]
-HostOption = Annotated[
-    Optional[str], typer.Option("--host", metavar="ADDR", help="Address to listen on; default: all.")
-]
-LogLevelOption = Annotated[Optional[LogLevel], typer.Option("--log-level", help="How much is logged.")]
-LogFileOption = Annotated[
-    Optional[Path], typer.Option("--log-file", metavar="F", help="Log into a file, with rotation.")
-]
+HostOption = Annotated[str | None, typer.Option("--host", metavar="ADDR", help="Address to listen on; default: all.")]
+LogLevelOption = Annotated[LogLevel | None, typer.Option("--log-level", help="How much is logged.")]
+LogFileOption = Annotated[Path | None, typer.Option("--log-file", metavar="F", help="Log into a file, with rotation.")]
 DaemonOption = Annotated[bool, typer.Option("--daemon", help="Run in the background.")]
 PidFileOption = Annotated[
-    Optional[Path], typer.Option("--pid-file", metavar="F", help="Where the process id is kept while it runs.")
+    Path | None, typer.Option("--pid-file", metavar="F", help="Where the process id is kept while it runs.")
 ]
 RtspPortOption = Annotated[
-    Optional[int],
+    int | None,
     typer.Option("--rtsp-port", min=0, max=65535, metavar="PORT", help="RTSP port; 0 switches RTSP off."),
 ]
 ListOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
 ]
 

@@ -37,7 +37,9 @@ class OnDemand:
 
     async def open(self) -> Stream:
         """The running stream. Raises SourceError when it does not start, or not in time."""
-        if self._task is None or self._task.done() or self._opened is None:
+        if self._task is not None and self._opened is None:
+            await asyncio.gather(self._task, return_exceptions=True)  # it is being stopped; then start anew
+        if self._opened is None:
             self._opened = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._run(self._opened), name="source on demand")
         opened = self._opened
@@ -79,6 +81,8 @@ class OnDemand:
             if not opened.done():
                 opened.set_exception(SourceError(reason))
                 opened.exception()  # whoever waited has it; nobody waiting is no fault
+            if self._opened is opened:
+                self._opened = None
 
     def _watch_idle(self, stream: Stream) -> None:
         self._stop_timer()
@@ -89,6 +93,7 @@ class OnDemand:
     def _stop_if_idle(self, stream: Stream) -> None:
         self._idle_timer = None
         if not stream.watchers and self._task is not None:
+            self._opened = None
             self._task.cancel()
 
     def _stop_timer(self) -> None:

@@ -89,14 +89,11 @@ class Stream:
         counters.received_frames += 1
         counters.received_bytes += size
         self.last_frame_s = time.monotonic()
-        if track.kind is MediaKind.VIDEO and frame.keyframe:
-            counters.keyframes += 1
-            self._gop.add(frame, size_bytes=size, keyframe=True)
+        video_keyframe = frame.keyframe and track.kind is MediaKind.VIDEO
+        counters.keyframes += video_keyframe
+        self._gop.add(frame, size_bytes=size, keyframe=video_keyframe)
+        if video_keyframe or not self._has_video or self._unix_at_zero_s is None:
             self._check_clock(frame.dts_ticks / track.clock_rate_hz)
-        else:
-            self._gop.add(frame, size_bytes=size, keyframe=False)
-            if self._unix_at_zero_s is None:
-                self._check_clock(frame.dts_ticks / track.clock_rate_hz)
         for packager in self._packagers.values():
             packager.push(frame)
 

@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from manycast.hub.counters import ViewerCounters
 from manycast.hub.fanout import BacklogLimit
@@ -121,7 +122,7 @@ class TcpOutbox:
 
     def _flush(self) -> None:
         while self._queue:
-            vectors = [data for data, _ in list(self._queue)[:MAX_VECTORS]]
+            vectors = [data for data, _ in islice(self._queue, MAX_VECTORS)]
             try:
                 sent = self._sock.sendmsg(vectors)
             except BlockingIOError:

@@ -115,16 +115,11 @@ class RtspConnection:
             return
         now_s = self._last_event_s = time.monotonic()
         if self._pump is None:
-            channels = self._channels
             for position, event in enumerate(events):
                 if type(event) is not InterleavedReceived:
                     self._start_pump(events[position:])
                     return
-                sink = channels.get(event.channel)
-                if sink is None:
-                    self.unexpected_packets += 1
-                else:
-                    sink(event.payload, now_s)
+                self._pass_on(event, now_s)
         else:
             self._waiting.extend(events)
             if len(self._waiting) > MAX_WAITING_EVENTS and not self._paused:
@@ -137,25 +132,34 @@ class RtspConnection:
 
     async def _take_waiting(self) -> None:
         """Answer requests one after another: replies leave in the order of the requests."""
-        while self._waiting and not self.closed:
-            event = self._waiting.popleft()
-            match event:
-                case RequestReceived():
-                    await self._answer(event.request)
-                case InterleavedReceived():
-                    sink = self._channels.get(event.channel)
-                    if sink is None:
-                        self.unexpected_packets += 1
-                    else:
-                        sink(event.payload, time.monotonic())
-                case ResponseReceived():
-                    pass  # we ask clients nothing
-                case PeerFailed():
-                    self._refuse(event)
+        try:
+            while self._waiting and not self.closed:
+                await self._take(self._waiting.popleft())
+        except Exception:
+            self.log.exception("failed")
+            self.close("our own mistake")
         self._pump = None
         if self._paused and not self.closed:
             self._paused = False
             self._loop.add_reader(self.sock, self._readable)
+
+    async def _take(self, event: RtspEvent) -> None:
+        match event:
+            case RequestReceived():
+                await self._answer(event.request)
+            case InterleavedReceived():
+                self._pass_on(event, time.monotonic())
+            case ResponseReceived():
+                pass  # we ask clients nothing
+            case PeerFailed():
+                self._refuse(event)
+
+    def _pass_on(self, packet: InterleavedReceived, now_s: float) -> None:
+        sink = self._channels.get(packet.channel)
+        if sink is None:
+            self.unexpected_packets += 1
+        else:
+            sink(packet.payload, now_s)
 
     async def _answer(self, request: Request) -> None:
         self._requests += 1

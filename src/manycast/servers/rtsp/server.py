@@ -33,7 +33,6 @@ READ_BUFFER_BYTES = 256 * 1024  # shared by all connections: a read is taken apa
 LISTEN_BACKLOG = 1024
 ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 TIMER_INTERVAL_S = 0.5
-DESCRIPTORS_PER_CONNECTION = 5  # its own and two pairs of UDP sockets
 
 
 class RtspServer:

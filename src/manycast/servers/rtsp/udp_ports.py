@@ -14,7 +14,7 @@ RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # a publisher's keyframe comes at wire s
 
 
 class NoPortsLeft(ManycastError):
-    """Every port from the base port on is in use."""
+    """Every port from the base port on is in use, or the process has no more sockets."""
 
 
 class UdpPorts:
@@ -80,9 +80,9 @@ class SessionPorts:
     def _bind(self, block: int, slot: int) -> tuple[socket.socket, socket.socket] | None:
         pair: list[socket.socket] = []
         for offset in (0, 1):
-            sock = socket.socket(self._family, socket.SOCK_DGRAM)
-            pair.append(sock)
             try:
+                sock = socket.socket(self._family, socket.SOCK_DGRAM)
+                pair.append(sock)
                 sock.setblocking(False)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
                 sock.bind((self._address, self._ports.port(block, slot + offset)))
@@ -91,6 +91,6 @@ class SessionPorts:
                     opened.close()
                 if error.errno in (errno.EADDRINUSE, errno.EACCES):
                     return None
-                raise
+                raise NoPortsLeft(f"no UDP socket: {error.strerror}") from error
         self._sockets += pair
         return pair[0], pair[1]
