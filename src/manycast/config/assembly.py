@@ -39,15 +39,14 @@ def assemble(root: Node, dialect: Dialect, report: Report) -> Branch:
         branch.supply(path, _default(dialect, path, text))
     if dialect is Dialect.MEDIA:
         for application in _applications(branch):
-            application.supply(
-                ["name"], _default(dialect, ("applications", "name"), DEFAULT_APPLICATION_NAME)
-            )
+            application.supply(["name"], _default(dialect, ("applications", "name"), DEFAULT_APPLICATION_NAME))
     return branch
 
 
-def combine(first: Branch, second: Branch, report: Report) -> Branch:
-    """Both files as one: repeatable nodes are added up, a value in both must be the same."""
-    for name, entry in second.entries.items():
+def combine(first: Branch, second: Branch, report: Report) -> None:
+    """Add a second file: repeatable nodes add up, a value in both must be the same, the first's defaults hold."""
+    said = second.only(lambda entry: isinstance(entry, Branch) or entry.node.written)
+    for name, entry in said.entries.items():
         mine = first.entries.get(name)
         match mine, entry:
             case None, _:
@@ -58,7 +57,6 @@ def combine(first: Branch, second: Branch, report: Report) -> Branch:
                 combine(mine, entry, report)
             case Leaf(), Leaf():
                 first.entries[name] = _combined(mine, entry, report)
-    return first
 
 
 def shown_value(leaf: Leaf) -> str:
@@ -67,8 +65,6 @@ def shown_value(leaf: Leaf) -> str:
 
 
 def _combined(first: Leaf, second: Leaf, report: Report) -> Leaf:
-    if not second.node.written:
-        return first
     if first.node.written and first.value != second.value:
         message = f"but {first.node.label} says {shown_value(first)!r} ({first.node.place})"
         report.mistakes.append(second.node.problem(message, shown_value(second)))
@@ -101,13 +97,14 @@ class _Assembly:
         specs = self._known_names(model)
         self._warn_of_attributes(node)
         if node.text:
+            branch.faulty = not node.nodes
             names = ", ".join(self._shown(spec) for spec in fields_of(model))
             self._mistake(node, f"nodes are expected here, not a value: {names}", _shown_text(node, model))
         for child in node.nodes:
             spec = specs.get(child.name)
             if spec is None:
                 self._unknown(child, model, specs)
-            else:
+            elif not child.null:
                 self._add(branch, spec, child)
         return branch
 
@@ -120,6 +117,9 @@ class _Assembly:
     def _add(self, branch: Branch, spec: FieldSpec, node: Node) -> None:
         entry = self._leaf(spec, node) if spec.group is None else self.group(node, spec.group)
         if entry is None:
+            branch.faulty = branch.faulty or (spec.required and bool(node.nodes))
+            return
+        if isinstance(entry, Branch) and entry.faulty:
             return
         if spec.many:
             items = branch.entries.setdefault(spec.field, [])
@@ -148,9 +148,7 @@ class _Assembly:
 
     def _warn_of_attributes(self, node: Node) -> None:
         if node.attributes:
-            self._report.warnings.append(
-                node.problem(f"attributes are not read: {', '.join(node.attributes)}")
-            )
+            self._report.warnings.append(node.problem(f"attributes are not read: {', '.join(node.attributes)}"))
 
     def _mistake(self, node: Node, message: str, found: str | None = None) -> None:
         self._report.mistakes.append(node.problem(message, found))

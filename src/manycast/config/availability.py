@@ -41,9 +41,7 @@ def _outputs(settings: Settings) -> Iterator[Output]:
 
 def _transcodes(settings: Settings) -> bool:
     return any(
-        part is not None and part.codec is not None
-        for out in _outputs(settings)
-        for part in (out.video, out.audio)
+        part is not None and part.codec is not None for out in _outputs(settings) for part in (out.video, out.audio)
     )
 
 
@@ -53,9 +51,7 @@ def _has_capture_rule(settings: Settings) -> bool:
 
 
 def _has_proxy(settings: Settings) -> bool:
-    return any(
-        proxy.url is not None for application in settings.applications for proxy in application.proxies
-    )
+    return any(proxy.url is not None for application in settings.applications for proxy in application.proxies)
 
 
 def _has_raw_pusher(settings: Settings) -> bool:
@@ -65,11 +61,17 @@ def _has_raw_pusher(settings: Settings) -> bool:
 _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
-    Missing(lambda s: s.http.enable, (("http",),), "the HTTP server (http) is not available yet"),
-    Missing(lambda s: s.https.enable, (("https",),), "the HTTPS server (https) is not available yet"),
     Missing(
-        lambda s: s.rtsp.multicast, (("rtsp", "multicast"),), "RTP multicast (multicast) is not available yet"
+        lambda s: s.http.enable,
+        (("http", "enable"), ("http", "serverport")),
+        "the HTTP server (http) is not available yet",
     ),
+    Missing(
+        lambda s: s.https.enable,
+        (("https", "enable"), ("https", "serverport")),
+        "the HTTPS server (https) is not available yet",
+    ),
+    Missing(lambda s: s.rtsp.multicast, (("rtsp", "multicast"),), "RTP multicast (multicast) is not available yet"),
     Missing(
         lambda s: s.rtsp.metadata,
         (("rtsp", "metadata"),),

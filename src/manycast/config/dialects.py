@@ -44,11 +44,13 @@ FLAT: Mapping[str, FieldPath] = {
     "key_file": ("https", "key_file"),
 }
 
-# In the RTSP dialect the HTTP servers have no switch: they are there for the tunnels only.
-_TUNNELS: Mapping[str, FieldPath] = {
-    "rtsp_over_http": ("http", "enable"),
-    "rtsp_over_https": ("https", "enable"),
-}
+# In the RTSP dialect the HTTP servers are there for the tunnels only, and go by what these nodes say.
+_ALSO: Sequence[tuple[str, FieldPath]] = (
+    ("rtsp_over_http", ("http", "enable")),
+    ("rtsp_over_https", ("https", "enable")),
+    ("serverip", ("http", "serverip")),
+    ("serverip", ("https", "serverip")),
+)
 
 # What a node that is missing or empty means, where it is not what it means without any file.
 DEFAULTS: Mapping[Dialect, Mapping[FieldPath, str]] = {
@@ -66,8 +68,6 @@ DEFAULTS: Mapping[Dialect, Mapping[FieldPath, str]] = {
         ("rtsps", "serverport"): "322",
         ("http", "serverport"): "8080",
         ("https", "serverport"): "443",
-        ("http", "enable"): "1",
-        ("https", "enable"): "1",
         ("rtmp", "enable"): "0",
         ("srt", "enable"): "0",
         ("http_flv", "enable"): "0",
@@ -122,7 +122,7 @@ def specs_along(path: Iterable[str]) -> Iterable[FieldSpec]:
         yield spec
 
 
-_FLAT_NAMES = {path: name for name, path in (*_TUNNELS.items(), *FLAT.items())}
+_FLAT_NAMES = {path: name for name, path in (*_ALSO, *FLAT.items())}
 
 
 def _node_names(path: FieldPath) -> list[str]:
@@ -133,17 +133,17 @@ def _from_flat(root: Node) -> Node:
     kept: list[Node] = []
     moved: dict[str, list[Node]] = {}
     for node in root.nodes:
-        targets = [way for way in (FLAT.get(node.name), _TUNNELS.get(node.name)) if way is not None]
+        targets = [path for name, path in (*FLAT.items(), *_ALSO) if name == node.name]
         for group, name in targets:
             spec = field_of(_group(group), name)
             moved.setdefault(group, []).append(node.renamed(spec.node))
         if not targets:
             kept.append(node)
     groups = [
-        Node(name=field_of(Settings, group).node, path=root.path, file=root.file, line=root.line, nodes=nodes)
+        Node(name=field_of(Settings, group).node, path=root.path, file=root.file, line=root.line, nodes=tuple(nodes))
         for group, nodes in moved.items()
     ]
-    return replace(root, nodes=[*kept, *groups])
+    return replace(root, nodes=(*kept, *groups))
 
 
 def _group(name: str) -> type[Group]:
@@ -159,17 +159,14 @@ def _at_home(root: Node) -> Node:
     if pushers and not applications:
         applications = [Node(name="application", path=root.path, file=root.file, line=root.line)]
     if pushers:
-        applications[0] = replace(applications[0], nodes=[*applications[0].nodes, *pushers])
-    backchannels = [
-        node for application in applications for node in application.nodes if node.name == "backchannel"
-    ]
+        applications[0] = replace(applications[0], nodes=(*applications[0].nodes, *pushers))
+    backchannels = [node for application in applications for node in application.nodes if node.name == "backchannel"]
     others = [node for node in root.nodes if node.name not in _MOVED_HOME]
-    return replace(root, nodes=[*others, *map(_without_backchannel, applications), *backchannels])
+    return replace(root, nodes=(*others, *map(_without_backchannel, applications), *backchannels))
 
 
 _MOVED_HOME = frozenset({"pusher", "pushers", "application", "applications"})
 
 
 def _without_backchannel(application: Node) -> Node:
-    nodes: Sequence[Node] = [node for node in application.nodes if node.name != "backchannel"]
-    return replace(application, nodes=nodes)
+    return replace(application, nodes=tuple(node for node in application.nodes if node.name != "backchannel"))

@@ -58,9 +58,9 @@ def load(paths: Sequence[Path]) -> LoadedConfiguration:
     report = Report()
     roots = _read_all(paths, report)
     branches = [assemble(roots[dialect], dialect, report) for dialect in _PRECEDENCE if dialect in roots]
-    root = Branch(Settings, Node(name="", path=""))
-    for branch in branches:
-        root = combine(root, branch, report)
+    root = branches[0] if branches else Branch(Settings, Node(name="", path=""))
+    for branch in branches[1:]:
+        combine(root, branch, report)
     settings, root = build(root, report)
     subject = Subject(settings, root)
     for check in MISTAKES:
@@ -74,9 +74,7 @@ def load(paths: Sequence[Path]) -> LoadedConfiguration:
 
 def _loaded(subject: Subject, report: Report, paths: Sequence[Path]) -> LoadedConfiguration:
     warnings = in_order(report.warnings)
-    return LoadedConfiguration(
-        subject.settings, warnings, tuple(paths), availability.unavailable(subject), subject
-    )
+    return LoadedConfiguration(subject.settings, warnings, tuple(paths), availability.unavailable(subject), subject)
 
 
 def _read_all(paths: Sequence[Path], report: Report) -> dict[Dialect, Node]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from manycast.config.problems import Problem, bracketed
 
-MAX_FILE_BYTES = (
-    4 * 1024 * 1024
-)  # thousands of cameras fit; a file that is no configuration is not read to its end
+MAX_FILE_BYTES = 4 * 1024 * 1024  # thousands of cameras fit; a file that is no configuration is not read to its end
 MAX_NODES = 200_000  # what aliases in YAML, or a huge file, may grow to
 MAX_DEPTH = 32  # the deepest configuration has six
 
@@ -30,7 +27,8 @@ class Node:
     line: int | None = None
     text: str = ""
     flag: bool | None = None  # what YAML calls true or false
-    nodes: Sequence[Node] = field(default=())
+    null: bool = False  # what YAML calls null: nothing is said
+    nodes: tuple[Node, ...] = ()
     attributes: tuple[str, ...] = ()
 
     @property

@@ -21,8 +21,12 @@ def build(root: Branch, report: Report) -> tuple[Settings, Branch]:
         try:
             return Settings.model_validate(root.values()), root
         except ValidationError as error:
-            culprits = [_judge(root, details, report) for details in error.errors(include_context=False)]
-            root = root.without(set(map(id, culprits)))
+            root = _without(root, [_judge(root, details, report) for details in error.errors(include_context=False)])
+
+
+def _without(root: Branch, culprits: list[Leaf | Branch]) -> Branch:
+    dropped = set(map(id, culprits))
+    return root.only(lambda entry: id(entry) not in dropped)
 
 
 def _judge(root: Branch, details: ErrorDetails, report: Report) -> Leaf | Branch:

@@ -5,7 +5,7 @@ Values are taken out of it to build settings, and nodes are looked up in it to s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class Branch:
     model: type[Group]
     node: Node
     entries: dict[str, Entry] = field(default_factory=dict)
+    faulty: bool = False  # a mistake in it is reported and leaves it incomplete
 
     def values(self) -> dict[str, Any]:
         """The content as pydantic takes it."""
@@ -45,12 +46,10 @@ class Branch:
             entry = _step(entry, step)
         return entry[0] if isinstance(entry, list) and entry else _single(entry)
 
-    def without(self, dropped: set[int]) -> Branch:
-        """A copy without the entries of these ids."""
-        entries = {
-            name: _without(entry, dropped) for name, entry in self.entries.items() if id(entry) not in dropped
-        }
-        return Branch(self.model, self.node, entries)
+    def only(self, keep: Callable[[Leaf | Branch], bool]) -> Branch:
+        """A copy with the entries, at any depth, that are to be kept."""
+        kept = {name: _only(entry, keep) for name, entry in self.entries.items()}
+        return Branch(self.model, self.node, {name: entry for name, entry in kept.items() if entry is not None})
 
     def supply(self, path: Sequence[str], node: Node) -> None:
         """Put a default where nothing is written; groups on the way are made as needed."""
@@ -90,12 +89,11 @@ def _single(entry: Entry | None) -> Leaf | Branch | None:
     return None if isinstance(entry, list) else entry
 
 
-def _without(entry: Entry, dropped: set[int]) -> Entry:
+def _only(entry: Entry, keep: Callable[[Leaf | Branch], bool]) -> Entry | None:
     match entry:
         case Leaf():
-            return entry
+            return entry if keep(entry) else None
         case Branch():
-            return entry.without(dropped)
+            return entry.only(keep) if keep(entry) else None
         case _:
-            kept = (item for item in entry if id(item) not in dropped)
-            return [item if isinstance(item, Leaf) else item.without(dropped) for item in kept]
+            return [item if isinstance(item, Leaf) else item.only(keep) for item in entry if keep(item)]

@@ -76,7 +76,7 @@ class _Converter:
             file=self._file,
             line=_line(element),
             text=_own_text(element),
-            nodes=[self.convert(child, f"{path}/{child.tag}", depth + 1) for child in children],
+            nodes=tuple(self.convert(child, f"{path}/{child.tag}", depth + 1) for child in children),
             attributes=tuple(map(str, element.attrib)),
         )
 

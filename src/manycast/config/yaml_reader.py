@@ -7,7 +7,7 @@ twice, and neither nesting nor aliases can make them recurse.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -16,9 +16,7 @@ from manycast.config.node import MAX_DEPTH, MAX_NODES, Node
 from manycast.config.problems import ConfigurationError, Problem
 
 _STANDARD = "tag:yaml.org,2002:"
-_SCALAR_TAGS = frozenset(
-    _STANDARD + name for name in ("str", "int", "float", "bool", "null", "timestamp", "merge")
-)
+_SCALAR_TAGS = frozenset(_STANDARD + name for name in ("str", "int", "float", "bool", "null", "timestamp", "merge"))
 _MERGE = _STANDARD + "merge"
 _NO_TAGS = "tags are not allowed; a value that begins with ! needs quotes"
 _TRUE = frozenset({"yes", "true", "on"})
@@ -95,9 +93,7 @@ class _Composer:
             reason = _NO_TAGS
         if mark is None:
             return _error(self._file, None, f"not well-formed YAML: {reason}")
-        return _error(
-            self._file, mark.line + 1, f"not well-formed YAML at column {mark.column + 1}: {reason}"
-        )
+        return _error(self._file, mark.line + 1, f"not well-formed YAML at column {mark.column + 1}: {reason}")
 
     def _take(self, loader: yaml.SafeLoader, event: yaml.Event) -> None:
         assert event.start_mark is not None
@@ -124,9 +120,7 @@ class _Composer:
 
     def _aliased(self, event: yaml.AliasEvent, line: int) -> _Value:
         if event.anchor not in self._anchors:
-            raise _error(
-                self._file, line, "an alias names nothing; a value that begins with * or & needs quotes"
-            )
+            raise _error(self._file, line, "an alias names nothing; a value that begins with * or & needs quotes")
         return self._anchors[event.anchor]
 
     def _begin(self, value: _Sequence | _Mapping, event: yaml.CollectionStartEvent) -> None:
@@ -157,9 +151,7 @@ class _Composer:
 
     def _key(self, value: _Value) -> _Scalar:
         if not isinstance(value, _Scalar):
-            raise _error(
-                self._file, value.line, "a name is expected before the colon, not a list or a mapping"
-            )
+            raise _error(self._file, value.line, "a name is expected before the colon, not a list or a mapping")
         return value
 
 
@@ -175,25 +167,25 @@ class _Converter:
             value = _Mapping(value.line)
         if not isinstance(value, _Mapping):
             raise _error(self._file, value.line, "neither XML nor YAML with names and values")
-        return self._node("", "", value, value.line, 1)
+        root = self._node("", "", value, value.line, 1)
+        if len(root.nodes) == 1 and root.nodes[0].name == "config":  # as the XML files have it
+            return replace(root.nodes[0], name="")
+        return root
 
     def _node(self, name: str, path: str, value: _Value, line: int, depth: int) -> Node:
         self._spend(line, depth)
         match value:
             case _Scalar(tag=tag, text=text):
-                empty = tag == f"{_STANDARD}null"
+                null = tag == f"{_STANDARD}null"
                 flag = text.lower() in _TRUE if tag == f"{_STANDARD}bool" else None
-                return self._leaf(name, path, line, "" if empty else text, flag)
+                text = "" if null else text
+                return Node(name=name, path=path, file=self._file, line=line, text=text, flag=flag, null=null)
             case _Mapping():
-                nodes = [
-                    node for pair in self._pairs(value, depth) for node in self._nodes(path, *pair, depth + 1)
-                ]
+                pairs = self._pairs(value, depth)
+                nodes = tuple(node for pair in pairs for node in self._nodes(path, *pair, depth + 1))
                 return Node(name=name, path=path, file=self._file, line=line, nodes=nodes)
             case _Sequence():
                 raise _error(self._file, value.line, f"{path}: a list in a list")
-
-    def _leaf(self, name: str, path: str, line: int, text: str, flag: bool | None) -> Node:
-        return Node(name=name, path=path, file=self._file, line=line, text=text, flag=flag)
 
     def _nodes(self, above: str, key: _Scalar, value: _Value, depth: int) -> Iterator[Node]:
         path = f"{above}.{key.text}" if above else key.text
@@ -218,9 +210,7 @@ class _Converter:
                 yield key, value
         yield from self._merged_pairs(merged, seen, depth)
 
-    def _merged_pairs(
-        self, merged: list[_Value], seen: dict[str, int], depth: int
-    ) -> Iterator[tuple[_Scalar, _Value]]:
+    def _merged_pairs(self, merged: list[_Value], seen: dict[str, int], depth: int) -> Iterator[tuple[_Scalar, _Value]]:
         for value in merged:
             if not isinstance(value, _Mapping):
                 raise _error(self._file, value.line, "<<: names something that is no mapping")

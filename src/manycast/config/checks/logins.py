@@ -31,7 +31,7 @@ def _nobody(subject: Subject, asking: list[_Block]) -> Iterator[Problem]:
     for block in ("rtsp", *asking):
         path = (block, "need_auth")
         if subject.written(*path) and subject.value(*path) != "0" and subject.settings.needs_auth(block):
-            yield subject.problem(path, "but there is no <user>: everyone is refused", subject.value(*path))
+            yield subject.problem(path, "but there is no user: everyone is refused", subject.value(*path))
 
 
 def _everybody(subject: Subject) -> Iterator[Problem]:
@@ -42,7 +42,7 @@ def _everybody(subject: Subject) -> Iterator[Problem]:
 
 
 def _heard_elsewhere(settings: Settings) -> bool:
-    servers = (settings.http, settings.https, settings.rtsp, settings.rtsps, settings.rtmp, settings.srt)
+    servers = (settings.http, settings.https, settings.rtsp, settings.rtmp, settings.srt)
     return any(not all(map(_is_local, server.serverip or ("",))) for server in servers if server.enable)
 
 

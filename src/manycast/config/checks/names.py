@@ -37,9 +37,7 @@ def shadowed_streams(subject: Subject) -> Iterator[Problem]:
     for address, path in _streams(subject):
         if address in seen:
             first = subject.node(*seen[address])
-            message = (
-                f"the address {address} is already that of {first.label} ({first.place}), which comes first"
-            )
+            message = f"the address {address} is already that of {first.label} ({first.place}), which comes first"
             yield _at(subject, path, message, subject.value(*path))
         seen.setdefault(address, path)
 

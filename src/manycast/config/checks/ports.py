@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 
 from manycast.config.problems import Problem
 from manycast.config.schema.pusher import Pusher, PusherMode
@@ -23,9 +23,13 @@ class _Listener:
 
 
 def doubled_ports(subject: Subject) -> Iterator[Problem]:
-    for first, second in combinations([*_servers(subject), *_pushers(subject)], 2):
-        if first.protocol == second.protocol and first.port == second.port and _overlap(first, second):
-            yield _doubled(subject, first, second)
+    listeners: dict[tuple[str, int], list[_Listener]] = {}
+    for listener in (*_servers(subject), *_pushers(subject)):
+        earlier = listeners.setdefault((listener.protocol, listener.port), [])
+        other = next((one for one in earlier if _overlap(one, listener)), None)
+        if other is not None:
+            yield _doubled(subject, other, listener)
+        earlier.append(listener)
 
 
 def _doubled(subject: Subject, first: _Listener, second: _Listener) -> Problem:
@@ -38,6 +42,7 @@ def _doubled(subject: Subject, first: _Listener, second: _Listener) -> Problem:
 
 
 def _servers(subject: Subject) -> Iterator[_Listener]:
+    settings = subject.settings
     for protocol, name in (
         ("TCP", "http"),
         ("TCP", "https"),
@@ -46,9 +51,10 @@ def _servers(subject: Subject) -> Iterator[_Listener]:
         ("TCP", "rtmp"),
         ("UDP", "srt"),
     ):
-        server = getattr(subject.settings, name)
+        server = getattr(settings, name)
+        addresses = settings.rtsp.serverip if name == "rtsps" else server.serverip
         if server.enable:
-            yield _Listener(protocol, server.serverip, server.serverport, (name, "serverport"))
+            yield _Listener(protocol, addresses, server.serverport, (name, "serverport"))
 
 
 def _pushers(subject: Subject) -> Iterator[_Listener]:

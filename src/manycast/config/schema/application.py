@@ -10,11 +10,7 @@ from manycast.config.schema.values import ApplicationName
 
 
 class Application(Group):
-    name: ApplicationName = setting(
-        "", "First element of every address of this application; empty: the root."
-    )
-    outputs: tuple[Output, ...] = setting(
-        (), "What is sent, repeatable, tried from top to bottom.", node="output"
-    )
+    name: ApplicationName = setting("", "First element of every address of this application; empty: the root.")
+    outputs: tuple[Output, ...] = setting((), "What is sent, repeatable, tried from top to bottom.", node="output")
     proxies: tuple[Proxy, ...] = setting((), "Streams fetched from elsewhere, repeatable.", node="proxy")
     pushers: tuple[Pusher, ...] = setting((), "Streams pushed to the server, repeatable.", node="pusher")

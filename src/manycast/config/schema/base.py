@@ -13,9 +13,7 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def setting(
-    default: Any, description: str, *, node: str | None = None, ours: bool = False, show: bool = True
-) -> Any:
+def setting(default: Any, description: str, *, node: str | None = None, ours: bool = False, show: bool = True) -> Any:
     """One field of a group.
 
     Args:

@@ -19,9 +19,7 @@ PlaylistLength = Annotated[int, between(3, 1000)]
 
 
 class HttpSettings(Group):
-    enable: Switch = setting(
-        True, "HTTP server on or off. RTSP over HTTP, HTTP-FLV and HLS are offered on it."
-    )
+    enable: Switch = setting(True, "HTTP server on or off. RTSP over HTTP, HTTP-FLV and HLS are offered on it.")
     serverip: tuple[Address, ...] = setting(
         (), "Addresses to listen on, repeatable; none: all interfaces, IPv4 and IPv6."
     )
@@ -29,9 +27,7 @@ class HttpSettings(Group):
 
 
 class HttpsSettings(Group):
-    enable: Switch = setting(
-        True, "HTTPS server on or off. RTSP over HTTPS, HTTP-FLV and HLS are offered on it."
-    )
+    enable: Switch = setting(True, "HTTPS server on or off. RTSP over HTTPS, HTTP-FLV and HLS are offered on it.")
     serverip: tuple[Address, ...] = setting(
         (), "Addresses to listen on, repeatable; none: all interfaces, IPv4 and IPv6."
     )

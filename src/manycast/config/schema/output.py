@@ -26,9 +26,7 @@ class VideoOutput(Group):
 class AudioOutput(Group):
     codec: OutputAudioCodec | None = setting(None, "Audio codec; not configured: original.")
     samplerate: SampleRate = setting(0, "Sample rate. Original is 8000 for an audio device.")
-    channels: Channels = setting(
-        0, "1 mono, 2 stereo. Original is 2 for an audio device. G726 is always mono."
-    )
+    channels: Channels = setting(0, "1 mono, 2 stereo. Original is 2 for an audio device. G726 is always mono.")
     bitrate: BitRate = setting(
         0,
         "Audio bit rate, where something is encoded. G726 knows 16, 24, 32 and 40, else it is 32.",

@@ -43,9 +43,7 @@ class PusherTransfer(Group):
     mode: Annotated[PusherMode, one_word_of(PusherMode)] = setting(
         PusherMode.RTSP, "TCP or UDP: RTP packets at ports of their own. RTSP: an RTSP client that publishes."
     )
-    ip: Address | None = setting(
-        None, "Address to receive on; not configured: all interfaces. TCP and UDP only."
-    )
+    ip: Address | None = setting(None, "Address to receive on; not configured: all interfaces. TCP and UDP only.")
     vport: Port = setting(50001, "Port for video. TCP and UDP only.")
     aport: Port = setting(50002, "Port for audio. TCP and UDP only.")
 

@@ -42,9 +42,8 @@ class RtspSettings(Group):
 
 class RtspsSettings(Group):
     enable: Switch = setting(
-        False, "RTSP over TLS on or off; the certificate is that of the HTTPS block.", ours=True
-    )
-    serverip: tuple[Address, ...] = setting(
-        (), "Addresses to listen on, repeatable; none: all interfaces, IPv4 and IPv6.", ours=True
+        False,
+        "RTSP over TLS on or off, on the addresses of the RTSP block, with the HTTPS block's certificate.",
+        ours=True,
     )
     serverport: Port = setting(8322, "TCP port.", ours=True)

@@ -23,7 +23,5 @@ class SrtSettings(Group):
     )
     serverport: Port = setting(8890, "UDP port.")
     latency: LatencyMilliseconds = setting(120, "Latency; a client that asks for more gets more.", ours=True)
-    passphrase: Passphrase | None = setting(
-        None, "Passphrase for encryption; not configured: none.", ours=True
-    )
+    passphrase: Passphrase | None = setting(None, "Passphrase for encryption; not configured: none.", ours=True)
     need_auth: Switch | None = setting(None, NEED_AUTH_ELSEWHERE, ours=True)
