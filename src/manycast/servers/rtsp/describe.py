@@ -7,6 +7,7 @@ from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
 from manycast.wire.rtp.formats import format_for_codec
+from manycast.wire.rtsp.headers import NptRange
 from manycast.wire.sdp import Connection, MediaDescription, Origin, SessionDescription
 
 SDP_TYPE = "application/sdp"
@@ -14,21 +15,21 @@ COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band on
 
 
 async def describe(
-    found: Stream | StoredMedia, name: str, *, local_address: str, session_id: str
+    found: Stream | StoredMedia, name: str, *, loops: int, local_address: str, session_id: str
 ) -> SessionDescription:
     """The session description of a stream or a file; relative controls, `trackID=N` for track N."""
     if isinstance(found, Stream):
         await found.wait_complete(COMPLETE_TIMEOUT_S)
-        time_range = "npt=now-"
+        time_range = NptRange(now=True)
     else:
-        duration_us = found.duration_us
-        time_range = "npt=0-" if duration_us is None else f"npt=0-{duration_us / 1e6:.3f}"
+        once = loops == 1 and found.duration_us is not None
+        time_range = NptRange(start_s=0.0, end_s=(found.duration_us or 0) / 1e6 if once else None)
     return SessionDescription(
         origin=Origin(session_id=session_id, session_version="1", address=local_address),
         name=name,
         connection=Connection(address="::" if ":" in local_address else "0.0.0.0"),
         control="*",
-        range=time_range,
+        range=time_range.serialize(),
         media=tuple(_describe_track(track, index) for index, track in enumerate(found.tracks)),
     )
 

@@ -104,7 +104,13 @@ async def _describe(server: RtspServer, connection: RtspConnection, request: Req
     if found is None:
         raise NotFound(f"nothing is called {name!r}")
     session_id = str(int(server.started_unix_s))
-    description = await describe(found, name, local_address=connection.local_address, session_id=session_id)
+    description = await describe(
+        found,
+        name,
+        loops=server.options.loops,
+        local_address=connection.local_address,
+        session_id=session_id,
+    )
     response = Response(status=200, body=description.serialize())
     response.headers.set("Content-Type", SDP_TYPE)
     response.headers.set("Content-Base", f"{base_url(request.uri)}/")

@@ -15,7 +15,7 @@ from manycast.hub.stream import Stream
 from manycast.media.track import Track
 from manycast.wire.rtp.sender import RtpTrackSender
 from manycast.wire.rtsp.errors import InvalidRange
-from manycast.wire.rtsp.headers import ClockRange, Range
+from manycast.wire.rtsp.headers import ClockRange, NptRange, Range
 
 # The pair of a viewer and the layout it was made with; the transport knows that they match.
 Viewer = Any
@@ -65,7 +65,7 @@ class LiveTarget:
         self._next = (viewer, layout)
         unix_s = time.time()
         starts = [self._packager.start_of(index, unix_s=unix_s) for index in range(len(self.senders))]
-        return PlayInfo("npt=now-", starts)
+        return PlayInfo(NptRange(now=True).serialize(), starts)
 
     def begin(self) -> None:
         if self._next is None or self._playing is not None or self._stream.ended is not None:
@@ -122,12 +122,18 @@ class FileTarget:
         elif not playback.ready:
             await playback.seek(0)
         if wanted is not None and wanted.end_s is not None:
-            self._stop_us = round(wanted.end_s * 1e6)
-            if self._stop_us < playback.position_us:
+            end_us = round(wanted.end_s * 1e6)
+            if end_us < playback.position_us:
                 raise InvalidRange(f"the range ends at {wanted.end_s:g}, before it starts")
-        end_us = self._stop_us if self._stop_us is not None else duration_us
-        end = "" if end_us is None else f"{end_us / 1e6:.3f}"
-        return PlayInfo(f"npt={playback.position_us / 1e6:.3f}-{end}", playback.starts())
+            if duration_us is None or end_us < duration_us:  # players ask for "all" by the duration they were told
+                self._stop_us = end_us
+        end_s = wanted.end_s if wanted is not None and self._stop_us is not None else self._end_s()
+        return PlayInfo(NptRange(start_s=playback.position_us / 1e6, end_s=end_s).serialize(), playback.starts())
+
+    def _end_s(self) -> float | None:
+        """Where playing ends, as far as it is known: what is played again has no end in its own time."""
+        duration_us = self._title.media.duration_us
+        return duration_us / 1e6 if duration_us is not None and self._loops == 1 else None
 
     def begin(self) -> None:
         if self._playback is not None and not self._playback.playing:
