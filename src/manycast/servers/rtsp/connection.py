@@ -8,10 +8,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from manycast.hub.tcp_viewer import TcpOutbox
+from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.announcement import Announcement
+from manycast.servers.rtsp.options import RtspOptions
+from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import RtspError
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.receiver import (
@@ -23,10 +26,6 @@ from manycast.wire.rtsp.receiver import (
     RtspReceiver,
 )
 
-if TYPE_CHECKING:
-    from manycast.servers.rtsp.server import RtspServer
-    from manycast.servers.rtsp.session import RtspSession
-
 MAX_WAITING_EVENTS = 256  # pipelined behind a request that takes time; reading pauses above it
 SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 LINGER_S = 10.0  # for the client to hang up after its last session was ended from our side
@@ -34,17 +33,38 @@ LINGER_S = 10.0  # for the client to hang up after its last session was ended fr
 ChannelSink = Callable[[bytes, float], None]  # payload, now_s
 
 
+class Host(Protocol):
+    """What a connection needs of the server that took it."""
+
+    options: RtspOptions
+    faults: FaultLog
+    log: logging.Logger
+    read_buffer: memoryview  # shared by all connections
+
+    async def answer(self, connection: RtspConnection, request: Request) -> Reply:
+        """The complete reply to one request; never raises."""
+
+    def forget(self, connection: RtspConnection) -> None:
+        """The connection was closed."""
+
+
+class HeldSession(Protocol):
+    """A session, as far as the connection it was opened on is concerned."""
+
+    def close(self, reason: str) -> None: ...
+
+
 class RtspConnection:
     """Knows how to read, answer in order and close; what a request means is the handlers' business."""
 
-    def __init__(self, server: RtspServer, sock: socket.socket, peer: tuple[str, int]) -> None:
-        self.server = server
+    def __init__(self, host: Host, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self._host = host
         self.sock = sock
         self.peer_address, self.peer_port = peer[0], peer[1]
         self.local_address = sock.getsockname()[0]
         self.announcement: Announcement | None = None
-        self.sessions: dict[RtspSession, bool] = {}  # opened here, and whether they end with the connection
-        self.log = ConnectionLog(server.log, {"peer": self.peer})
+        self.sessions: dict[HeldSession, bool] = {}  # opened here, and whether they end with the connection
+        self.log = ConnectionLog(host.log, {"peer": self.peer})
         self.closed = False
         self._loop = asyncio.get_running_loop()
         self._receiver = RtspReceiver()
@@ -86,12 +106,12 @@ class RtspConnection:
 
     # Sessions
 
-    def hold(self, session: RtspSession, *, ends_here: bool) -> None:
+    def hold(self, session: HeldSession, *, ends_here: bool) -> None:
         """Keep the connection open for a session; `ends_here` when the session is nothing without it."""
         self.sessions[session] = ends_here
         self._close_by_s = None
 
-    def release(self, session: RtspSession, *, linger: bool) -> None:
+    def release(self, session: HeldSession, *, linger: bool) -> None:
         """`linger` when the client did not ask for the end: it is given time to hang up or to ask for more."""
         self.sessions.pop(session, None)
         if linger and not self.sessions:
@@ -101,7 +121,7 @@ class RtspConnection:
 
     def _readable(self) -> None:
         try:
-            size = self.sock.recv_into(self.server.read_buffer)
+            size = self.sock.recv_into(self._host.read_buffer)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -110,7 +130,7 @@ class RtspConnection:
         if not size:
             self.close("the client hung up")
             return
-        events = self._receiver.receive(bytes(self.server.read_view[:size]))
+        events = self._receiver.receive(bytes(self._host.read_buffer[:size]))
         if not events:
             return
         now_s = self._last_event_s = time.monotonic()
@@ -166,7 +186,7 @@ class RtspConnection:
         self._close_by_s = None
         if self.log.isEnabledFor(logging.DEBUG):
             self.log.debug("%s %s", request.method, request.uri)
-        reply = await self.server.answer(self, request)
+        reply = await self._host.answer(self, request)
         if self.closed:
             return
         self.outbox.write(reply.response.serialize())
@@ -175,15 +195,15 @@ class RtspConnection:
 
     def _refuse(self, failed: PeerFailed) -> None:
         """Answer what is no request, and hang up: where the next one would begin is unknown."""
-        self.server.faults.note(self.log, str(failed.error))
+        self._host.faults.note(self.log, str(failed.error))
         cseq = None if failed.cseq is None else str(failed.cseq)
-        self.outbox.write(self.server.complete(Response.of_error(failed.error), cseq).serialize())
+        self.outbox.write(complete(Response.of_error(failed.error), cseq).serialize())
         self.close(f"bad request: {failed.error}")
 
     # Closing
 
     def handle_timer(self, now_s: float) -> None:
-        options = self.server.options
+        options = self._host.options
         if self.outbox.stuck_s(now_s) > options.stall_s:
             self.close(f"read nothing for {options.stall_s:.0f} s")
         elif self._close_by_s is not None and now_s > self._close_by_s:
@@ -211,7 +231,7 @@ class RtspConnection:
             self._pump.cancel()
         self._waiting.clear()
         self.sock.close()
-        self.server.forget(self)
+        self._host.forget(self)
         if self.unexpected_packets:
             self.log.debug("%d interleaved packets on channels nobody set up", self.unexpected_packets)
         self.log.debug("closed: %s", reason)

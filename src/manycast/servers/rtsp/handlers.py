@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from manycast.servers.rtsp.announcement import read_announcement
 from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.describe import SDP_TYPE, describe
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S
 from manycast.servers.rtsp.play import PlaySession
@@ -19,6 +21,7 @@ from manycast.wire.rtsp.errors import (
     HeaderFieldNotValidForResource,
     MethodNotAllowed,
     NotAcceptable,
+    NotEnoughBandwidth,
     NotFound,
     OptionNotSupported,
     ParameterNotUnderstood,
@@ -30,30 +33,27 @@ from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import PUBLIC, SessionState, next_state
 from manycast.wire.rtsp.url import RtspUrl, split_parameters
 
-if TYPE_CHECKING:
-    from manycast.servers.rtsp.server import RtspServer
-
 PARAMETERS_TYPE = "text/parameters"
 SUPPORTED_OPTIONS: frozenset[str] = frozenset()  # feature tags for Require
 
-Handler = Callable[["RtspServer", RtspConnection, Request], Awaitable[Reply]]
+Handler = Callable[[RtspContext, RtspConnection, Request], Awaitable[Reply]]
 
 
-async def handle(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def handle(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     """Answer one request. Raises RtspError for what is refused."""
     if request.cseq is None:
         raise BadRequest("no CSeq header, or no number in it")
-    if server.login is not None:
-        server.login.check(connection, request)
+    if context.login is not None:
+        context.login.check(connection, request)
     if request.uri == "*" and request.method in ("DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "RECORD"):
         raise MethodNotAllowed(request.method, ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
     _check_options(request)
-    session = _session_of(server, request)
+    session = _session_of(context, request)
     state = session.state if session is not None else SessionState.INIT
     publishing = session.publishing if session is not None else connection.announcement is not None
     if session is not None or request.method not in HANDLERS or request.method in ("PLAY", "PAUSE", "RECORD"):
         next_state(state, request.method, publishing=publishing)
-    return await HANDLERS[request.method](server, connection, request)
+    return await HANDLERS[request.method](context, connection, request)
 
 
 def name_in(uri: str) -> str:
@@ -70,44 +70,59 @@ def _check_options(request: Request) -> None:
                 raise OptionNotSupported(unknown)
 
 
-def _session_of(server: RtspServer, request: Request) -> RtspSession | None:
+def _session_of(context: RtspContext, request: Request) -> RtspSession | None:
     header = request.headers.get("Session")
     if header is None:
         return None
     session_id = SessionHeader.parse(header).id
-    session = server.sessions.get(session_id)
+    session = context.sessions.get(session_id)
     if session is None:
         raise SessionNotFound(session_id)
-    server.touch(session)
+    session.last_sign_s = time.monotonic()
     return session
 
 
-def _needed_session(server: RtspServer, request: Request) -> RtspSession:
-    session = _session_of(server, request)
+def _open_session(context: RtspContext, connection: RtspConnection, request: Request) -> RtspSession:
+    """A new session for a SETUP without one: it publishes when an ANNOUNCE came before, else it plays."""
+    limit = context.options.max_sessions
+    if limit is not None and len(context.sessions) >= limit:
+        raise NotEnoughBandwidth(f"all {limit} sessions are in use")
+    session_id = secrets.token_hex(8)
+    session: RtspSession
+    if connection.announcement is not None:
+        session = PublishSession(context, connection, session_id, connection.announcement)
+    else:
+        session = PlaySession(context, connection, session_id, name_in(request.uri))
+    context.sessions[session_id] = session
+    return session
+
+
+def _needed_session(context: RtspContext, request: Request) -> RtspSession:
+    session = _session_of(context, request)
     if session is None:
         raise SessionNotFound("")
     return session
 
 
-async def _options(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def _options(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     response = Response(status=200)
     response.headers.set("Public", PUBLIC)
     return Reply(response)
 
 
-async def _describe(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def _describe(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     accept = request.headers.get("Accept")
     if accept and not any(kind in accept for kind in (SDP_TYPE, "application/*", "*/*")):
         raise NotAcceptable(f"Accept: {accept}: descriptions are {SDP_TYPE}")
     name = name_in(request.uri)
-    found = await server.catalogue.find(name)
+    found = await context.catalogue.find(name)
     if found is None:
         raise NotFound(f"nothing is called {name!r}")
-    session_id = str(int(server.started_unix_s))
+    session_id = str(int(context.started_unix_s))
     description = await describe(
         found,
         name,
-        loops=server.options.loops,
+        loops=context.options.loops,
         local_address=connection.local_address,
         session_id=session_id,
     )
@@ -117,17 +132,17 @@ async def _describe(server: RtspServer, connection: RtspConnection, request: Req
     return Reply(response)
 
 
-async def _announce(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def _announce(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     content_type = (request.headers.get("Content-Type") or SDP_TYPE).partition(";")[0].strip().lower()
     if content_type != SDP_TYPE:
         raise UnsupportedMediaType(f"Content-Type: {content_type}: wanted {SDP_TYPE}")
-    if any(session.publishing for session in connection.sessions):
+    if any(isinstance(session, PublishSession) for session in connection.sessions):
         raise Forbidden("this connection publishes already")
     name = split_parameters(RtspUrl.parse(request.uri).path)[0]
     if not name:
         raise NotFound("an address without a path cannot be published to")
-    path = server.catalogue.path_of(name)
-    taken = server.catalogue.taken_by(path)
+    path = context.catalogue.path_of(name)
+    taken = context.catalogue.taken_by(path)
     if taken is not None:
         raise Forbidden(f"{path} is taken by {taken}")
     announcement = read_announcement(path, base_url(request.uri), request.body)
@@ -138,11 +153,11 @@ async def _announce(server: RtspServer, connection: RtspConnection, request: Req
     return Reply(Response(status=200))
 
 
-async def _setup(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
-    session = _session_of(server, request)
+async def _setup(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
+    session = _session_of(context, request)
     fresh = session is None
     if session is None:
-        session = server.open_session(connection, request)
+        session = _open_session(context, connection, request)
     try:
         return await session.setup(connection, request)
     except BaseException:
@@ -151,26 +166,26 @@ async def _setup(server: RtspServer, connection: RtspConnection, request: Reques
         raise
 
 
-async def _play(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
-    session = _needed_session(server, request)
+async def _play(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
+    session = _needed_session(context, request)
     if not isinstance(session, PlaySession):
         raise HeaderFieldNotValidForResource("Session: that session publishes")
     return await session.play(connection, request)
 
 
-async def _record(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
-    session = _needed_session(server, request)
+async def _record(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
+    session = _needed_session(context, request)
     if not isinstance(session, PublishSession):
         raise HeaderFieldNotValidForResource("Session: that session plays")
     return await session.record(connection, request)
 
 
-async def _pause(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
-    return await _needed_session(server, request).pause(connection, request)
+async def _pause(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
+    return await _needed_session(context, request).pause(connection, request)
 
 
-async def _teardown(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
-    session = _session_of(server, request)
+async def _teardown(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
+    session = _session_of(context, request)
     if session is None:
         if connection.announcement is None:
             raise SessionNotFound("")
@@ -182,9 +197,9 @@ async def _teardown(server: RtspServer, connection: RtspConnection, request: Req
     return Reply(response)
 
 
-async def _get_parameter(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def _get_parameter(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     """An empty body only keeps the session alive (RFC 2326 section 10.8)."""
-    session = _session_of(server, request)
+    session = _session_of(context, request)
     wanted = [line.strip() for line in request.body.decode("utf-8", "replace").splitlines() if line.strip()]
     known = session.parameters() if session is not None else {}
     unknown = [name for name in wanted if name not in known]
@@ -199,9 +214,9 @@ async def _get_parameter(server: RtspServer, connection: RtspConnection, request
     return Reply(response)
 
 
-async def _set_parameter(server: RtspServer, connection: RtspConnection, request: Request) -> Reply:
+async def _set_parameter(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     """No parameter can be set; an empty body keeps the session alive."""
-    _session_of(server, request)
+    _session_of(context, request)
     lines = request.body.decode("utf-8", "replace").splitlines()
     names = [line.partition(":")[0].strip() for line in lines if line.strip()]
     if names:

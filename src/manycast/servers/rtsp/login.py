@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 
+from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.wire.digest import DigestGuard, Verdict
 from manycast.wire.rtsp.errors import Unauthorized
@@ -20,8 +21,9 @@ GUARDED_METHODS = frozenset({"DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD"})
 class Login:
     """Asks for a user's name and password, by Digest."""
 
-    def __init__(self, users: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, str], faults: FaultLog) -> None:
         self._users = users
+        self._faults = faults
         self._guard = DigestGuard(realm=REALM, secret=secrets.token_bytes(32))
 
     def check(self, connection: RtspConnection, request: Request) -> None:
@@ -41,6 +43,6 @@ class Login:
             since_s=connection.opened_s,
         )
         if verdict is Verdict.REFUSED:
-            connection.server.faults.note(connection.log, "login refused: wrong user or password")
+            self._faults.note(connection.log, "login refused: wrong user or password")
         if verdict is not Verdict.ACCEPTED:
             raise Unauthorized(self._guard.challenges(now_s=now_s, stale=verdict is Verdict.STALE))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import MediaKind
 from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.targets import FileTarget, LiveTarget, PlayInfo, Target
@@ -35,9 +36,6 @@ from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
 from manycast.wire.rtsp.url import RtspUrl
 
-if TYPE_CHECKING:
-    from manycast.servers.rtsp.server import RtspServer
-
 REFUSED_S = 2.0  # a client's host that refuses packets for so long: the player is gone
 SLOTS = {MediaKind.VIDEO: 0, MediaKind.AUDIO: 2}  # in a session's eight ports
 
@@ -58,13 +56,13 @@ async def open_target(catalogue: Catalogue, name: str, loops: int, on_end: Calla
 class PlaySession:
     """One viewer: tracks set up over one transport, played from one target."""
 
-    def __init__(self, server: RtspServer, connection: RtspConnection, session_id: str, name: str) -> None:
+    def __init__(self, context: RtspContext, connection: RtspConnection, session_id: str, name: str) -> None:
         self.id = session_id
         self.publishing = False
         self.state = SessionState.INIT
         self.last_sign_s = time.monotonic()
         self.name = name
-        self._server = server
+        self._context = context
         self._opened_s = self.last_sign_s
         self._connection = connection  # the one it was opened on; interleaved media stays on it
         self._log = connection.log
@@ -85,7 +83,7 @@ class PlaySession:
         _url, track_index = RtspUrl.parse(request.uri).split_control()
         if self._target is None:
             self._target = await open_target(
-                self._server.catalogue, self.name, self._server.options.loops, self._source_ended
+                self._context.catalogue, self.name, self._context.options.loops, self._source_ended
             )
         tracks = self._target.tracks
         if track_index is None:
@@ -172,7 +170,7 @@ class PlaySession:
         if self._transport is not None:
             self._transport.close()
         self.state = SessionState.INIT
-        self._server.sessions.pop(self.id, None)
+        self._context.sessions.pop(self.id, None)
         self._connection.release(self, linger=linger)
         if self._viewer is not None:
             played_s = time.monotonic() - self._opened_s
@@ -222,7 +220,7 @@ class PlaySession:
     def _agree_udp(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
         if self._transport is None:
             connection.hold(self, ends_here=False)
-            ports = SessionPorts(self._server.udp_ports, connection.local_address, connection.sock.family)
+            ports = SessionPorts(self._context.udp_ports, connection.local_address, connection.sock.family)
             self._transport = UdpTransport(ports, connection.peer_address, self._rtcp_received, self._refused)
         if not isinstance(self._transport, UdpTransport):
             raise UnsupportedTransport("one session has one transport: this one uses TCP")
@@ -239,7 +237,7 @@ class PlaySession:
         count = len(target.tracks)
         if isinstance(transport, InterleavedTransport):
             return transport.viewer(count, target.limit)
-        return transport.viewer(count, target.limit, segmentation=self._server.options.segmentation)
+        return transport.viewer(count, target.limit, segmentation=self._context.options.segmentation)
 
     def _ssrc(self, track_index: int) -> int:
         assert self._target is not None

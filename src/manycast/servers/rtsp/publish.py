@@ -8,12 +8,12 @@ import socket
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from manycast.hub.hub import PathTaken
 from manycast.hub.stream import Stream
 from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement, CarriedMedia
 from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S
 from manycast.servers.rtsp.play import SLOTS
 from manycast.servers.rtsp.reply import Reply
@@ -37,9 +37,6 @@ from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
 from manycast.wire.rtsp.url import match_control
 
-if TYPE_CHECKING:
-    from manycast.servers.rtsp.server import RtspServer
-
 REPORT_INTERVAL_S = 5.0
 
 _random = random.SystemRandom()
@@ -60,13 +57,13 @@ class PublishSession:
     """One publisher: media announced, set up, recorded into a stream."""
 
     def __init__(
-        self, server: RtspServer, connection: RtspConnection, session_id: str, announcement: Announcement
+        self, context: RtspContext, connection: RtspConnection, session_id: str, announcement: Announcement
     ) -> None:
         self.id = session_id
         self.publishing = True
         self.state = SessionState.INIT
         self.last_sign_s = time.monotonic()
-        self._server = server
+        self._context = context
         self._connection = connection
         self._log = connection.log
         self._announcement = announcement
@@ -107,7 +104,7 @@ class PublishSession:
             ordered = media.channels is not None
             receiver.add_track(index, item.payload_type, item.payload_format, ordered=ordered)
         try:
-            self._stream = self._server.catalogue.hub.publish(
+            self._stream = self._context.catalogue.hub.publish(
                 self._announcement.path, tracks, f"RTSP publisher {connection.peer}"
             )
         except PathTaken as error:
@@ -140,7 +137,7 @@ class PublishSession:
     # Life
 
     def handle_timer(self, now_s: float) -> None:
-        silence_s = self._server.options.publisher_silence_s
+        silence_s = self._context.options.publisher_silence_s
         if now_s - self.last_sign_s > silence_s and self.state is SessionState.RECORDING:
             self.close(f"no packet for {silence_s:.0f} s")
         elif self._receiver is not None and self._receiver.said_goodbye:
@@ -159,9 +156,9 @@ class PublishSession:
         self._close_ways_in()
         if self._stream is not None:
             self._log_losses()
-            self._server.catalogue.hub.unpublish(self._stream, reason)
+            self._context.catalogue.hub.unpublish(self._stream, reason)
         self.state = SessionState.INIT
-        self._server.sessions.pop(self.id, None)
+        self._context.sessions.pop(self.id, None)
         if self._connection.announcement is self._announcement:
             self._connection.announcement = None
         self._connection.release(self, linger=not self._connection.closed)
@@ -193,7 +190,7 @@ class PublishSession:
     ) -> TransportSpec:
         assert spec.client_port is not None
         if self._ports is None:
-            self._ports = SessionPorts(self._server.udp_ports, connection.local_address, connection.sock.family)
+            self._ports = SessionPorts(self._context.udp_ports, connection.local_address, connection.sock.family)
         slot = SLOTS[media.carried.track.kind] if media.carried else 4
         try:
             sockets = self._ports.open_pair(slot)

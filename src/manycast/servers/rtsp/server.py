@@ -6,27 +6,19 @@ import asyncio
 import errno
 import logging
 import resource
-import secrets
 import socket
 import time
 from collections.abc import Sequence
 
-from manycast import __version__
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.source import SourceError
-from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
-from manycast.servers.rtsp.handlers import handle, name_in
-from manycast.servers.rtsp.login import Login
+from manycast.servers.rtsp.context import RtspContext
+from manycast.servers.rtsp.handlers import handle
 from manycast.servers.rtsp.options import RtspOptions
-from manycast.servers.rtsp.play import PlaySession
-from manycast.servers.rtsp.publish import PublishSession
-from manycast.servers.rtsp.reply import Reply
-from manycast.servers.rtsp.session import RtspSession
-from manycast.servers.rtsp.udp_ports import UdpPorts
-from manycast.wire.rtsp.errors import NotEnoughBandwidth, NotFound, RtspError, Unauthorized
-from manycast.wire.rtsp.headers import http_date
+from manycast.servers.rtsp.reply import Reply, complete
+from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
 from manycast.wire.rtsp.message import Request, Response
 
 READ_BUFFER_BYTES = 256 * 1024  # shared by all connections: a read is taken apart before the next one
@@ -39,16 +31,11 @@ class RtspServer:
     """All connections and sessions of one RTSP service, on any number of addresses."""
 
     def __init__(self, catalogue: Catalogue, options: RtspOptions) -> None:
-        self.catalogue = catalogue
+        self.context = RtspContext(catalogue, options)
         self.options = options
+        self.faults = self.context.faults
         self.log = logging.getLogger(__name__)
-        self.login = Login(options.users) if options.users is not None else None
-        self.sessions: dict[str, RtspSession] = {}
-        self.udp_ports = UdpPorts(options.udp_base_port)
-        self.read_buffer = bytearray(READ_BUFFER_BYTES)
-        self.read_view = memoryview(self.read_buffer)
-        self.faults = FaultLog()
-        self.started_unix_s = time.time()
+        self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         self._connections: set[RtspConnection] = set()
         self._listeners: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +62,7 @@ class RtspServer:
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
-        for session in tuple(self.sessions.values()):
+        for session in tuple(self.context.sessions.values()):
             session.close(reason)
         for connection in tuple(self._connections):
             connection.close(reason)
@@ -85,7 +72,7 @@ class RtspServer:
     async def answer(self, connection: RtspConnection, request: Request) -> Reply:
         """The reply to one request, whatever happens."""
         try:
-            reply = await handle(self, connection, request)
+            reply = await handle(self.context, connection, request)
         except RtspError as error:
             # The first 401 is how every login begins.
             level = logging.DEBUG if isinstance(error, Unauthorized) else logging.INFO
@@ -97,35 +84,7 @@ class RtspServer:
         except Exception:
             connection.log.exception("%s failed", request)
             reply = Reply(Response(status=500))
-        return Reply(self.complete(reply.response, request.headers.get("CSeq")), reply.then)
-
-    def complete(self, response: Response, cseq: str | None) -> Response:
-        """Put on the headers that every response has."""
-        if cseq is not None:
-            response.headers.set("CSeq", cseq)
-        response.headers.set("Server", f"manycast/{__version__}")
-        response.headers.set("Date", http_date(time.time()))
-        return response
-
-    # Sessions
-
-    def open_session(self, connection: RtspConnection, request: Request) -> RtspSession:
-        """A new session for a SETUP without one: it publishes when an ANNOUNCE came before, else it plays."""
-        limit = self.options.max_sessions
-        if limit is not None and len(self.sessions) >= limit:
-            raise NotEnoughBandwidth(f"all {limit} sessions are in use")
-        session_id = secrets.token_hex(8)
-        session: RtspSession
-        if connection.announcement is not None:
-            session = PublishSession(self, connection, session_id, connection.announcement)
-        else:
-            session = PlaySession(self, connection, session_id, name_in(request.uri))
-        self.sessions[session_id] = session
-        return session
-
-    def touch(self, session: RtspSession) -> None:
-        """A request is a sign of life."""
-        session.last_sign_s = time.monotonic()
+        return Reply(complete(reply.response, request.headers.get("CSeq")), reply.then)
 
     # Connections
 
@@ -165,14 +124,14 @@ class RtspServer:
         response = Response(status=503)
         response.headers.set("Retry-After", "10")
         try:
-            sock.send(self.complete(response, None).serialize())
+            sock.send(complete(response, None).serialize())
         except OSError:
             pass
         sock.close()
 
     def _handle_timer(self) -> None:
         now_s = time.monotonic()
-        for session in tuple(self.sessions.values()):
+        for session in tuple(self.context.sessions.values()):
             session.handle_timer(now_s)
         for connection in tuple(self._connections):
             connection.handle_timer(now_s)

@@ -1,0 +1,23 @@
+"""What all sessions of one RTSP server share."""
+
+from __future__ import annotations
+
+import time
+
+from manycast.hub.catalogue import Catalogue
+from manycast.servers.faults import FaultLog
+from manycast.servers.rtsp.login import Login
+from manycast.servers.rtsp.options import RtspOptions
+from manycast.servers.rtsp.session import RtspSession
+from manycast.servers.rtsp.udp_ports import UdpPorts
+
+
+class RtspContext:
+    def __init__(self, catalogue: Catalogue, options: RtspOptions) -> None:
+        self.catalogue = catalogue
+        self.options = options
+        self.faults = FaultLog()
+        self.login = Login(options.users, self.faults) if options.users is not None else None
+        self.sessions: dict[str, RtspSession] = {}
+        self.udp_ports = UdpPorts(options.udp_base_port)
+        self.started_unix_s = time.time()
