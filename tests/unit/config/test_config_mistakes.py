@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from manycast.config import ConfigurationError, Problem, load
+from manycast.config.schema.fields import every_field
+from manycast.config.schema.settings import Settings
 
 from .documents import load_text, mistakes_of, mistakes_of_files, write
 
@@ -138,6 +140,22 @@ ONE_LINE = [
 @pytest.mark.parametrize(("line", "message"), ONE_LINE)
 def test_a_mistake_is_named_with_file_line_node_found_and_allowed(tmp_path: Path, line: str, message: str) -> None:
     assert mistakes_of(tmp_path, f"<config>\n{line}\n</config>") == [f"a.cfg:2: {message}"]
+
+
+def test_every_value_is_judged_and_every_judgement_names_its_line(tmp_path: Path) -> None:
+    for specs in every_field(Settings):
+        *groups, leaf = specs
+        if leaf.rule is None:
+            continue
+        opened = "".join(f"<{group.node}>\n" for group in groups)
+        closed = "".join(f"</{group.node}>" for group in reversed(groups))
+        value = f"<{leaf.node}>\x7f</{leaf.node}>"  # a character that is allowed in XML, and in no value
+        path = "".join(f"<{spec.node}>" for spec in specs)
+        found = "***" if leaf.secret else "\x7f"
+        marker = "" if groups else "<rtmp/>"
+        mistakes = mistakes_of(tmp_path, f"<config>{marker}{opened}{value}{closed}</config>")
+        expected = f"a.cfg:{1 + len(groups)}: <config>{path}: found {found!r}, allowed: {leaf.rule.allowed}"
+        assert [mistake for mistake in mistakes if "needs a " not in mistake] == [expected]
 
 
 @pytest.mark.parametrize("name", ["videodevice", "videodevice2", "audiodevice=Mic", "screenlive", "window=Editor"])

@@ -1,0 +1,76 @@
+"""What is not built yet is said only to who asks for it."""
+
+from pathlib import Path
+
+import pytest
+
+from manycast.config import load
+from manycast.config.availability import MISSING
+
+from .documents import EXAMPLES, load_text
+
+# One line inside <config> of the media dialect, and the sentences it calls for.
+ASKED = [
+    ("<http><enable>1</enable></http>", ["the HTTP server (http) is not available yet"]),
+    ("<http><serverport>8080</serverport></http>", ["the HTTP server (http) is not available yet"]),
+    ("<https><enable>1</enable></https>", ["the HTTPS server (https) is not available yet"]),
+    ("<rtsp><multicast>1</multicast></rtsp>", ["RTP multicast (multicast) is not available yet"]),
+    ("<rtsp><metadata>1</metadata></rtsp>", ["the metadata stream (metadata) is not available yet"]),
+    ("<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp>", ["RTSP over HTTP (rtsp_over_http) is not available yet"]),
+    ("<rtsp><rtsp_over_https>1</rtsp_over_https></rtsp>", ["RTSP over HTTPS (rtsp_over_https) is not available yet"]),
+    ("<rtsps><enable>1</enable></rtsps>", ["RTSP over TLS (rtsps) is not available yet"]),
+    ("<rtmp><enable>1</enable></rtmp>", ["the RTMP server (rtmp) is not available yet"]),
+    ("<srt/>", ["the SRT server (srt) is not available yet"]),
+    ("<http-flv/>", ["HTTP-FLV (http-flv) is not available yet"]),
+    ("<hls/>", ["HLS (hls) is not available yet"]),
+    (
+        "<application><output><audio><codec>AAC</codec></audio></output></application>",
+        ["transcoding (output with a codec) is not available yet; the original is sent"],
+    ),
+    (
+        "<application><pusher><output><video><codec>H264</codec></video></output></pusher></application>",
+        ["transcoding (output with a codec) is not available yet; the original is sent"],
+    ),
+    (
+        "<application><output><url>screenlive</url></output></application>",
+        ["captures (output for a screen, window or device) are not available yet"],
+    ),
+    (
+        "<application><proxy><url>rtsp://h/x</url></proxy></application>",
+        ["proxies (proxy with a url) are not available yet"],
+    ),
+    (
+        "<application><pusher><video/><transfer><mode>TCP</mode></transfer></pusher></application>",
+        ["raw pushers (pusher in mode TCP or UDP) are not available yet"],
+    ),
+    ("<backchannel/>", ["the audio back channel (backchannel) is not available yet"]),
+]
+
+NOT_ASKED = [
+    "",
+    "<http><enable>0</enable></http><rtmp><enable>0</enable><serverport>1</serverport></rtmp>",
+    "<rtsp><enable>1</enable><serverport>554</serverport><multicast>0</multicast><metadata>0</metadata></rtsp>",
+    "<rtsps><enable>0</enable></rtsps>",
+    "<application><output><video><codec/><width>0</width></video></output><proxy><url/></proxy><pusher/></application>",
+    "<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp><http><enable>0</enable></http>",
+]
+
+
+@pytest.mark.parametrize(("line", "sentences"), ASKED)
+def test_what_a_file_switches_on_in_vain(tmp_path: Path, line: str, sentences: list[str]) -> None:
+    assert list(load_text(tmp_path, f"<config>{line}</config>").unavailable) == sentences
+
+
+@pytest.mark.parametrize("lines", NOT_ASKED)
+def test_defaults_and_what_is_off_are_not_mentioned(tmp_path: Path, lines: str) -> None:
+    assert load_text(tmp_path, f"<config>{lines}</config>").unavailable == ()
+
+
+def test_every_row_is_called_for_by_some_line() -> None:
+    assert {row.sentence for row in MISSING} == {sentence for _, sentences in ASKED for sentence in sentences}
+
+
+def test_the_rtsp_dialect_has_no_other_servers() -> None:
+    said = " ".join(load([EXAMPLES / "rtsp.cfg"]).unavailable)
+    assert "back channel" in said
+    assert not any(name in said for name in ("rtmp", "srt", "hls", "flv", "pusher"))
