@@ -183,6 +183,15 @@ def test_a_nonce_of_another_server_or_realm_is_refused(guard: DigestGuard) -> No
     assert judge(other_realm, header, now_s=10) is Verdict.REFUSED
 
 
+def test_another_realm_with_our_own_nonce_is_refused() -> None:
+    guard = DigestGuard(realm="r", secret=b"0123456789abcdef")
+    (challenge,) = parse_challenges(guard.challenges(now_s=10))
+    assert isinstance(challenge, DigestChallenge)
+    other = replace(challenge, realm="other")
+    header = respond(other, username="user", password="secret", method="PLAY", uri=URI, cnonce="")
+    assert judge(guard, header, now_s=10) is Verdict.REFUSED
+
+
 def test_a_nonce_made_up_is_refused() -> None:
     guard = DigestGuard(realm="r", secret=b"0123456789abcdef")
     for nonce in ("", "-", "2710-", "2710-00000000000000000000000000000000", "zz-\udcff", "9" * 4000):

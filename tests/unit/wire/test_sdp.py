@@ -164,6 +164,7 @@ def test_fmtp_with_stray_spaces_and_semicolons() -> None:
         ("a=1 b=2", {"a": "1", "b": "2"}),
         ("sprop=Z2Q=, aO4=; b=2", {"sprop": "Z2Q=, aO4=", "b": "2"}),
         ("sprop=Z2Q=, aO== ;b", {"sprop": "Z2Q=, aO==", "b": ""}),
+        ("a=1 \t b=2", {"a": "1", "b": "2"}),
         ("0-15", {"0-15": ""}),
         (";;", {}),
         ("=x;a=1", {"a": "1"}),

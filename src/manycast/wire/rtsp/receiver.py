@@ -125,7 +125,6 @@ class RtspReceiver:
         end = head_end + content_length(headers)
         if end > len(data):
             self._wanted_bytes = end - position
-            self._searched_bytes = 0
             return None
         message = replace(message, body=data[head_end:end])
         events.append(RequestReceived(message) if isinstance(message, Request) else ResponseReceived(message))

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from manycast.wire.rtsp.errors import (
     BadRequest,
+    MethodNotAllowed,
     MethodNotValidInThisState,
     OptionNotSupported,
+    ParameterNotUnderstood,
     RtspError,
     SessionNotFound,
     Unauthorized,
@@ -35,10 +37,10 @@ def test_names_are_compared_without_regard_to_case_and_kept_as_written() -> None
 
 
 def test_set_replaces_all_of_a_name_in_the_first_ones_place() -> None:
-    headers = Headers([("a", "1"), ("b", "2"), ("A", "3")])
+    headers = Headers([("a", "1"), ("b", "2"), ("A", "3"), ("a", "3"), ("x", "6"), ("a", "3")])
     headers.set("A", "4")
     headers.set("c", "5")
-    assert list(headers) == [("A", "4"), ("b", "2"), ("c", "5")]
+    assert list(headers) == [("A", "4"), ("b", "2"), ("x", "6"), ("c", "5")]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\rb", "a\0b"])
@@ -116,6 +118,7 @@ def test_passwords_are_not_shown() -> None:
     assert "secret" not in str(request)
     assert "c2VjcmV0" not in str(request)
     assert str(request) == "PLAY 'rtsp://h/p' CSeq 1, 0 bytes of body"
+    assert str(Response(200, "OK", headers, b"abc")) == "200 'OK' CSeq 1, 3 bytes of body"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,11 @@ def test_user_info_is_taken_out_of_addresses(uri: str, shown: str) -> None:
     ("error", "wire"),
     [
         (BadRequest("x"), b"RTSP/1.0 400 Bad Request\r\n\r\n"),
+        (
+            MethodNotAllowed("RECORD", ["PLAY"]),
+            b"RTSP/1.0 405 Method Not Allowed\r\nAllow: PLAY\r\n\r\n",
+        ),
+        (ParameterNotUnderstood(["volume"]), b"RTSP/1.0 451 Parameter Not Understood\r\n\r\n"),
         (SessionNotFound("7"), b"RTSP/1.0 454 Session Not Found\r\n\r\n"),
         (
             OptionNotSupported(["www.onvif.org/ver20/backchannel", "b"]),

@@ -137,6 +137,7 @@ FAULTS: list[tuple[str, bytes, type[RtspError], int, int | None]] = [
     ("many headers", HEAD + b"X: 1\r\n" * MAX_HEADER_LINES + b"\r\n", BadRequest, 400, None),
     ("many folds", HEAD + b" 1\r\n" * MAX_HEADER_LINES + b"\r\n", BadRequest, 400, None),
     ("status in words", b"RTSP/1.0 OK\r\nCSeq: 5\r\n\r\n", BadRequest, 400, 5),
+    ("NUL in reason", b"RTSP/1.0 200 O\0K\r\nCSeq: 5\r\n\r\n", BadRequest, 400, 5),
     ("status too long", b"RTSP/1.0 2000 OK\r\n\r\n", BadRequest, 400, None),
     ("status too small", b"RTSP/1.0 099 OK\r\n\r\n", BadRequest, 400, None),
     ("version of answer", b"RTSP/2.0 200 OK\r\nCSeq: 5\r\n\r\n", VersionNotSupported, 505, 5),
@@ -176,6 +177,14 @@ def test_the_longest_head_is_the_same_whole_and_cut(size: int) -> None:
     for cuts in ([], [size - 1], [size - 2], [size - 3], [MAX_HEAD_BYTES - 1], [100]):
         (event,) = receive_in_pieces(wire, cuts)
         assert isinstance(event, RequestReceived if size <= MAX_HEAD_BYTES else PeerFailed)
+
+
+def test_a_head_without_an_end_fails_as_soon_as_none_can_come() -> None:
+    receiver = RtspReceiver()
+    assert receiver.receive(b"a" * (MAX_HEAD_BYTES - 1)) == []
+    (event,) = receiver.receive(b"a")
+    assert isinstance(event, PeerFailed)
+    assert not receiver.pending  # nothing is held any more
 
 
 def test_two_equal_content_lengths_are_one() -> None:

@@ -206,7 +206,7 @@ GSTREAMER = ["stream=1", "stream=0"]
         ("rtsp://h/p", "rtsp://h/p", FFMPEG, None),
         ("rtsp://h/p/streamid=10", "rtsp://h/p", FFMPEG, None),
         ("rtsp://h/p/xstreamid=0", "rtsp://h/p", FFMPEG, None),
-        ("rtsp://h/p/b", "rtsp://h/p", ["ftp://x/../", "../a", "b"], 2),
+        ("rtsp://h/p/b", "rtsp://h/p", ["rtsp://x/../", "../a", "b"], 2),
         ("rtsp://h/p", "rtsp://h/p", [], None),
     ],
 )
