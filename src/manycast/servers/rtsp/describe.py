@@ -8,6 +8,7 @@ from manycast.hub.stream import Stream
 from manycast.media.track import Track
 from manycast.wire.rtp.formats import format_for_codec
 from manycast.wire.rtsp.headers import NptRange
+from manycast.wire.rtsp.url import track_control
 from manycast.wire.sdp import Connection, MediaDescription, Origin, SessionDescription
 
 SDP_TYPE = "application/sdp"
@@ -15,7 +16,7 @@ COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band on
 
 
 async def describe(
-    found: Stream | StoredMedia, name: str, *, loops: int, local_address: str, session_id: str
+    found: Stream | StoredMedia, name: str, *, base_url: str, loops: int, local_address: str, session_id: str
 ) -> SessionDescription:
     """The session description of a stream or a file; relative controls, `trackID=N` for track N."""
     if isinstance(found, Stream):
@@ -30,11 +31,11 @@ async def describe(
         connection=Connection(address="::" if ":" in local_address else "0.0.0.0"),
         control="*",
         range=time_range.serialize(),
-        media=tuple(_describe_track(track, index) for index, track in enumerate(found.tracks)),
+        media=tuple(_describe_track(track, index, base_url) for index, track in enumerate(found.tracks)),
     )
 
 
-def _describe_track(track: Track, index: int) -> MediaDescription:
+def _describe_track(track: Track, index: int, base_url: str) -> MediaDescription:
     rtpmap = format_for_codec(track.codec).describe(track, FIRST_DYNAMIC_PAYLOAD_TYPE + index)
     return MediaDescription(
         kind=track.kind.value,
@@ -42,5 +43,5 @@ def _describe_track(track: Track, index: int) -> MediaDescription:
         protocol="RTP/AVP",
         payload_types=(rtpmap.payload_type,),
         rtpmaps={rtpmap.payload_type: rtpmap},
-        control=f"trackID={index}",
+        control=track_control(base_url, index),
     )

@@ -122,6 +122,7 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
     description = await describe(
         found,
         name,
+        base_url=base_url(request.uri),
         loops=context.options.loops,
         local_address=connection.local_address,
         session_id=session_id,

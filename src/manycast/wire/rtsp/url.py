@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
-from manycast.wire.rtsp.errors import BadRequest
+from manycast.wire.rtsp.errors import BadRequest, NotFound
 from manycast.wire.rtsp.message import without_userinfo
 
 MAX_PATH_CHARS = 1024  # decoded; longer than any name of a stream, and than most file systems take
@@ -40,7 +40,7 @@ class RtspUrl:
 
     @classmethod
     def parse(cls, uri: str) -> Self:
-        """Read a request URI: absolute, a path alone, or `*`. Raises BadRequest."""
+        """Read a request URI: absolute, a path alone, or `*`. Raises BadRequest, and NotFound for a way out by `..`."""
         if uri == "*":
             return cls(asterisk=True)
         scheme, authority, rest = _split(uri)
@@ -143,14 +143,14 @@ def match_control(uri: str, base_url: str, controls: Sequence[str | None]) -> in
 
     Scheme, host and port do not count: a publisher may write into its SDP a name of the server that it did
     not dial. Failing that, a relative control that ends the URI is taken, for base addresses that a proxy on
-    the way rewrote. Of equal controls the first one counts. Raises BadRequest for a URI that is none.
+    the way rewrote. Of equal controls the first one counts. Raises BadRequest and NotFound as RtspUrl.parse does.
     """
     wanted = _target(uri)
     for index, control in enumerate(controls):
         try:
             if _target(join_control(base_url, control)) == wanted:
                 return index
-        except BadRequest:
+        except (BadRequest, NotFound):
             continue
     for index, control in enumerate(controls):
         if control is None or control in ("", "*") or _ABSOLUTE.match(control):
@@ -205,7 +205,7 @@ def _checked_path(path: str) -> str:
         raise BadRequest(f"path of {len(path)} characters, at most {MAX_PATH_CHARS}")
     # Checked after decoding, so that %2e%2e%2f is seen; and behind backslashes, which are slashes on Windows.
     if any(segment in (".", "..") for segment in re.split(r"[/\\]", path)):
-        raise BadRequest(f"'.' or '..' in path {path[:200]!r}")
+        raise NotFound(f"'.' or '..' in path {path[:200]!r}")
     return "/".join(segment for segment in path.split("/") if segment)
 
 
