@@ -42,10 +42,8 @@ class RtpPacket:
         if size < HEADER_BYTES:
             raise MalformedRtp(f"{size} bytes, the fixed header needs {HEADER_BYTES}")
         flags, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
-        if flags == 0x80:  # no padding, no extension, no CSRC: nearly every packet
-            payload = data[HEADER_BYTES:]
-        else:
-            payload = _payload_of(data, flags, size)
+        # 0x80: no padding, no extension, no CSRC, as in nearly every packet.
+        payload = data[HEADER_BYTES:] if flags == 0x80 else _payload_of(data, flags, size)
         return cls(
             payload_type=second & 0x7F,
             sequence=sequence,
