@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from manycast.hub.hub import Hub
 from manycast.hub.rtp_title import RtpTitle
@@ -31,7 +31,7 @@ class Catalogue:
         self.hub = hub
         self._files = files
         self._applications = tuple(applications)
-        self._titles: WeakKeyDictionary[StoredMedia, RtpTitle] = WeakKeyDictionary()
+        self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
 
     def path_of(self, name: str) -> str:
         """The path in the hub of the name in an address."""
@@ -57,7 +57,7 @@ class Catalogue:
         return await self._files.find([path] if below is None else [path, below])
 
     def title(self, media: StoredMedia) -> RtpTitle:
-        """The RTP form of a file, shared by its viewers."""
+        """The RTP form of a file, shared by its viewers and gone with the last of them."""
         title = self._titles.get(media)
         if title is None:
             title = self._titles[media] = RtpTitle(media)
