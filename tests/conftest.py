@@ -1,0 +1,71 @@
+"""Fixtures for all tests. The server under test is the real one, as a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.publishing import Publisher, publishing
+from support.rtsp import RawRtsp
+from support.server import ServerProcess
+from support.sockets import close_all
+
+ServerFactory = Callable[..., ServerProcess]
+
+CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
+
+
+@pytest.fixture(autouse=True)
+def sockets() -> Iterator[None]:
+    yield
+    close_all()
+
+
+@pytest.fixture(scope="session")
+def session_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that leave it as they found it. It has no test pattern and an empty media folder."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), config=CONFIG) as server:
+        yield server
+
+
+@pytest.fixture
+def server(session_server: ServerProcess) -> Iterator[ServerProcess]:
+    """The shared server; each test also checks that the server itself did not fail."""
+    assert session_server.process.poll() is None, session_server.log
+    yield session_server
+    assert session_server.process.poll() is None, session_server.log
+    session_server.check_log()
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[RawRtsp]:
+    """A connection to the shared server."""
+    with RawRtsp.connect(server.host, server.port) as client:
+        yield client
+
+
+@pytest.fixture
+def live(server: ServerProcess) -> Iterator[Publisher]:
+    """A test pattern published at the path `live`."""
+    with publishing(server) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[ServerFactory]:
+    """Starts servers of a test's own, each in a folder of its own; they are stopped behind the test."""
+    with ExitStack() as stack:
+        count = 0
+
+        def start(**options: Any) -> ServerProcess:
+            nonlocal count
+            count += 1
+            folder = tmp_path / f"server{count}"
+            folder.mkdir()
+            return stack.enter_context(ServerProcess(folder, **options))
+
+        yield start

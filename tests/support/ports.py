@@ -1,0 +1,59 @@
+"""Ports nobody else has."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from support.sockets import kept
+
+UDP_RANGE = range(10_000, 30_000, 64)  # below the ports the system gives to clients
+UDP_BLOCK = 32
+
+
+def free_tcp_port(host: str = "127.0.0.1") -> int:
+    """A port that was free a moment ago; the system does not give it out again soon."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.bind((host, 0))
+        return int(sock.getsockname()[1])
+
+
+def free_udp_base() -> int:
+    """An even port from which on a row of UDP ports is free."""
+    for base in random.sample(UDP_RANGE, 50):
+        if all(udp_port_is_free(base + offset) for offset in range(UDP_BLOCK)):
+            return base
+    raise AssertionError("no row of free UDP ports")
+
+
+def udp_port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def udp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
+    """A client's RTP and RTCP socket, on an even port and the next one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(100):
+        rtp = kept(socket.socket(family, socket.SOCK_DGRAM))
+        rtcp = kept(socket.socket(family, socket.SOCK_DGRAM))
+        rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        rtp.bind((host, 0))
+        port = int(rtp.getsockname()[1])
+        try:
+            if port % 2:
+                raise OSError("odd")
+            rtcp.bind((host, port + 1))
+        except OSError:
+            rtp.close()
+            rtcp.close()
+            continue
+        for sock in (rtp, rtcp):
+            sock.settimeout(20)
+        return rtp, rtcp
+    raise AssertionError("no pair of UDP ports")
