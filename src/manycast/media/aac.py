@@ -9,6 +9,7 @@ from manycast.media.track import AacParameters
 
 SAMPLE_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 MAX_CONFIG_BYTES = 512  # an AudioSpecificConfig; a program config element with a long comment has some 300
+SYNC_EXTENSION = 0x2B7  # syncExtensionType, 11 bits
 MAX_ADTS_FRAMES = 1024  # of one buffer; an MPEG-TS PES packet holds a handful
 
 _LC, _SBR, _ER_LD, _PS, _ER_ELD = 2, 5, 23, 29, 39
@@ -92,9 +93,7 @@ class AudioSpecificConfig:
                 bits.u(4)
         frame_samples, program_config = 1024, None
         if object_type in _GENERAL_AUDIO:
-            frame_samples, program_config = _read_general_audio(
-                bits, object_type, channel_configuration, total_bits
-            )
+            frame_samples, program_config = _read_general_audio(bits, object_type, channel_configuration, total_bits)
         elif object_type == _ER_ELD:
             if not extensible:  # its end is not to be found without reading all of it
                 raise MalformedBitstream("AAC-ELD configuration of unknown length")
@@ -104,7 +103,7 @@ class AudioSpecificConfig:
         if object_type in _ERROR_RESILIENT and object_type != _ER_ELD:
             bits.u(2)  # epConfig
         if extensible and object_type != _ER_ELD and sbr_rate_hz is None:
-            sbr_rate_hz, parametric_stereo = _read_sync_extension(bits)
+            sbr_rate_hz, parametric_stereo = read_sync_extension(bits)
         if program_config is not None:
             channels = program_config.channels
         elif channel_configuration in _CHANNELS:
@@ -240,9 +239,7 @@ def split_adts(data: bytes) -> list[bytes]:
     while position < len(data):
         header = AdtsHeader.parse(data, position)
         if header.raw_data_blocks != 1:  # no encoder makes them; without a CRC they cannot be told apart
-            raise MalformedBitstream(
-                f"{header.raw_data_blocks} raw data blocks in an ADTS frame, 1 is supported"
-            )
+            raise MalformedBitstream(f"{header.raw_data_blocks} raw data blocks in an ADTS frame, 1 is supported")
         end = position + header.frame_bytes
         if end > len(data):
             raise MalformedBitstream(f"ADTS frame to byte {end} of {len(data)}")
@@ -348,9 +345,15 @@ def _read_program_config(bits: BitReader, total_bits: int) -> ProgramConfig:
     return ProgramConfig(bits=value, bit_count=bit_count, channels=channels)
 
 
-def _read_sync_extension(bits: BitReader) -> tuple[int | None, bool]:
-    """SBR and PS as an old decoder does not see them: behind the core's configuration (section 1.6.5)."""
-    if bits.bits_left < 16 or bits.u(11) != 0x2B7 or _read_object_type(bits) != _SBR or not bits.flag():
+def read_sync_extension(bits: BitReader) -> tuple[int | None, bool]:
+    """SBR and PS as an old decoder does not see them: behind the core's configuration (section 1.6.5).
+
+    Returns: The output's rate, None without SBR, and whether there is parametric stereo.
+    """
+    if bits.bits_left < 16 or bits.peek(11) != SYNC_EXTENSION:
+        return None, False
+    bits.u(11)
+    if _read_object_type(bits) != _SBR or not bits.flag():
         return None, False
     sbr_rate_hz = _read_rate(bits)
     parametric_stereo = bits.bits_left >= 12 and bits.u(11) == 0x548 and bits.flag()

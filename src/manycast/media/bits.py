@@ -33,6 +33,11 @@ class BitReader:
     def flag(self) -> bool:
         return self.u(1) == 1
 
+    def peek(self, count: int) -> int | None:
+        """The next bits, left where they are; None when there are not so many."""
+        left = self.bits_left - count
+        return (self._value >> left) & ((1 << count) - 1) if left >= 0 else None
+
     def since(self, bits_left: int) -> bytes:
         """The bits read since `bits_left` was this, filled up with zeros to whole bytes."""
         count = bits_left - self.bits_left

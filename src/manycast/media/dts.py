@@ -29,9 +29,7 @@ class DtsEstimator:
 
     __slots__ = ("_frame_ticks", "_last_dts", "_max_jump_ticks", "_recent", "reorder_depth")
 
-    def __init__(
-        self, reorder_depth: int = 0, *, clock_rate_hz: int = 90_000, frame_ticks: int | None = None
-    ) -> None:
+    def __init__(self, reorder_depth: int = 0, *, clock_rate_hz: int = 90_000, frame_ticks: int | None = None) -> None:
         """`reorder_depth` is N; `frame_ticks` the usual distance of frames, for the first N dts."""
         self.reorder_depth = min(reorder_depth, MAX_REORDER_DEPTH)
         self._frame_ticks = frame_ticks or max(1, clock_rate_hz // _DEFAULT_FRAME_RATE)

@@ -58,9 +58,7 @@ class H264Sps:
     height: int
     frame_mbs_only: bool
     frame_rate: Fraction | None = None  # frames a second; None where the VUI does not tell
-    max_num_reorder_frames: int | None = (
-        None  # None where neither the VUI nor the way of counting pictures tells
-    )
+    max_num_reorder_frames: int | None = None  # None where neither the VUI nor the way of counting pictures tells
 
     @classmethod
     def parse(cls, unit: bytes) -> H264Sps:
@@ -236,9 +234,7 @@ def parse_avcc(record: bytes) -> tuple[H264Parameters, int]:
 def serialize_avcc(parameters: H264Parameters) -> bytes:
     """Write an AVCDecoderConfigurationRecord with lengths of 4 bytes; the parameters must be complete."""
     sps = H264Sps.parse(parameters.sps[0])
-    parts = [
-        bytes((1, sps.profile_idc, sps.constraint_flags, sps.level_idc, 0xFF, 0xE0 | len(parameters.sps)))
-    ]
+    parts = [bytes((1, sps.profile_idc, sps.constraint_flags, sps.level_idc, 0xFF, 0xE0 | len(parameters.sps)))]
     parts += [len(unit).to_bytes(2, "big") + unit for unit in parameters.sps]
     parts.append(bytes((len(parameters.pps),)))
     parts += [len(unit).to_bytes(2, "big") + unit for unit in parameters.pps]
@@ -252,9 +248,7 @@ def _check_set(unit: bytes, nal_unit_type: int) -> None:
     if not unit or unit[0] & 0x1F != nal_unit_type:
         raise MalformedBitstream(f"NAL unit type {unit[0] & 0x1F if unit else None}, wanted {nal_unit_type}")
     if len(unit) > MAX_PARAMETER_SET_BYTES:
-        raise MalformedBitstream(
-            f"parameter set of {len(unit)} bytes, at most {MAX_PARAMETER_SET_BYTES} taken"
-        )
+        raise MalformedBitstream(f"parameter set of {len(unit)} bytes, at most {MAX_PARAMETER_SET_BYTES} taken")
 
 
 def _is_intra_slice(unit: bytes) -> bool:

@@ -207,9 +207,7 @@ def serialize_hvcc(parameters: H265Parameters) -> bytes:
         b"\x01",
         sps.profile_tier_level,
         b"\xf0\x00\xfc",  # min_spatial_segmentation_idc 0, parallelismType 0: unknown
-        bytes(
-            (0xFC | sps.chroma_format_idc, 0xF8 | (sps.bit_depth_luma - 8), 0xF8 | (sps.bit_depth_chroma - 8))
-        ),
+        bytes((0xFC | sps.chroma_format_idc, 0xF8 | (sps.bit_depth_luma - 8), 0xF8 | (sps.bit_depth_chroma - 8))),
         b"\x00\x00",  # avgFrameRate: unknown
         bytes((sps.max_sub_layers << 3 | sps.temporal_id_nesting << 2 | 3, 3)),
     ]
@@ -223,9 +221,7 @@ def _check_set(unit: bytes, nal_unit_type: int) -> None:
     if len(unit) < 2 or unit[0] >> 1 & 0x3F != nal_unit_type:
         raise MalformedBitstream(f"NAL unit {unit[:2].hex()}, wanted type {nal_unit_type}")
     if len(unit) > MAX_PARAMETER_SET_BYTES:
-        raise MalformedBitstream(
-            f"parameter set of {len(unit)} bytes, at most {MAX_PARAMETER_SET_BYTES} taken"
-        )
+        raise MalformedBitstream(f"parameter set of {len(unit)} bytes, at most {MAX_PARAMETER_SET_BYTES} taken")
 
 
 def _skip_sub_layers(bits: BitReader, max_sub_layers: int) -> None:

@@ -22,9 +22,7 @@ def split_annex_b(data: bytes) -> list[bytes]:
         start = position + 3
         position = data.find(b"\0\0\1", start)
         unit = data[start : position if position >= 0 else len(data)]
-        if (
-            unit and unit[-1] == 0
-        ):  # a unit never ends in zero: these are trailing zeros, or the next start code's
+        if unit and unit[-1] == 0:  # a unit never ends in zero: these are trailing zeros, or the next start code's
             unit = unit.rstrip(b"\0")
         if unit:
             units.append(unit)

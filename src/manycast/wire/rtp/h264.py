@@ -54,6 +54,7 @@ _RULES = NalRules(
     kinds=bytes(map(_kind, range(256))),
     types=bytes(first_byte & 0x1F for first_byte in range(256)),
     slice_types=frozenset({H264NalType.SLICE, H264NalType.PARTITION_A, H264NalType.IDR}),
+    entry_types=frozenset({H264NalType.IDR}),
     opening_types=frozenset({H264NalType.ACCESS_UNIT_DELIMITER, H264NalType.SPS}),
     names=_REFUSED,
     aggregate_header=_aggregate_header,

@@ -45,6 +45,7 @@ _RULES = NalRules(
     kinds=bytes(_KINDS.get(first_byte >> 1 & 0x3F, SINGLE) for first_byte in range(256)),
     types=bytes(first_byte >> 1 & 0x3F for first_byte in range(256)),
     slice_types=frozenset(range(32)),
+    entry_types=frozenset(range(16, 24)),
     opening_types=frozenset({H265NalType.ACCESS_UNIT_DELIMITER, H265NalType.VPS}),
     names={_PACI: "PACI"},
     aggregate_header=_aggregate_header,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from manycast.media.aac import MAX_CONFIG_BYTES, AudioSpecificConfig, parameters_from_config
+from manycast.media.aac import (
+    MAX_CONFIG_BYTES,
+    SYNC_EXTENSION,
+    AudioSpecificConfig,
+    parameters_from_config,
+    read_sync_extension,
+)
 from manycast.media.bits import BitReader, MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.track import AacParameters, Codec, Track
@@ -22,6 +28,8 @@ from manycast.wire.rtp.payload import (
 MAX_ELEMENT_BYTES = 65536
 MAX_FRAGMENTS = 1024  # of one AudioMuxElement
 MAX_UNITS_IN_PACKET = 256
+
+_REST_BITS = 13  # of a StreamMuxConfig behind the AudioSpecificConfig, at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +61,22 @@ class StreamMuxConfig:
         if programs > 1 or layers > 1 or not same_time_framing:
             raise MalformedBitstream(f"{programs} programs of {layers} layers, 1 of 1 is supported")
         config, audio = _read_versioned_config(bits) if version else _read_config(bits)
-        frame_length_type = bits.u(3)
         frame_length_bytes = None
-        if frame_length_type == 0:
-            bits.u(8)  # latmBufferFullness
-        elif frame_length_type == 1:
-            frame_length_bytes = bits.u(9) + 20
-        else:
-            raise MalformedBitstream(f"frameLengthType {frame_length_type}, AAC has 0 or 1")
-        other_data_bits = 0
-        if bits.flag():
-            other_data_bits = _read_value(bits) if version else _read_escaped(bits)
-        has_crc = bits.flag()
-        if has_crc:
-            bits.u(8)
+        other_data_bits, has_crc = 0, False
+        # GStreamer's rtpmp4apay ends the structure here (against ISO/IEC 14496-3 table 1.42); the rest is 0 then.
+        if bits.bits_left >= _REST_BITS:
+            frame_length_type = bits.u(3)
+            if frame_length_type == 0:
+                bits.u(8)  # latmBufferFullness
+            elif frame_length_type == 1:
+                frame_length_bytes = bits.u(9) + 20
+            else:
+                raise MalformedBitstream(f"frameLengthType {frame_length_type}, AAC has 0 or 1")
+            if bits.flag():
+                other_data_bits = _read_value(bits) if version else _read_escaped(bits)
+            has_crc = bits.flag()
+            if has_crc:
+                bits.u(8)
         return cls(
             config=config,
             audio=audio,
@@ -96,9 +106,7 @@ class LatmDepacketiser:
         "_unsure",
     )
 
-    def __init__(
-        self, track: Track, track_index: int, config: StreamMuxConfig | None, *, in_band: bool
-    ) -> None:
+    def __init__(self, track: Track, track_index: int, config: StreamMuxConfig | None, *, in_band: bool) -> None:
         assert isinstance(track.parameters, AacParameters)
         self._announced = AudioSpecificConfig.parse(track.parameters.config)
         self._unit_ticks = unit_ticks(track)
@@ -270,7 +278,13 @@ def _shape(config: AudioSpecificConfig) -> tuple[int, int, int, int]:
 def _read_config(bits: BitReader) -> tuple[bytes, AudioSpecificConfig]:
     start = bits.bits_left
     audio = AudioSpecificConfig.read(bits, extensible=False)
-    return bits.since(start), audio
+    config = bits.since(start)
+    if bits.peek(11) == SYNC_EXTENSION:
+        # From GStreamer only, which copies the whole AudioSpecificConfig. To others it would be frameLengthType 2.
+        read_sync_extension(bits)
+        config = bits.since(start)
+        audio = AudioSpecificConfig.parse(config)
+    return config, audio
 
 
 def _read_versioned_config(bits: BitReader) -> tuple[bytes, AudioSpecificConfig]:

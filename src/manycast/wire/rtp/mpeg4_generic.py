@@ -348,9 +348,7 @@ def _packetiser(_track: Track, limit: int) -> Packetiser:
 
 def _depacketiser(track: Track, track_index: int) -> Depacketiser:
     """For what `describe` says."""
-    return Mpeg4GenericDepacketiser(
-        HeaderLayout.parse(describe(track, 0).fmtp), unit_ticks(track), track_index
-    )
+    return Mpeg4GenericDepacketiser(HeaderLayout.parse(describe(track, 0).fmtp), unit_ticks(track), track_index)
 
 
 def _number(fmtp: Mapping[str, str], name: str, maximum: int) -> int:

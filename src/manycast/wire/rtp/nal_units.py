@@ -29,14 +29,11 @@ class NalRules:
     kinds: bytes  # by a payload's first byte
     types: bytes  # nal_unit_type by a unit's first byte
     slice_types: frozenset[int]
-    opening_types: frozenset[
-        int
-    ]  # delimiter and first parameter set: where a keyframe can begin, slices apart
+    entry_types: frozenset[int]  # slices of pictures where decoding can start, which parameter sets often precede
+    opening_types: frozenset[int]  # delimiter and first parameter set: where a keyframe can begin, slices apart
     names: dict[int, str]  # of packet types that are refused
     aggregate_header: Callable[[list[bytes]], bytes]
-    fragment_header: Callable[
-        [bytes], bytes
-    ]  # of a unit, all before the S and E bits, which stand in its last byte
+    fragment_header: Callable[[bytes], bytes]  # of a unit, all before the S and E bits, which stand in its last byte
     unit_header: Callable[[bytes], bytes]  # the fragmented unit's own, from a fragment's payload
 
 
@@ -145,9 +142,7 @@ class NalDepacketiser:
             return self._turn(packet)
         if self._discarding:
             return []
-        if (
-            self._fragments and not packet.marker
-        ):  # the fast path: a fragment that neither starts nor ends a unit
+        if self._fragments and not packet.marker:  # the fast path: a fragment that neither starts nor ends a unit
             header_bytes = self._rules.header_bytes
             if (
                 len(payload) > header_bytes
@@ -189,9 +184,7 @@ class NalDepacketiser:
         rules = self._rules
         self._size += len(payload)
         if len(payload) < rules.header_bytes:
-            raise self._fault(
-                f"payload of {len(payload)} bytes, a NAL unit's header needs {rules.header_bytes}"
-            )
+            raise self._fault(f"payload of {len(payload)} bytes, a NAL unit's header needs {rules.header_bytes}")
         if self._size > MAX_FRAME_BYTES:
             raise self._fault(f"frame of over {MAX_FRAME_BYTES} bytes")
         kind = rules.kinds[payload[0]]
@@ -271,8 +264,11 @@ class NalDepacketiser:
         self._passed_on = True
         if not self._is_slice(units[0]):
             for unit in units[1:]:
-                self._followers.add(self._rules.types[unit[0]])
-                if self._is_slice(unit):
+                nal_unit_type = self._rules.types[unit[0]]
+                self._followers.add(nal_unit_type)
+                if nal_unit_type in self._rules.slice_types:
+                    if nal_unit_type in self._rules.entry_types:
+                        self._followers |= self._rules.entry_types
                     break
         assert self._timestamp is not None
         return [
@@ -303,9 +299,8 @@ class NalDepacketiser:
         """
         rules = self._rules
         header_bytes = rules.header_bytes
-        if len(payload) < header_bytes + 4:
-            unit = payload
-        else:
+        unit = payload
+        if len(payload) > header_bytes:
             kind = rules.kinds[payload[0]]
             if kind == AGGREGATE:
                 unit = payload[header_bytes + 2 :]
@@ -313,10 +308,8 @@ class NalDepacketiser:
                 if not payload[header_bytes] & _START:
                     return False
                 unit = rules.unit_header(payload) + payload[header_bytes + 1 :]
-            else:
-                unit = payload
-        if len(unit) <= header_bytes:
-            return bool(unit) and rules.types[unit[0]] in rules.opening_types
+        if not unit:
+            return False
         nal_unit_type = rules.types[unit[0]]
         if nal_unit_type in self._followers:
             return False
