@@ -155,7 +155,7 @@ def _group(name: str) -> type[Group]:
 def _at_home(root: Node) -> Node:
     """A pusher under the root goes to the first application, a back channel in an application to the root."""
     pushers = [node for node in root.nodes if node.name in ("pusher", "pushers")]
-    applications = [node for node in root.nodes if node.name in ("application", "applications")]
+    applications = [node for node in root.nodes if node.name in ("application", "applications") and not node.null]
     if pushers and not applications:
         applications = [Node(name="application", path=root.path, file=root.file, line=root.line)]
     if pushers:

@@ -30,8 +30,6 @@ def _parse(file: Path, data: bytes) -> etree._Element:
         dtd_validation=False,
         no_network=True,
         huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
     )
     try:
         element = etree.fromstring(data, parser)

@@ -249,3 +249,17 @@ def test_relative_paths_count_from_the_file_that_says_them(tmp_path: Path) -> No
 def test_need_auth_of_rtsp_holds_where_a_block_says_nothing(tmp_path: Path, text: str, expected: list[bool]) -> None:
     settings = load_text(tmp_path, text).settings
     assert [settings.needs_auth("rtsp"), settings.needs_auth("rtmp"), settings.needs_auth("hls")] == expected
+
+
+def test_a_pusher_at_the_top_beside_applications_that_are_null(tmp_path: Path) -> None:
+    (application,) = load_text(tmp_path, "applications:\npushers: [{suffix: a}]").settings.applications
+    assert [pusher.suffix for pusher in application.pushers] == ["a"]
+
+
+def test_a_login_asked_for_on_behalf_of_others(tmp_path: Path) -> None:
+    text = (
+        "<config><rtsp><enable>0</enable>\n<need_auth>1</need_auth></rtsp><hls><need_auth>0</need_auth></hls></config>"
+    )
+    assert warnings_of(tmp_path, text) == [
+        "a.cfg:2: <config><rtsp><need_auth>: found '1', but there is no user: everyone is refused"
+    ]

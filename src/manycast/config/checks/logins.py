@@ -27,10 +27,10 @@ def open_logins(subject: Subject) -> Iterator[Problem]:
 
 
 def _nobody(subject: Subject, asking: list[_Block]) -> Iterator[Problem]:
-    """At each node that asks for a login, in vain."""
+    """At each node that asks for a login in vain; that of the RTSP block may ask on behalf of others."""
     for block in ("rtsp", *asking):
         path = (block, "need_auth")
-        if subject.written(*path) and subject.value(*path) != "0" and subject.settings.needs_auth(block):
+        if subject.written(*path) and subject.settings.needs_auth(block):
             yield subject.problem(path, "but there is no user: everyone is refused", subject.value(*path))
 
 
