@@ -1,0 +1,188 @@
+"""What one stream costs with many viewers, beside the cost of the bare sends (the floor) in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from clip import Clip, load_clip
+from figures import NO_TIME, CpuTime, cpu_time, row, verdict
+from floor import tcp_floor, udp_floor
+from load import LoadGenerator, ViewerFigures, raise_descriptor_limit, viewing
+from publisher import publishing
+from rtsp import RtspClient
+from server import Server, add_server_option
+
+SETTLE_S = 3.0  # from the last viewer's start to the window: what viewers get first has gone by then
+PATH = "bench"
+ON_ITS_WAY_PACKETS = 300  # a lap of the load generator, should a keyframe fall into it
+TCP_TARGET, UDP_TARGET = 1.35, 0.5  # of the floor's CPU time
+VIEWER_TARGET_KB, IDLE_TARGET_MB = 100, 80
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was measured while all viewers played."""
+
+    elapsed_s: float
+    cpu: CpuTime  # of the process that sends
+    load_cpu: CpuTime
+    received_bytes: int
+    packets: int
+    gaps: int
+    viewers_with_gaps: int
+    complete: int
+    faults: Sequence[str]
+
+    @property
+    def mbit_per_s(self) -> float:
+        return self.received_bytes * 8e-6 / self.elapsed_s
+
+
+def main() -> None:
+    options = _options()
+    raise_descriptor_limit()
+    clip = load_clip()
+    print(
+        f"{options.viewers} viewers over {options.transport}, windows of {options.seconds} s, source {options.source}"
+    )
+    floors, windows = [], []
+    with Server(options.server) as server:
+        time.sleep(1.0)
+        idle_bytes = server.resident_bytes()
+        with publishing(clip, server.address(PATH), options.source):
+            before_bytes = server.resident_bytes()
+            growth_bytes = 0
+            for number in range(options.rounds):
+                with _floor(clip, options.viewers, options.transport) as (pid, load):
+                    floors.append(_measure(pid, load, options.seconds))
+                _print_window(f"round {number + 1}, floor", floors[-1])
+                with viewing(options.viewers, options.transport, server.address(PATH)) as load:
+                    load.wait_ready()
+                    time.sleep(SETTLE_S)
+                    windows.append(_measure(server.pid, load, options.seconds))
+                    if not number:
+                        growth_bytes = server.resident_bytes() - before_bytes
+                    dropped = _dropped_frames(server.address(PATH), load.figures())
+                _print_window(f"round {number + 1}, server", windows[-1])
+                row("frames dropped by the server", str(dropped))
+                time.sleep(1.0)
+    _print_result(options, floors, windows, idle_bytes, growth_bytes)
+
+
+def _print_result(
+    options: argparse.Namespace,
+    floors: Sequence[Window],
+    windows: Sequence[Window],
+    idle_bytes: int,
+    growth_bytes: int,
+) -> None:
+    viewers, is_tcp = options.viewers, options.transport == "tcp"
+    server_cpu, server_s = sum((w.cpu for w in windows), NO_TIME), sum(w.elapsed_s for w in windows)
+    floor_cpu, floor_s = sum((w.cpu for w in floors), NO_TIME), sum(w.elapsed_s for w in floors)
+    print("result")
+    row("server CPU, of one core", server_cpu.of_core(server_s))
+    row("floor CPU, of one core", floor_cpu.of_core(floor_s))
+    row("server CPU per viewer", f"{1e6 * server_cpu.total_s / server_s / viewers:.0f} µs per second")
+    # By what was delivered: a disturbed window may have delivered less.
+    server_per_byte = server_cpu.total_s / sum(w.received_bytes for w in windows)
+    floor_per_byte = floor_cpu.total_s / sum(w.received_bytes for w in floors)
+    ratio = server_per_byte / floor_per_byte
+    verdict("server CPU / floor CPU, per byte", ratio, TCP_TARGET if is_tcp else UDP_TARGET)
+    verdict("viewers not complete", viewers - min(w.complete for w in windows), 0)
+    verdict("viewers with gaps", max(w.viewers_with_gaps for w in windows), 0)
+    verdict("RSS per viewer", growth_bytes / viewers / 1024, VIEWER_TARGET_KB, " KB")
+    verdict("RSS of the idle server", idle_bytes / 1024**2, IDLE_TARGET_MB, " MB")
+
+
+def _print_window(title: str, window: Window) -> None:
+    print(title)
+    row("delivered", f"{window.mbit_per_s:.1f} Mbit/s, {window.packets / window.elapsed_s:.0f} packets/s")
+    row("CPU", window.cpu.of_core(window.elapsed_s))
+    row("CPU of the load generator", window.load_cpu.of_core(window.elapsed_s))
+    if title.endswith("server"):
+        row("viewers complete", str(window.complete))
+        row("gaps in RTP sequence numbers", f"{window.gaps}, at {window.viewers_with_gaps} viewers")
+    for fault in sorted(set(window.faults)):
+        row("viewers lost", f"{window.faults.count(fault)}: {fault}")
+
+
+@contextmanager
+def _floor(clip: Clip, viewers: int, transport: str) -> Iterator[tuple[int, LoadGenerator]]:
+    if transport == "tcp":
+        with tcp_floor(clip, viewers) as floor, viewing(viewers, transport, floor.address) as load:
+            load.wait_ready()
+            time.sleep(SETTLE_S)
+            yield floor.pid, load
+    else:
+        with viewing(viewers, transport, "") as load, udp_floor(clip, load.wait_ready()) as floor:
+            time.sleep(SETTLE_S)
+            yield floor.pid, load
+
+
+def _measure(pid: int, load: LoadGenerator, seconds: float) -> Window:
+    started_s, before = time.monotonic(), load.figures()
+    cpu_before, load_cpu_before = cpu_time(pid), cpu_time(load.pid)
+    time.sleep(seconds)
+    cpu, load_cpu = cpu_time(pid) - cpu_before, cpu_time(load.pid) - load_cpu_before
+    elapsed_s, after = time.monotonic() - started_s, load.figures()
+    gaps = [b.gaps - a.gaps for a, b in zip(before, after, strict=True)]
+    return Window(
+        elapsed_s=elapsed_s,
+        cpu=cpu,
+        load_cpu=load_cpu,
+        received_bytes=sum(b.received_bytes - a.received_bytes for a, b in zip(before, after, strict=True)),
+        packets=sum(b.packets - a.packets for a, b in zip(before, after, strict=True)),
+        gaps=sum(gaps),
+        viewers_with_gaps=sum(map(bool, gaps)),
+        complete=_complete(before, after),
+        faults=[figures.fault for figures in after if figures.fault],
+    )
+
+
+def _complete(before: Sequence[ViewerFigures], after: Sequence[ViewerFigures]) -> int:
+    """How many have every packet up to the newest one that anybody has, but for what may still be on its way."""
+    newest = [_newest([figures.last[index] for figures in after]) for index in range(2)]
+    return sum(
+        not b.fault
+        and b.gaps == a.gaps
+        and b.packets > a.packets
+        and all((new - own) & 0xFFFF <= ON_ITS_WAY_PACKETS for new, own in zip(newest, b.last, strict=True))
+        for a, b in zip(before, after, strict=True)
+    )
+
+
+def _newest(sequences: Sequence[int]) -> int:
+    """Sequence numbers wrap, and all of these are near each other."""
+    first = sequences[0]
+    return first + max((sequence - first + 0x8000) % 0x10000 - 0x8000 for sequence in sequences)
+
+
+def _dropped_frames(address: str, figures: Sequence[ViewerFigures]) -> int:
+    """What the server says it has dropped for these viewers, since they began."""
+    client = RtspClient(address)
+    dropped = 0
+    for viewer in figures:
+        client.session = viewer.session
+        reply = client.request("GET_PARAMETER", body=b"frames_dropped\r\n", Content_Type="text/parameters")
+        dropped += int(reply.body.partition(b":")[2])
+    client.sock.close()
+    return dropped
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--viewers", type=int, default=500)
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each window")
+    parser.add_argument("--rounds", type=int, default=2, help="how often floor and server are measured in turn")
+    parser.add_argument("--source", choices=("synthetic", "ffmpeg"), default="synthetic", help="who publishes")
+    add_server_option(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The floor: a process that makes only the sends of a fan-out, at the frames' own times, and nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+
+from clip import SECONDS, Clip, SentFrame, sent_frames
+from load import raise_descriptor_limit
+from server import HOST
+
+SEND_BUFFER_BYTES = 512 * 1024  # the server's own
+LISTEN_BACKLOG = 1024
+
+_fork = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    pid: int
+    address: str  # of the TCP floor; empty for UDP
+
+
+@contextmanager
+def tcp_floor(clip: Clip, viewers: int) -> Iterator[Floor]:
+    """Sends to `viewers` connections as soon as they are made: one send per frame and connection."""
+    listener = socket.socket()
+    listener.bind((HOST, 0))
+    listener.listen(LISTEN_BACKLOG)
+    process = _fork.Process(target=_send_frames, args=(clip, listener, viewers), daemon=True)
+    process.start()
+    port = listener.getsockname()[1]
+    listener.close()
+    try:
+        yield Floor(process.pid or 0, f"tcp://{HOST}:{port}")
+    finally:
+        process.terminate()
+        process.join()
+
+
+@contextmanager
+def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]]) -> Iterator[Floor]:
+    """Sends to each viewer's video and audio port: one call per RTP packet, on connected sockets."""
+    process = _fork.Process(target=_send_packets, args=(clip, ports), daemon=True)
+    process.start()
+    try:
+        yield Floor(process.pid or 0, "")
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
+    raise_descriptor_limit()
+    connections = []
+    for _ in range(viewers):
+        sock, _ = listener.accept()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        connections.append(sock)
+    sends = [sock.send for sock in connections]
+    datas = [frame.interleaved() for frame in _one_loop(clip)]
+    for index in _in_time(clip):
+        data = datas[index]
+        size = len(data)
+        for send in sends:
+            if send(data) != size:
+                raise SystemExit("the floor's viewers do not keep up")
+
+
+def _send_packets(clip: Clip, ports: Sequence[tuple[int, int]]) -> None:
+    raise_descriptor_limit()
+    sockets = [[_connected(pair[index]) for pair in ports] for index in range(2)]
+    sends = [[sock.send for sock in of_track] for of_track in sockets]
+    frames = list(_one_loop(clip))
+    for index in _in_time(clip):
+        packets = frames[index].packets
+        for send in sends[frames[index].track_index]:
+            for packet in packets:
+                send(packet)
+
+
+def _one_loop(clip: Clip) -> Iterator[SentFrame]:
+    return islice(sent_frames(clip, reports=False), len(clip.frames))
+
+
+def _in_time(clip: Clip) -> Iterator[int]:
+    """The position of each frame, when it is due; endless."""
+    started_s = time.monotonic()
+    for loop in count():
+        for index, time_s in enumerate(clip.times_s):
+            pause_s = started_s + loop * SECONDS + time_s - time.monotonic()
+            if pause_s > 0:
+                time.sleep(pause_s)
+            yield index
+
+
+def _connected(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((HOST, port))
+    return sock

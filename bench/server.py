@@ -1,0 +1,93 @@
+"""The server under test: a process of its own on a free port of the loopback interface."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from figures import CpuTime, cpu_time, resident_bytes
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+
+
+def add_server_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server",
+        metavar="COMMAND",
+        default=f"{shlex.quote(sys.executable)} -m manycast",
+        help="what is run with the arguments of `manycast serve`; default: the package installed here",
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])
+
+
+class Server:
+    def __init__(self, command: str) -> None:
+        self.port = free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="manycast-bench-")
+        self._log = Path(self._folder.name, "log")
+        media = Path(self._folder.name, "media")
+        media.mkdir()
+        arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(media)]
+        with self._log.open("wb") as log:
+            self.started_s = time.monotonic()
+            self._process = subprocess.Popen(
+                [*shlex.split(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.ready_s = self._wait_until_ready()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def address(self, path: str) -> str:
+        return f"rtsp://{HOST}:{self.port}/{path}"
+
+    def cpu(self) -> CpuTime:
+        return cpu_time(self.pid)
+
+    def resident_bytes(self) -> int:
+        return resident_bytes(self.pid)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def _wait_until_ready(self) -> float:
+        """How long it took from the start of the process until the port took a connection."""
+        while time.monotonic() < self.started_s + START_TIMEOUT_S and self._process.poll() is None:
+            try:
+                with socket.create_connection((HOST, self.port), timeout=1.0):
+                    return time.monotonic() - self.started_s
+            except OSError:
+                time.sleep(0.005)
+        log = self._log.read_text(errors="replace")
+        self.stop()
+        raise SystemExit(f"the server did not start:\n{log}")
