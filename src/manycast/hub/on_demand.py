@@ -65,6 +65,7 @@ class OnDemand:
             streams.append(stream)
             stream.on_idle = lambda: self._watch_idle(stream)
             opened.set_result(stream)
+            self._watch_idle(stream)  # whoever asked for it may have gone meanwhile
             return stream
 
         reason = "nobody watches"

@@ -21,11 +21,13 @@ class TcpOutbox:
 
     __slots__ = (
         "_broken",
+        "_control_bytes",
         "_loop",
         "_on_broken",
         "_queue",
         "_sock",
         "_stuck_since_s",
+        "_waits_for_room",
         "backlog_bytes",
         "send",
     )
@@ -41,7 +43,9 @@ class TcpOutbox:
         self._loop = loop
         self._on_broken = on_broken
         self._queue: deque[tuple[memoryview | bytes, TcpViewer | None]] = deque()
-        self._stuck_since_s: float | None = None
+        self._control_bytes = 0  # of the backlog
+        self._stuck_since_s: float | None = None  # when bytes last moved, while the kernel has no room
+        self._waits_for_room = False
         self._broken = False
         self.backlog_bytes = 0
         self.send = sock.send  # bound once: it is called for every viewer and frame
@@ -65,16 +69,20 @@ class TcpOutbox:
                 return
         if sent < len(data):
             self.keep(data, sent, None)
-            if self.backlog_bytes > MAX_CONTROL_BACKLOG_BYTES and self._all_control():
+            if self._control_bytes > MAX_CONTROL_BACKLOG_BYTES:
                 self.fail("asks and does not read the replies")
 
     def keep(self, data: bytes, sent: int, viewer: TcpViewer | None) -> None:
         """Put the rest of a chunk, of which `sent` bytes have gone, at the end of the backlog."""
-        if not self._queue:
+        if sent or self._stuck_since_s is None:
             self._stuck_since_s = time.monotonic()
+        if not self._waits_for_room:
+            self._waits_for_room = True
             self._loop.add_writer(self._sock, self._flush)
         self._queue.append((memoryview(data)[sent:] if sent else data, viewer))
         self.backlog_bytes += len(data) - sent
+        if viewer is None:
+            self._control_bytes += len(data) - sent
 
     def discard(self, viewer: TcpViewer) -> int:
         """Take a viewer's waiting frames out, but for one that is already half sent; return how many went."""
@@ -86,9 +94,7 @@ class TcpOutbox:
         dropped = len(self._queue) - len(kept)
         self._queue = kept
         self.backlog_bytes = sum(len(data) for data, _ in kept)
-        if not kept:
-            self._drained()
-        return dropped
+        return dropped  # no byte has moved: the clock of a stuck reader goes on
 
     def stuck_s(self, now_s: float) -> float:
         """For how long something has been waiting and nothing has moved."""
@@ -108,19 +114,18 @@ class TcpOutbox:
         self._forget()
 
     def _forget(self) -> None:
-        if self._queue:
-            self._queue.clear()
-            self._drained()
-        self.backlog_bytes = 0
+        self._queue.clear()
+        self.backlog_bytes = self._control_bytes = 0
+        self._drained()
 
     def _drained(self) -> None:
         self._stuck_since_s = None
-        self._loop.remove_writer(self._sock)
-
-    def _all_control(self) -> bool:
-        return all(owner is None for _, owner in self._queue)
+        if self._waits_for_room:
+            self._waits_for_room = False
+            self._loop.remove_writer(self._sock)
 
     def _flush(self) -> None:
+        """The kernel has room again."""
         while self._queue:
             vectors = [data for data, _ in islice(self._queue, MAX_VECTORS)]
             try:
@@ -131,19 +136,22 @@ class TcpOutbox:
                 self.fail(error.strerror or str(error))
                 return
             self._stuck_since_s = time.monotonic()
-            self.backlog_bytes -= sent
             if not self._consume(sent):
                 return
         self._drained()
 
     def _consume(self, sent: int) -> bool:
         """Take sent bytes off the front; False when a chunk was left half sent."""
+        self.backlog_bytes -= sent
         while sent:
             data, owner = self._queue[0]
-            if sent < len(data):
-                self._queue[0] = (memoryview(data)[sent:], owner)
+            taken = min(sent, len(data))
+            sent -= taken
+            if owner is None:
+                self._control_bytes -= taken
+            if taken < len(data):
+                self._queue[0] = (memoryview(data)[taken:], owner)
                 return False
-            sent -= len(data)
             self._queue.popleft()
         return True
 

@@ -94,23 +94,8 @@ class PublishSession:
         return Reply(response)
 
     async def record(self, connection: RtspConnection, request: Request) -> Reply:
-        carried = [(media, media.carried) for _, media in sorted(self._media.items()) if media.carried is not None]
-        if not carried:
-            raise MethodNotValidInThisState("RECORD", "without SETUP of a medium that can be carried", ("SETUP",))
-        tracks = [item.track for _, item in carried]
-        receiver = RtpSessionReceiver(tracks, ssrc=_random.getrandbits(32), cname=f"manycast/{self._announcement.path}")
-        for index, (media, item) in enumerate(carried):
-            media.track_index = index
-            ordered = media.channels is not None
-            receiver.add_track(index, item.payload_type, item.payload_format, ordered=ordered)
-        try:
-            self._stream = self._context.catalogue.hub.publish(
-                self._announcement.path, tracks, f"RTSP publisher {connection.peer}"
-            )
-        except PathTaken as error:
-            raise Forbidden(str(error)) from error
-        self._receiver = receiver
-        self._open_ways_in()
+        if self._stream is None:
+            self._start_stream(connection)
         self.state = SessionState.RECORDING
         self.last_sign_s = time.monotonic()
         response = Response(status=200)
@@ -133,6 +118,26 @@ class PublishSession:
             "bytes_received": str(counters.received_bytes),
             "viewers": str(self._stream.watchers),
         }
+
+    def _start_stream(self, connection: RtspConnection) -> None:
+        """Raises MethodNotValidInThisState when nothing was set up, Forbidden when the path is taken."""
+        carried = [(media, media.carried) for _, media in sorted(self._media.items()) if media.carried is not None]
+        if not carried:
+            raise MethodNotValidInThisState("RECORD", "without SETUP of a medium that can be carried", ("SETUP",))
+        tracks = [item.track for _, item in carried]
+        receiver = RtpSessionReceiver(tracks, ssrc=_random.getrandbits(32), cname=f"manycast/{self._announcement.path}")
+        for index, (media, item) in enumerate(carried):
+            media.track_index = index
+            ordered = media.channels is not None
+            receiver.add_track(index, item.payload_type, item.payload_format, ordered=ordered)
+        try:
+            self._stream = self._context.catalogue.hub.publish(
+                self._announcement.path, tracks, f"RTSP publisher {connection.peer}"
+            )
+        except PathTaken as error:
+            raise Forbidden(str(error)) from error
+        self._receiver = receiver
+        self._open_ways_in()
 
     # Life
 
