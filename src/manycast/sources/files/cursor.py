@@ -37,10 +37,11 @@ class Cursor:
         """Read on; None at the end of the file. Raises SourceError."""
         return self._next_group(None)
 
-    def find(self, position_us: int) -> list[FileGroup]:
+    def find(self, position_us: int, first_end_us: int) -> list[FileGroup]:
         """The last seekable group that starts at or before a position, and those that were read after it.
 
-        The position lies in the second group of the file or later. Raises SourceError.
+        `first_end_us` is where the file's first group ends: that one is whole only when read from the start.
+        Raises SourceError.
         """
         incomplete = 0
         for step_s in SEARCH_STEPS_S if self._plan.indexed else ():
@@ -50,6 +51,8 @@ class Cursor:
             if start_us <= 0 or not self._land(start_us):
                 break
             groups = self.walk(position_us)
+            if groups and groups[0].position_us < first_end_us:
+                break
             if groups and (groups[0].position_us != self._incomplete_us or incomplete == MAX_INCOMPLETE):
                 return groups
             incomplete += bool(groups)

@@ -32,7 +32,7 @@ UNINDEXED_DEMUXERS = frozenset({"aac", "ac3", "eac3", "h264", "hevc", "mpegvideo
 BUFFER_BYTES = 128 << 10  # of one read() from the file
 MAX_READ_BYTES = 64 << 20  # for opening, or for one group with all that lies between its frames
 MAX_SEEK_BYTES = 256 << 20  # for one search in a file that has no index; seconds on a slow disk
-MAX_STEP_S = 20.0  # for the same; a loop in a crafted file that reads nothing new ends here
+MAX_STEP_S = 10.0  # for one such step; a crafted file can keep FFmpeg busy without reading anything new
 MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
 
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
@@ -85,10 +85,11 @@ class Demuxer:
         return self._file.bytes_read
 
     def select(self, indices: Sequence[int]) -> None:
-        """Say which streams' packets are wanted."""
+        """Say which streams' packets are wanted, at least one's."""
         self._wanted = [self._container.streams[index] for index in indices]
         for stream in self._container.streams:
             stream.discard = Discard.default if stream in self._wanted else Discard.all
+        self._unread = deque(packet for packet in self._unread if packet.stream_index in indices)
         self._packets = self._container.demux(*self._wanted)
 
     def allow_more(self) -> None:
@@ -102,7 +103,8 @@ class Demuxer:
         while self._errors_in_row < MAX_ERRORS_IN_ROW:
             try:
                 packet = next(self._packets, None)
-            except EOFError:
+            except (EOFError, IndexError):
+                # At the end PyAV trips over streams that have appeared since the file was opened (av 18.1).
                 return None
             except FFmpegError:
                 self._count_error()
@@ -158,6 +160,7 @@ class _MeteredFile(io.RawIOBase):
         self.name = name  # FFmpeg guesses by its extension what the content does not tell
         self._file = file
         self.bytes_read = 0
+        self._refused = False
         self._left_bytes = 0
         self._deadline_s = 0.0
 
@@ -173,7 +176,10 @@ class _MeteredFile(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
+        if self._refused:  # PyAV prints every error but the first
+            return b""
         if self._left_bytes <= 0 or time.monotonic() > self._deadline_s:
+            self._refused = True
             raise SourceError(f"{self.name}: too much to read before anything plays; is the index broken?")
         data = self._file.read(size) or b""
         self._left_bytes -= len(data)
@@ -216,6 +222,7 @@ def _open_container(file: _MeteredFile) -> InputContainer:
             },
             metadata_errors="replace",
             buffer_size=BUFFER_BYTES,
+            timeout=MAX_STEP_S,
             io_open=_refuse_to_open,
         )
     except FFmpegError as error:

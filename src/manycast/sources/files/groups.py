@@ -108,9 +108,11 @@ class VideoGrouper:
         while (opener := self._find_opener()) is not None:
             assert self._open is not None
             time_ns = self._time_ns(opener)
-            position_us = self._position_us(opener) if opener.keyframe else time_ns // 1000
-            position_us = max(position_us, self._open.position_us + 1)
-            groups.append(self._take(time_ns, position_us))
+            position_us = self._open.position_us
+            if any(frames and self._time_ns(frames[0]) < time_ns for frames in (self._video, self._audio)):
+                position_us = max(self._position_us(opener), position_us + 1)
+                groups.append(self._take(time_ns, position_us))
+            # Otherwise a wrong timestamp has opened a group that nothing belongs to: it becomes the next one.
             is_keyframe = opener.keyframe and opener.track_index == self._video_index
             self._open = _Opening(time_ns, position_us, seekable=is_keyframe)
             for frame in self._video:
@@ -169,7 +171,9 @@ class VideoGrouper:
         return frame.dts_ticks * SECOND_NS // self._rates_hz[frame.track_index]
 
     def _position_us(self, frame: Frame) -> int:
-        return frame.pts_ticks * 1_000_000 // self._rates_hz[frame.track_index]
+        # What continues a group may be a B-frame, whose pts says nothing about those around it.
+        ticks = frame.pts_ticks if frame.keyframe else frame.dts_ticks
+        return ticks * 1_000_000 // self._rates_hz[frame.track_index]
 
 
 class _Opening:

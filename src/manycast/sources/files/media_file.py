@@ -60,6 +60,7 @@ class MediaFile:
         self._name = name
         self._plan = opened.plan
         self._duration_us = opened.plan.duration_us
+        self._first_end_us = opened.first.end_us
         self._cache = cache
         self._executor = executor
         self._number = next(_numbers)
@@ -142,7 +143,13 @@ class MediaFile:
             self._at_work += 1
             try:
                 cursor, groups = await loop.run_in_executor(
-                    self._executor, _read_in_thread, self._plan, self._take_cursor(position_us), position_us, exact
+                    self._executor,
+                    _read_in_thread,
+                    self._plan,
+                    self._take_cursor(position_us),
+                    position_us,
+                    self._first_end_us,
+                    exact,
                 )
             finally:
                 self._at_work -= 1
@@ -219,8 +226,8 @@ def _open_in_thread(path: Path, stamp: FileStamp) -> OpenedFile:
 
 
 def _read_in_thread(
-    plan: FilePlan, cursor: Cursor | None, position_us: int, exact: bool
+    plan: FilePlan, cursor: Cursor | None, position_us: int, first_end_us: int, exact: bool
 ) -> tuple[Cursor, list[FileGroup]]:
     from manycast.sources.files.reading import read_groups
 
-    return read_groups(plan, cursor, position_us, exact=exact)
+    return read_groups(plan, cursor, position_us, first_end_us, exact=exact)

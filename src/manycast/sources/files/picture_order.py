@@ -1,16 +1,30 @@
-"""Presentation times for containers that count frames and do not know about B-frames. Imports PyAV."""
+"""Presentation times for containers that number frames and know nothing of B-frames. Imports PyAV."""
 
 from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
 
 from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 from av.stream import Stream
 
+MAX_DEPTH = 16  # frames that a frame can be shown after, though decoded before (annex A of H.264 and H.265)
+
+
+@dataclass(slots=True, order=True)
+class _Waiting:
+    order: int  # when it is shown, by the slice headers; only to be compared with its group's others
+    packet: Packet[Stream] = field(compare=False)
+    timed: bool = field(default=False, compare=False)
+
 
 class PictureOrder:
-    """Gives packets that have a dts the pts that follows from the pictures' order in their slice headers.
+    """Gives packets that have a dts the pts that follow from the order of pictures in their slice headers.
 
-    Each frame's pts is the dts of another one, of that which is decoded when this one is shown.
+    The frames from one keyframe to the next are shown in the times in which they are decoded: the one that is shown
+    first gets the first dts as its pts, and so on. That needs nothing from before the keyframe.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -20,41 +34,48 @@ class PictureOrder:
     def reset(self) -> None:
         """Forget everything: the next packet is a keyframe somewhere else."""
         self._filter = BitStreamFilterContext("dts2pts", self._stream)
-        self._delay: int | None = None  # pts - dts of keyframes
-        self._due: set[int] = set()  # the pts there must be since the last keyframe
-        self._given: set[int] = set()
+        self._waiting: deque[_Waiting] = deque()  # in decoding order
+        self._unordered: list[_Waiting] = []  # a heap of those whose turn to be shown is not known
+        self._times: deque[int] = deque()  # in which they will be shown
 
     def push(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Return the packets whose pts are now known. Raises FFmpegError for broken ones."""
         packet.pts = None
-        return [self._seen(ready) for ready in self._filter.filter(packet)]
+        return [done for ready in self._filter.filter(packet) for done in self._add(ready)]
 
     def flush(self) -> list[Packet[Stream]]:
         """Return what was held back: the stream has ended."""
-        packets = self._filter.filter(None)
-        # The filter takes the last pts from the wrong group of pictures, in the right order.
-        wrong = []
-        for packet in packets:
-            if packet.pts is None or packet.dts is None or self._delay is None:
-                continue
-            if packet.pts < packet.dts:
-                self._due.add(packet.dts + self._delay)
-                wrong.append(packet)
-            else:
-                self._seen(packet)
-        wrong.sort(key=lambda packet: packet.pts or 0)
-        for packet, pts in zip(wrong, sorted(self._due - self._given), strict=False):
-            packet.pts = pts
-        return packets
+        done = []
+        for packet in self._filter.filter(None):
+            # The filter takes the last pts from the group of pictures before, in the right order.
+            late = packet.pts is not None and packet.dts is not None and packet.pts < packet.dts
+            done += self._add(packet, 1 << 62 if late else 0)
+        return done + self._end_group()
 
-    def _seen(self, packet: Packet[Stream]) -> Packet[Stream]:
-        if packet.pts is None or packet.dts is None:
-            return packet
-        if packet.is_keyframe:
-            self._delay = packet.pts - packet.dts
-            self._due.clear()
-            self._given.clear()
-        if self._delay is not None:
-            self._due.add(packet.dts + self._delay)
-        self._given.add(packet.pts)
-        return packet
+    def _add(self, packet: Packet[Stream], offset: int = 0) -> list[Packet[Stream]]:
+        if packet.dts is None:
+            return []
+        done = self._end_group() if packet.is_keyframe else []
+        waiting = _Waiting((packet.dts if packet.pts is None else packet.pts) + offset, packet)
+        self._waiting.append(waiting)
+        heapq.heappush(self._unordered, waiting)
+        self._times.append(packet.dts)
+        if len(self._unordered) > MAX_DEPTH:
+            self._time_one()
+        return done + self._take_timed()
+
+    def _end_group(self) -> list[Packet[Stream]]:
+        while self._unordered:
+            self._time_one()
+        return self._take_timed()
+
+    def _time_one(self) -> None:
+        waiting = heapq.heappop(self._unordered)
+        waiting.packet.pts = self._times.popleft()
+        waiting.timed = True
+
+    def _take_timed(self) -> list[Packet[Stream]]:
+        done = []
+        while self._waiting and self._waiting[0].timed:
+            done.append(self._waiting.popleft().packet)
+        return done

@@ -117,8 +117,9 @@ def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
 
 def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
     probes, left_out = _choose(demuxer)
-    demuxer.select([probe.stream.index for probe in probes])
-    _read_first_packets(demuxer, probes)
+    if probes:
+        demuxer.select([probe.stream.index for probe in probes])
+        _read_first_packets(demuxer, probes)
     good = [probe for probe in probes if probe.fault is None]
     left_out += [f"{_describe(probe.stream)} ({probe.fault})" for probe in probes if probe.fault is not None]
     found = ", ".join(left_out)
@@ -185,8 +186,9 @@ def _read_first_packets(demuxer: Demuxer, probes: Sequence[_VideoProbe | _AudioP
     size_bytes = 0
     by_index = {probe.stream.index: probe for probe in probes}
     while not all(probe.done for probe in probes):
-        packet = demuxer.read()
-        if packet is None or size_bytes > PROBE_BYTES or len(packets) > PROBE_PACKETS:
+        within_limits = size_bytes < PROBE_BYTES and len(packets) < PROBE_PACKETS
+        packet = demuxer.read() if within_limits else None
+        if packet is None:
             for probe in probes:
                 probe.give_up()
             break
@@ -239,9 +241,6 @@ class _VideoProbe:
         if not self._needs_delay:
             return lane
         first = self._samples[0]
-        if self._ordered and first.pts is not None and first.dts is not None:
-            # Players show a counted frame when its number says, whatever delay reordering has brought.
-            lane = replace(lane, zero_s=zero_s + (first.pts - first.dts) * self.stream.time_base)
         estimator = DtsEstimator.for_track(track)  # knows what the stream says, and learns from its frames
         for sample in self._samples:
             if sample.pts is not None:

@@ -42,26 +42,29 @@ def open_and_begin(path: Path, stamp: FileStamp) -> OpenedFile:
 
 
 def read_groups(
-    plan: FilePlan, cursor: Cursor | None, position_us: int, *, exact: bool
+    plan: FilePlan, cursor: Cursor | None, position_us: int, first_end_us: int, *, exact: bool
 ) -> tuple[Cursor, list[FileGroup]]:
     """Read the group at a position, with a cursor that stands anywhere, or a new one.
 
     Args:
         position_us: Where a group starts when `exact`, else any position for which the last seekable group at or
-            before it is wanted; behind the file's first group in any case.
+            before it is wanted.
+        first_end_us: Where the file's first group ends.
 
     Returns: The cursor, and the groups that were read: with `exact`, one of them is the wanted one, else the first.
     Raises: SourceError, and the cursor is closed.
     """
     cursor = cursor or _guarded(plan.path, lambda: Cursor(plan))
     try:
-        return cursor, _guarded(plan.path, lambda: _read_groups(plan, cursor, position_us, exact=exact))
+        return cursor, _guarded(plan.path, lambda: _read_groups(plan, cursor, position_us, first_end_us, exact=exact))
     except BaseException:
         cursor.close()
         raise
 
 
-def _read_groups(plan: FilePlan, cursor: Cursor, position_us: int, *, exact: bool) -> list[FileGroup]:
+def _read_groups(
+    plan: FilePlan, cursor: Cursor, position_us: int, first_end_us: int, *, exact: bool
+) -> list[FileGroup]:
     next_us = cursor.next_position_us
     if exact and next_us == position_us:
         group = cursor.next_group()
@@ -70,7 +73,7 @@ def _read_groups(plan: FilePlan, cursor: Cursor, position_us: int, *, exact: boo
         groups = cursor.walk(position_us)
         if groups:
             return groups
-    return cursor.find(position_us)
+    return cursor.find(position_us, first_end_us)
 
 
 def _guarded(path: Path, call: Callable[[], T]) -> T:
