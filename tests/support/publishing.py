@@ -65,6 +65,8 @@ class Publisher:
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Send, or go on sending."""
+        self._stop.clear()
         self._thread = threading.Thread(target=self._run, name=f"publisher of {self.name}", daemon=True)
         self._thread.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -11,7 +12,7 @@ from manycast.media.nal import split_annex_b
 from manycast.wire.rtp.formats import format_for_codec
 from manycast.wire.rtp.rtcp import Goodbye, parse_compound
 from support.clips import Clip, make_clip, slices
-from support.publishing import CONTROL, Publisher, open_publisher, publishing, sdp_of
+from support.publishing import CONTROL, Publisher, open_publisher, publishing, sdp_of, sender_of
 from support.rtsp import HungUp, Interleaved, RawRtsp
 from support.server import ServerProcess
 from support.waiting import wait_until
@@ -128,7 +129,6 @@ def test_a_publisher_may_pause_and_go_on(server: ServerProcess, client: RawRtsp)
     publisher.stop()
     assert publisher.rtsp.ask("PAUSE", "pausing").status == 200
     assert publisher.rtsp.ask("RECORD", "pausing").status == 200
-    publisher._stop.clear()
     publisher.start()
     client.packets.clear()
     client.rtp(30)
@@ -233,21 +233,21 @@ def test_viewers_get_whole_original_pictures_only(
     publisher.send_frame()
     wait_until(lambda: server_frames(publisher) >= 1, "the first picture is in")
     client.play("lossy")
+    got: list[tuple[bytes, ...]] = []
+    reader = threading.Thread(target=lambda: got.extend(receive_all(client, clip)))
+    reader.start()
     first = publisher.sent_frames
     packets = [packet for number in range(first, 150) for packet in publisher.sender.packets(clip.frame(number))]
     assert publisher.rtp_socket is not None
-    source = random.Random(20_001)
-    mangled = mangle(packets, source)
-    for count, packet in enumerate(mangled):
+    for count, packet in enumerate(mangle(packets, random.Random(20_001))):
         publisher.rtp_socket.send(packet)
-        if count % 25 == 24:  # the server's socket buffer is not what this is about
-            wait_until(lambda: publisher.rtsp.ask("GET_PARAMETER", "lossy").status == 200, "the server is not behind")
+        if count % 50 == 49:  # the server's socket buffer is not what this is about
+            assert publisher.rtsp.ask("GET_PARAMETER", "lossy").status == 200
     publisher.sent_frames = 150
-    # Undamaged pictures end what came before, whatever was lost of it; the last one is known to come through.
-    for _ in range(20):
+    for _ in range(20):  # undamaged pictures, so that the last of them is known to come through
         publisher.send_frame()
-    last = slices(clip.pictures[(publisher.sent_frames - 2) % len(clip.pictures)])
-    got = receive_until(client, clip, last)
+    reader.join()
+    assert slices(clip.pictures[(publisher.sent_frames - 2) % len(clip.pictures)]) in map(slices, got[-3:])
     originals = {slices(picture) for picture in clip.pictures}
     broken = [picture for picture in got if slices(picture) not in originals]
     assert not broken, f"{len(broken)} of {len(got)} pictures are not as they were published"
@@ -265,21 +265,17 @@ def server_frames(publisher: Publisher) -> int:
     return int(reply.body.split(b":")[1])
 
 
-def receive_until(client: RawRtsp, clip: Clip, last: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
-    """The pictures a viewer gets, to the third one like `last`, and until nothing comes for a while."""
+def receive_all(client: RawRtsp, clip: Clip) -> list[tuple[bytes, ...]]:
+    """The pictures a viewer gets, until nothing comes for a while."""
     depacketiser = format_for_codec(clip.track.codec).depacketiser(clip.track, 0)
     pictures: list[tuple[bytes, ...]] = []
     client.sock.settimeout(3.0)
     while True:
         try:
-            packets = client.rtp(1)
+            (packet,) = client.rtp(1)
         except (TimeoutError, HungUp):
-            break
-        for packet in packets:
-            pictures += [tuple(frame.units) for frame in depacketiser.push(packet)]
-    client.sock.settimeout(20)
-    assert last in [slices(picture) for picture in pictures[-3:]]
-    return pictures
+            return pictures
+        pictures += [tuple(frame.units) for frame in depacketiser.push(packet)]
 
 
 def test_a_publisher_with_wrong_payload_types_and_strange_sources_is_kept_apart(
@@ -308,15 +304,12 @@ def test_a_publisher_with_wrong_payload_types_and_strange_sources_is_kept_apart(
 def test_a_publisher_who_starts_anew_with_another_ssrc_goes_on_as_one_stream(
     server: ServerProcess, client: RawRtsp
 ) -> None:
-    from support.publishing import sender_of
-
     with publishing(server, "restarting") as publisher:
         client.play("restarting")
         before = client.rtp(40)
         publisher.stop()
         publisher.sender = sender_of(publisher.clip, ssrc=0x9999, first_sequence=7)
         publisher.sent_frames = 0
-        publisher._stop.clear()
         publisher.start()
         after = client.rtp(80)
         packets = [*before, *after]
@@ -336,7 +329,6 @@ def test_parameters_that_change_in_mid_stream_reach_old_and_new_viewers(server: 
         publisher.clip = large
         while publisher.sent_frames % 50:
             publisher.sent_frames += 1
-        publisher._stop.clear()
         publisher.start()
         wanted = set(large.track.parameters.sps)  # type: ignore[union-attr]
         wait_until(lambda: wanted & units_of(client, 5), "the new SPS reaches the viewer")
