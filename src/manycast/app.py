@@ -19,12 +19,13 @@ from manycast.hub.limits import ViewerLimits
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
 from manycast.sources.demo import DemoSource
-from manycast.sources.files.library import FileLibrary
+from manycast.sources.files.library import CLIP_NAME, FileLibrary
 
 STOP_TIMEOUT_S = 1.5  # then what is left is cut off: a stop takes two seconds at most
 SPARE_DESCRIPTORS = 200  # for files, logs, listeners
 ALL_INTERFACES = ("0.0.0.0", "::")
 DEMO_NAME = "demo"
+WIDE_FOLDERS = (Path("/"), Path.home())  # as media folders, hardly meant
 TIDY_INTERVAL_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     rtsp = Listening(
         protocol="RTSP", scheme="rtsp", addresses=addresses, port=port, origin=origin, option="--rtsp-port"
     )
+    media_folder = overrides.media_folder or settings.media_folder
     users = {user.username: user.password.get_secret_value() for user in settings.users}
     descriptors = raise_descriptor_limit()
     options = RtspOptions(
@@ -93,11 +95,17 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         rtsp=rtsp if enabled else None,
         rtsp_options=options,
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000, stall_s=settings.limits.stall_timeout),
-        media_folder=overrides.media_folder or settings.media_folder,
+        media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
         demo=not loaded.files,
-        notes=(*map(str, loaded.warnings), *loaded.unavailable),
+        notes=(*map(str, loaded.warnings), *loaded.unavailable, *_folder_notes(media_folder)),
     )
+
+
+def _folder_notes(media_folder: Path) -> tuple[str, ...]:
+    if media_folder.resolve() in WIDE_FOLDERS:
+        return (f"every media file below {media_folder.resolve()} is served; name another folder with --media",)
+    return ()
 
 
 class App:
@@ -113,6 +121,8 @@ class App:
 
     async def start(self) -> None:
         """Open every port, or none. Raises StartError."""
+        if self.plan.rtsp is None:
+            raise StartError("no protocol is on: switch one on in the configuration, or with --rtsp-port")
         if not self.plan.media_folder.is_dir():
             raise StartError(f"the media folder {self.plan.media_folder} is not there; name another with --media")
         if self.plan.demo:
@@ -142,14 +152,17 @@ class App:
 
     def addresses(self) -> Sequence[tuple[str, str, str]]:
         """Protocol, what for, and the address, for people to paste."""
-        rows = []
-        if self.plan.rtsp is not None:
-            prefix = f"{self.plan.applications[0]}/" if self.plan.applications[0] else ""
-            base = f"{self.plan.rtsp.scheme}://{_host_and_port(self.plan.rtsp)}/{prefix}"
-            if self.plan.demo:
-                rows.append(("RTSP", "test pattern", f"{base}{DEMO_NAME}"))
-            rows.append(("RTSP", "a file of the media folder", f"{base}FILENAME"))
-            rows.append(("RTSP", "publish and watch", f"{base}ANY-NAME"))
+        rows: list[tuple[str, str, str]] = []
+        if self.plan.rtsp is None:
+            return rows
+        origin = f"{self.plan.rtsp.scheme}://{_host_and_port(self.plan.rtsp)}/"
+        for number, application in enumerate(self.plan.applications):
+            base = f"{origin}{application}/" if application else origin
+            if number == 0:
+                name, purpose = (DEMO_NAME, "test pattern") if self.plan.demo else (CLIP_NAME, "test clip")
+                rows.append((self.plan.rtsp.protocol, purpose, f"{base}{name}"))
+            rows.append((self.plan.rtsp.protocol, "a file of the media folder", f"{base}FILENAME"))
+            rows.append((self.plan.rtsp.protocol, "publish and watch", f"{base}ANY-NAME"))
         return rows
 
 
@@ -158,7 +171,7 @@ async def run(plan: Plan, on_started: Callable[[App], None]) -> None:
     app = App(plan)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _stop_signals():
         loop.add_signal_handler(number, stopped.set)
     await app.start()
     on_started(app)
@@ -168,6 +181,14 @@ async def run(plan: Plan, on_started: Callable[[App], None]) -> None:
         await asyncio.wait_for(app.stop("the server stops"), STOP_TIMEOUT_S)
     except TimeoutError:
         log.warning("not everything ended within %.1f s; cut off", STOP_TIMEOUT_S)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # A closed terminal ends the server like Ctrl-C; under nohup, which has the signal ignored, it goes on.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def open_listeners(listening: Listening) -> list[socket.socket]:

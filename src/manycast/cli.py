@@ -19,6 +19,7 @@ from manycast.app import App, Overrides, Plan, StartError, make_plan, run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
 from manycast.daemon import Daemon, DaemonError
 from manycast.logs import set_up_logging
+from manycast.pid_file import PidFile, PidFileError
 
 EXIT_START = 1
 EXIT_CONFIGURATION = 2
@@ -99,7 +100,7 @@ def serve(
     """
     loaded = _load(config or _default_files("mediaserver.cfg"))
     overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
-    _serve(loaded, overrides, log_level, log_file, Daemon(pid_file) if daemon else None)
+    _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 
 
 @cli.command()
@@ -146,7 +147,7 @@ def _manual_command(*default_names: str) -> Callable[..., None]:
             raise typer.Exit(EXIT_START)
         loaded = _load(config or _default_files(*default_names))
         overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
-        _serve(loaded, overrides, log_level, log_file, Daemon(pid_file) if daemon else None)
+        _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 
     return command
 
@@ -169,26 +170,33 @@ def _serve(
     overrides: Overrides,
     log_level: LogLevel | None,
     log_file: Path | None,
-    daemon: Daemon | None,
+    pid_file: PidFile | None,
+    *,
+    daemon: bool,
 ) -> None:
     plan = make_plan(loaded, overrides)
     settings = loaded.settings
     level = list(LogLevel).index(log_level) if log_level is not None else settings.log_level
     enabled = settings.log_enable or log_level is not None
+    background = Daemon() if daemon else None
     try:
-        if daemon is not None:
+        if pid_file is not None:
+            pid_file.check()
+        if background is not None:
             log_file = log_file or Path("manycast.log")
-            daemon.detach(log_file)
+            background.detach(log_file)
+        if pid_file is not None:
+            pid_file.write()
         set_up_logging(level if enabled else None, log_file)
-        _run(plan, lambda app: _greet(app, loaded, daemon))
-    except (StartError, DaemonError) as error:
+        _run(plan, lambda app: _greet(app, loaded, background))
+    except (StartError, DaemonError, PidFileError) as error:
         _errors.print(f"manycast cannot start: {error}.", style="red", markup=False)
-        if daemon is not None:
-            daemon.failed(str(error))
         raise typer.Exit(EXIT_START) from None
     finally:
-        if daemon is not None:
-            daemon.close()
+        if pid_file is not None:
+            pid_file.remove()
+        if background is not None:
+            background.close()
 
 
 def _run(plan: Plan, on_started: Callable[[App], None]) -> None:

@@ -16,22 +16,19 @@ class DaemonError(ManycastError):
 
 
 class Daemon:
-    """A process in the background, with a file that holds its id while it runs.
+    """A process in the background.
 
     The command that starts it waits until the server listens, so that a port that is taken is told at the
     terminal, with the exit status of a start in the foreground.
     """
 
-    def __init__(self, pid_file: Path | None) -> None:
-        self._pid_file = pid_file.absolute() if pid_file is not None else None
+    def __init__(self) -> None:
         self._report: int | None = None
-        self._owns_pid_file = False
 
     def detach(self, log_file: Path) -> None:
         """Go on in a child of its own session; the parent ends here, with the child's outcome. Raises DaemonError."""
         if not hasattr(os, "fork"):
             raise DaemonError("this system has no background processes; use its service manager")
-        self._check_not_running()
         _check_writable(log_file)
         reader, writer = os.pipe()
         if os.fork():
@@ -42,7 +39,6 @@ class Daemon:
         if os.fork():
             os._exit(0)  # no session leader is left, so that no terminal can be gained again
         self._report = writer
-        self._write_pid_file()
 
     def ready(self) -> None:
         """Let the waiting command end, and let go of its terminal."""
@@ -54,14 +50,9 @@ class Daemon:
         os.close(null)
         self._tell(READY)
 
-    def failed(self, reason: str) -> None:
-        self._tell(reason.encode() or b"failed")
-
     def close(self) -> None:
-        """Remove the file with the process id."""
-        self._tell(b"ended")
-        if self._owns_pid_file and self._pid_file is not None:
-            self._pid_file.unlink(missing_ok=True)
+        """Let the waiting command end with failure, where the server never got ready."""
+        self._tell(b"failed")
 
     def _tell(self, message: bytes) -> None:
         if self._report is not None:
@@ -73,27 +64,6 @@ class Daemon:
         with os.fdopen(reader, "rb") as pipe:
             message = pipe.read()
         os._exit(0 if message == READY else 1)
-
-    def _check_not_running(self) -> None:
-        if self._pid_file is None or not self._pid_file.exists():
-            return
-        try:
-            pid = int(self._pid_file.read_text())
-            os.kill(pid, 0)
-        except (ValueError, ProcessLookupError):
-            return  # what is left of one that was killed
-        except OSError:
-            pass
-        raise DaemonError(f"it runs already, as process {self._pid_file.read_text().strip()} ({self._pid_file})")
-
-    def _write_pid_file(self) -> None:
-        if self._pid_file is None:
-            return
-        try:
-            self._pid_file.write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            raise DaemonError(f"{self._pid_file}: {error.strerror}") from error
-        self._owns_pid_file = True
 
 
 def _check_writable(log_file: Path) -> None:

@@ -177,6 +177,7 @@ class TcpViewer:
         data = b"".join(chunks)
         if data:
             self.offer(data, True)
+            self.counters.sent_frames += len(chunks) - 1
             self._allowance_bytes = len(data)
         self._skipping = wait_for_keyframe
 

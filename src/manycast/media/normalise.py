@@ -101,4 +101,4 @@ def _take_sets(frame: Frame, track: Track, actions: bytes) -> Track:
                 broken.append(unit)
     if broken:
         frame.units = [unit for unit in frame.units if unit not in broken]
-    return track if parameters is track.parameters else replace(track, parameters=parameters)
+    return track if parameters == track.parameters else replace(track, parameters=parameters)

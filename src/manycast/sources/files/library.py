@@ -82,7 +82,8 @@ class FileLibrary:
         if task is None:
             task = self._opening[key] = asyncio.create_task(self._open(name, path, stamp))
             task.add_done_callback(lambda task: self._opening_done(key, task))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])  # which, unlike awaiting the task, does not cancel it with its viewer
+        return task.result()
 
     async def _open(self, name: str, path: Path, stamp: FileStamp) -> MediaFile:
         file = await open_media_file(name, path, stamp, self.cache, self._executor)

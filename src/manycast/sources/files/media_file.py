@@ -130,7 +130,8 @@ class MediaFile:
         if task is None:
             task = self._reads[key] = asyncio.create_task(self._read_now(position_us, exact=exact))
             task.add_done_callback(lambda task: self._read_done(key, task))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])  # which, unlike awaiting the task, does not cancel it with its viewer
+        return task.result()
 
     def _read_done(self, key: tuple[int, bool], task: asyncio.Task[FileGroup]) -> None:
         del self._reads[key]

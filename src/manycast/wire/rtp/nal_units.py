@@ -142,7 +142,7 @@ class NalDepacketiser:
             return self._turn(packet)
         if self._discarding:
             return []
-        if self._fragments and not packet.marker:  # the fast path: a fragment that neither starts nor ends a unit
+        if self._fragments:  # the fast path: a fragment that neither starts nor ends a unit
             header_bytes = self._rules.header_bytes
             if (
                 len(payload) > header_bytes
