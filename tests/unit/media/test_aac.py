@@ -152,7 +152,7 @@ def test_channels_are_counted_where_no_configuration_names_them(
         "1690",  # sampling frequency index 13 is reserved
         "11d0",  # channel configuration 10 is reserved
         "4210",  # object type 8 is CELP
-        "178000000010",  # explicit rate of 0
+        "1780000010",  # explicit rate of 0
     ],
 )
 def test_what_is_no_aac_is_refused(config: str) -> None:
@@ -230,6 +230,14 @@ def test_adts_without_a_channel_configuration_takes_the_channels_from_the_frame(
     assert AudioSpecificConfig.parse(config.serialize()).channels == 3
     with pytest.raises(MalformedBitstream, match="program config"):
         AdtsHeader.parse(data).config(b"\x21\x10")
+
+
+@pytest.mark.parametrize("frame_bytes", [0, 6])
+def test_an_adts_frame_shorter_than_its_header_is_refused(frame_bytes: int) -> None:
+    data = bytearray(adts(b"abc"))
+    data[3:6] = (int.from_bytes(data[3:6], "big") & ~(0x1FFF << 5) | frame_bytes << 5).to_bytes(3, "big")
+    with pytest.raises(MalformedBitstream, match=f"frame of {frame_bytes} bytes"):
+        split_adts(bytes(data))
 
 
 def test_adts_that_cannot_be_split_is_refused() -> None:

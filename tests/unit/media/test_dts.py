@@ -103,6 +103,13 @@ def test_any_pts_are_taken_in_bounded_memory(values: list[int]) -> None:
     assert len(estimator._recent) <= MAX_REORDER_DEPTH + 1
 
 
+def test_a_long_stream_is_not_remembered() -> None:
+    estimator = DtsEstimator(2)
+    for index in range(1000):
+        estimator.push(index * STEP)
+    assert len(estimator._recent) == MAX_REORDER_DEPTH + 1
+
+
 def test_the_depth_comes_from_the_parameter_sets() -> None:
     x264 = bytes.fromhex("67640028acd94078044fdffe0006000820000003002000000643e2c5b2c0")
     x265 = bytes.fromhex("420101016000000300900000030000030078a003c08010e596566924cafff00030004680800001f480003a9804")

@@ -207,6 +207,28 @@ def test_every_branch_of_the_sps_syntax_is_read(generated: tuple[bytes, dict[str
     assert parameter_set_id(unit) == expected["sps_id"]
 
 
+def test_all_twelve_scaling_lists_of_4_4_4_are_read() -> None:
+    w = BitWriter()
+    w.u(24, 0xF4001E)
+    w.ue(0, 3)
+    w.u(1, 0)
+    w.ue(0, 0)
+    w.u(2, 0b01)  # no transform bypass, scaling matrix
+    for index in range(12):
+        w.u(1, 1)
+        w.se(1)
+        for _ in range((16 if index < 6 else 64) - 2):
+            w.se(0)
+        w.se(-1)
+    w.ue(0, 2, 1)
+    w.u(1, 0)
+    w.ue(9, 8)
+    w.u(4, 0b1100)
+    w.stop()
+    sps = H264Sps.parse(b"\x67" + with_emulation_prevention(w.done()))
+    assert (sps.width, sps.height, sps.max_num_reorder_frames) == (160, 144, 0)
+
+
 def test_every_prefix_of_an_sps_is_refused_or_lacks_only_its_vui() -> None:
     for text, _expected in X264.values():
         unit = bytes.fromhex(text)

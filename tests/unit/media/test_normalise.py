@@ -113,6 +113,15 @@ def test_sets_in_band_take_the_place_of_those_with_their_id() -> None:
     assert subject.units == [OTHER_SPS, PPS, PPS_1, IDR]
 
 
+def test_two_sets_of_one_id_in_a_frame_change_the_track_once() -> None:
+    changed = PPS + b"\x80"
+    track = normalise(frame(changed, PPS, P), READY_264)
+    assert track is READY_264
+    track = normalise(frame(PPS, changed, P), READY_264)
+    assert track.parameters == H264Parameters(sps=(SPS,), pps=(changed,))
+    assert normalise(frame(PPS, changed, P), track) is track
+
+
 def test_sets_without_a_picture_are_taken() -> None:
     track = normalise(frame(SPS, PPS), BARE_264)
     assert track.parameters == READY_264.parameters

@@ -266,7 +266,7 @@ class Mpeg4GenericDepacketiser:
         return [] if unsure else self._frames(packet.timestamp, [unit])
 
     def _frames(self, timestamp: int, units: list[bytes]) -> list[Frame]:
-        if self._adts is None and units[0]:
+        if self._adts is None and units and units[0]:
             # Some cameras leave the ADTS header in (against RFC 3640, which carries raw access units).
             self._adts = units[0][0] == 0xFF and len(units[0]) > 1 and units[0][1] & 0xF6 == 0xF0
         if self._adts:

@@ -177,6 +177,7 @@ def test_what_a_packet_looks_like() -> None:
         pytest.param("", "616161", [(0, b"aaa")], id="no_headers"),
         pytest.param(HBR, "0010 0010 6161 0000", [(0, b"aa")], id="surplus_bytes"),
         pytest.param(HBR, "0020 0000 0010 6161", [(1024, b"aa")], id="empty_unit"),
+        pytest.param(HBR, "0000", [], id="no_unit"),
     ],
 )
 def test_layouts_of_headers(fmtp: str, payload: str, expected: list[tuple[int, bytes]]) -> None:
