@@ -35,7 +35,7 @@ def unavailable(subject: Subject) -> tuple[str, ...]:
 def _outputs(settings: Settings) -> Iterator[Output]:
     for application in settings.applications:
         yield from application.outputs
-        yield from (proxy.output for proxy in application.proxies if proxy.output is not None)
+        yield from (proxy.output for proxy in application.proxies if proxy.output is not None and proxy.url is not None)
         yield from (pusher.output for pusher in application.pushers if pusher.output is not None)
 
 

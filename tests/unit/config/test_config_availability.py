@@ -28,6 +28,13 @@ ASKED = [
         ["transcoding (output with a codec) is not available yet; the original is sent"],
     ),
     (
+        "<application><proxy><url>rtsp://h/x</url><output><audio><codec>AAC</codec></audio></output></proxy></application>",
+        [
+            "transcoding (output with a codec) is not available yet; the original is sent",
+            "proxies (proxy with a url) are not available yet",
+        ],
+    ),
+    (
         "<application><pusher><output><video><codec>H264</codec></video></output></pusher></application>",
         ["transcoding (output with a codec) is not available yet; the original is sent"],
     ),
@@ -48,6 +55,7 @@ ASKED = [
 
 NOT_ASKED = [
     "",
+    "<application><proxy><output><audio><codec>AAC</codec></audio></output></proxy></application>",
     "<http><enable>0</enable></http><rtmp><enable>0</enable><serverport>1</serverport></rtmp>",
     "<rtsp><enable>1</enable><serverport>554</serverport><multicast>0</multicast><metadata>0</metadata></rtsp>",
     "<rtsps><enable>0</enable></rtsps>",

@@ -190,7 +190,14 @@ def test_code_may_give_python_values() -> None:
     user = User.model_validate({"username": "eve", "password": "pw"})
     settings = Settings(users=(user,), log_enable=False, loop_nums=-1, media_folder=Path("/media"))
     assert Settings.model_validate(settings.model_dump()) == settings
-    for wrong in ({"loop_nums": -2}, {"log_enable": 2}, {"log_level": True}, {"nonsense": 1}, {"loop_nums": 1.0}):
+    for wrong in (
+        {"loop_nums": -2},
+        {"log_enable": 2},
+        {"log_level": True},
+        {"nonsense": 1},
+        {"loop_nums": 1.0},
+        {"users": [{"username": 5}]},
+    ):
         with pytest.raises(ValidationError):
             Settings.model_validate(wrong)
 

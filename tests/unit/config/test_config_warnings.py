@@ -9,6 +9,7 @@ from .documents import load_text, warnings_of
 # One line inside <config> of the media dialect, and what is said about it.
 MEDIA = [
     ("<extra>1</extra>", "<config><extra>: unknown node, ignored"),
+    ("<metdata>1</metdata>", "<config><metdata>: unknown node, ignored"),
     (
         "<rtsp><Serverport>554</Serverport></rtsp>",
         "<config><rtsp><Serverport>: unknown node, ignored; the nearest known name is <serverport>",
@@ -96,6 +97,7 @@ MEDIA = [
 # The same for the RTSP dialect, which has one node that tells it before this line.
 RTSP = [
     ("<server_ip/>", "<config><server_ip>: unknown node, ignored; here it is <serverip>"),
+    ("<fragment>5</fragment>", "<config><fragment>: unknown node, ignored"),
     ("<http_enable>1</http_enable>", "<config><http_enable>: unknown node, ignored; here it is <rtsp_over_http>"),
     ("<metdata>1</metdata>", "<config><metdata>: unknown node, ignored; the nearest known name is <metadata>"),
     (

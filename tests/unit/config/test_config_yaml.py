@@ -91,6 +91,12 @@ def test_a_malformed_file(text: str, message: str) -> None:
     assert _error(text).startswith(message)
 
 
+def test_the_depth_that_is_allowed() -> None:
+    depth = MAX_DEPTH - 1
+    assert read_yaml(FILE, b"{a: " * depth + b"1" + b"}" * depth).nodes
+    assert _error("{a: " * MAX_DEPTH + "1" + "}" * MAX_DEPTH).endswith(f"nested deeper than {MAX_DEPTH}")
+
+
 def test_text_that_is_not_utf_8() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_yaml(FILE, b"a: 1\nb: \xff")
