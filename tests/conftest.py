@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.media import make_media
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
@@ -69,3 +70,16 @@ def start_server(tmp_path: Path) -> Iterator[ServerFactory]:
             return stack.enter_context(ServerProcess(folder, **options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A media folder with short clips, made once by ffmpeg."""
+    return make_media(tmp_path_factory.mktemp("media"))
+
+
+@pytest.fixture(scope="session")
+def media_server(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Iterator[ServerProcess]:
+    """One server for all tests with real clients: the clips in its folder, and the test pattern."""
+    with ServerProcess(tmp_path_factory.mktemp("media-server"), media=media) as server:
+        yield server

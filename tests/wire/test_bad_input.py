@@ -287,14 +287,15 @@ def test_memory_a_hostile_client_took_comes_back(start_server: ServerFactory) ->
     server = start_server(config=CONFIG)
     with publishing(server), undisturbed(server):
         memory = server.memory_bytes
-        clients = [RawRtsp.connect(server.host, server.port) for _ in range(50)]
         head = f"ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n".encode()
-        for client in clients:
-            client.sock.sendall(head + b"x" * (MAX_BODY_BYTES - 1))
-        wait_until(lambda: server.memory_bytes > memory + 30 * MEGABYTE, "the halves are held")
-        for client in clients:
-            client.close()
-        wait_until(lambda: server.memory_bytes < memory + 20 * MEGABYTE, "the memory has come back")
+        for _ in range(3):
+            clients = [RawRtsp.connect(server.host, server.port) for _ in range(50)]
+            for client in clients:
+                client.sock.sendall(head + b"x" * (MAX_BODY_BYTES - 1))
+            wait_until(lambda: server.memory_bytes > memory + 30 * MEGABYTE, "the halves are held")
+            for client in clients:
+                client.close()
+            wait_until(lambda: server.memory_bytes < memory + 20 * MEGABYTE, "the memory has come back")
 
 
 def test_two_thousand_connections_at_once(start_server: ServerFactory) -> None:
