@@ -57,7 +57,7 @@ class VideoGrouper:
         return self._open.position_us if self._open is not None else None
 
     def push(self, frame: Frame) -> list[FileGroup]:
-        """Take a frame, in decoding order per track; return the groups that are now complete."""
+        """Take a frame; return the groups that are now complete. Within a track, dts must grow strictly."""
         if frame.track_index == self._video_index:
             self._push_video(frame)
         else:
