@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -175,6 +176,7 @@ async def run(plan: Plan, on_started: Callable[[App], None]) -> None:
         loop.add_signal_handler(number, stopped.set)
     await app.start()
     on_started(app)
+    gc.freeze()  # what is there now stays; collecting it again and again would only stall viewers
     await stopped.wait()
     log.info("stopping")
     try:

@@ -229,7 +229,11 @@ class RtspConnection:
         self.outbox.close()
         if self._pump is not None and self._pump is not asyncio.current_task():
             self._pump.cancel()
+        # The parts of a connection refer to each other, so only the cycle collector frees them, some time later:
+        # what may be large is let go now.
         self._waiting.clear()
+        self._channels.clear()
+        self._receiver = RtspReceiver()
         self.sock.close()
         self._host.forget(self)
         if self.unexpected_packets:

@@ -10,7 +10,7 @@ from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import MediaKind
-from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.connection import LINGER_S, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import Reply
@@ -152,6 +152,8 @@ class PlaySession:
             self.close("the client's ports are closed")
         elif isinstance(self._transport, InterleavedTransport):
             return  # the open connection is the sign of life
+        elif self._connection.closed and self.state is not SessionState.PLAYING and now_s - self.last_sign_s > LINGER_S:
+            self.close("its connection is gone and nothing plays")
         elif now_s - self.last_sign_s > RECLAIM_TIMEOUT_S:
             self.close(f"no sign of life for {RECLAIM_TIMEOUT_S:.0f} s")
 
