@@ -162,7 +162,7 @@ async def test_reading_on_after_the_cache_has_lost_everything_leaves_no_gap(
         while group is not None:
             got.append([frame.units for frame in group.frames])
             await file.group_at(5_500_000)  # takes the demuxers elsewhere
-            library.tidy(time.monotonic() + IDLE_S)
+            library.tidy(asyncio.get_running_loop().time() + IDLE_S)
             group = await file.group_after(group)
         assert got == expected, name
     await library.close()
@@ -190,9 +190,9 @@ async def test_idle_demuxers_are_closed_and_opened_again(
 ) -> None:
     file = await opened(library, media_file("h264_aac.mp4"))
     await file.group_at(0)
-    library.tidy(time.monotonic())
+    library.tidy(asyncio.get_running_loop().time())
     assert file.demuxers == 1
-    library.tidy(time.monotonic() + IDLE_S)
+    library.tidy(asyncio.get_running_loop().time() + IDLE_S)
     assert file.demuxers == 0
     assert (await file.group_at(4_500_000)).position_us == 4_000_000
 
@@ -209,7 +209,7 @@ async def test_a_changed_file_is_read_anew(library: FileLibrary, media_file: Cal
     assert new is not old
     assert new.tracks != old.tracks
     assert (await old.group_at(0)).position_us == 0  # what is in memory can still be played
-    library.tidy(time.monotonic() + IDLE_S)
+    library.tidy(asyncio.get_running_loop().time() + IDLE_S)
     with pytest.raises(SourceError, match="replaced"):
         await old.group_at(4_000_000)
     os.utime(path, ns=(1, 1))
@@ -220,7 +220,7 @@ async def test_a_file_that_has_gone_is_not_found(library: FileLibrary, media_fil
     file = await opened(library, media_file("h264_aac.mp4"))
     (library.media_folder / "h264_aac.mp4").unlink()
     assert await library.find(["h264_aac.mp4"]) is None
-    library.tidy(time.monotonic() + IDLE_S)
+    library.tidy(asyncio.get_running_loop().time() + IDLE_S)
     with pytest.raises(SourceError):
         await file.group_at(4_000_000)
 

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from manycast.hub.source import SourceError
+from manycast.sources.files.flv_search import find_tag_before
 from manycast.sources.files.paths import FileStamp
 
 # What may be opened. Playlists and the like (hls, dash, concat, sdp, image2, ...) are not: they make FFmpeg
@@ -29,10 +30,11 @@ DEMUXERS = (
 # These hold no times and no index: there is no seeking but reading from the start.
 UNINDEXED_DEMUXERS = frozenset({"aac", "ac3", "eac3", "h264", "hevc", "mpegvideo", "amr", "amrnb", "amrwb"})
 
-BUFFER_BYTES = 128 << 10  # of one read() from the file
-MAX_READ_BYTES = 64 << 20  # for opening, or for one group with all that lies between its frames
-MAX_SEEK_BYTES = 256 << 20  # for one search in a file that has no index; seconds on a slow disk
+BUFFER_BYTES = 32 << 10  # of one read() from the file; more is wasted where FFmpeg hops from place to place
+MAX_READ_BYTES = 64 << 20  # for one group, with all that lies between its frames
+MAX_SEEK_BYTES = 1 << 30  # for opening, or one search: without index FFmpeg looks at all that lies before
 MAX_STEP_S = 10.0  # for one such step; a crafted file can keep FFmpeg busy without reading anything new
+FLV_HEADER_BYTES = 13  # with the number before the first tag
 MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
 
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
@@ -54,7 +56,7 @@ class Demuxer:
         self._wanted: list[Stream] = []
         self._packets: Iterator[Packet[Stream]] = iter(())
         try:
-            self._file.allow(MAX_READ_BYTES)
+            self._file.allow(MAX_SEEK_BYTES)
             self._container = _open_container(self._file)
         except BaseException:
             self._file.close()
@@ -129,12 +131,15 @@ class Demuxer:
         Raises SourceError where that is not possible.
         """
         stream = self._container.streams[stream_index]
-        assert stream.time_base is not None
         self._unread.clear()
         self._errors_in_row = 0
         self._file.allow(MAX_SEEK_BYTES)
         try:
-            self._container.seek(int(time_s / stream.time_base), stream=stream)
+            if self.format_name == "flv":
+                self._seek_in_flv(time_s)
+            else:
+                assert stream.time_base is not None
+                self._container.seek(int(time_s / stream.time_base), stream=stream)
         except FFmpegError as error:
             raise SourceError(f"cannot seek to {float(time_s):.3f} s: {error.strerror}") from error
         finally:
@@ -146,6 +151,16 @@ class Demuxer:
         self._packets = iter(())
         self._container.close()
         self._file.close()
+
+    def _seek_in_flv(self, time_s: Fraction) -> None:
+        """FLV files seldom have an index, and FFmpeg would read all that lies before."""
+        place = self._file.tell()
+        size = self._file.seek(0, os.SEEK_END)
+        tag = find_tag_before(self._file.read_at, size, FLV_HEADER_BYTES, int(time_s * 1000))
+        self._file.seek(place)  # where FFmpeg has left it, and thinks it is
+        if tag is None:
+            raise SourceError(f"no FLV tag found before {float(time_s):.3f} s")
+        self._container.seek(tag.offset, unsupported_byte_offset=True)
 
     def _count_error(self) -> None:
         self.errors += 1
@@ -188,6 +203,11 @@ class _MeteredFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read at a place, which moves the file's position."""
+        self.seek(offset)
+        return self.read(size)
 
     def tell(self) -> int:
         return self._file.tell()

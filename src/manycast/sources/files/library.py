@@ -58,7 +58,7 @@ class FileLibrary:
         return await loop.run_in_executor(self._executor, lambda: sorted(walk_files(self.media_folder, limit)))
 
     def tidy(self, now_s: float) -> None:
-        """Close what has been idle for a while; to be called every few seconds with `time.monotonic()`."""
+        """Close what has been idle for a while; to be called every few seconds with the event loop's `time()`."""
         for file in (*self._files.values(), *self._replaced):
             file.tidy(now_s)
         self._replaced = [file for file in self._replaced if file.demuxers]

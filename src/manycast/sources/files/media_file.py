@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from bisect import bisect_right, insort
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -104,7 +103,7 @@ class MediaFile:
         return None if group.last else await self._group(group.end_us)
 
     def tidy(self, now_s: float) -> None:
-        """Close the demuxers that nobody has used for a while; `now_s` is `time.monotonic()`."""
+        """Close the demuxers that nobody has used for a while; `now_s` is the event loop's `time()`."""
         for idle in [idle for idle in self._idle if now_s - idle.since_s >= IDLE_S]:
             self._idle.remove(idle)
             self._executor.submit(idle.cursor.close)
@@ -178,7 +177,7 @@ class MediaFile:
 
     def _put_back(self, cursor: Cursor, groups: list[FileGroup]) -> list[FileGroup]:
         """Keep a cursor for later, and what it has read; returns the groups that hold from now on."""
-        self._idle.append(_IdleCursor(cursor, time.monotonic()))
+        self._idle.append(_IdleCursor(cursor, asyncio.get_running_loop().time()))
         for group in groups:
             if group.position_us not in self._known:
                 insort(self._starts, group.position_us)
