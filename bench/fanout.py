@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,11 @@ from server import Server, add_server_option
 SETTLE_S = 3.0  # from the last viewer's start to the window: what viewers get first has gone by then
 PATH = "bench"
 ON_ITS_WAY_PACKETS = 300  # a lap of the load generator, should a keyframe fall into it
-TCP_TARGET, UDP_TARGET = 1.35, 0.5  # of the floor's CPU time
+SEND_PER_FRAME, SEND_PER_PACKET, SEGMENTED = "a send per frame", "a send per packet", "segmented sends"
+FLOORS = {  # of each transport, with the most that the server may cost in proportion
+    "tcp": {SEND_PER_FRAME: 1.35},
+    "udp": {SEND_PER_PACKET: 0.5, SEGMENTED: 1.35},
+}
 VIEWER_TARGET_KB, IDLE_TARGET_MB = 100, 80
 
 
@@ -49,7 +53,8 @@ def main() -> None:
     print(
         f"{options.viewers} viewers over {options.transport}, windows of {options.seconds} s, source {options.source}"
     )
-    floors, windows = [], []
+    floors: dict[str, list[Window]] = {kind: [] for kind in FLOORS[options.transport]}
+    windows = []
     with Server(options.server) as server:
         time.sleep(1.0)
         idle_bytes = server.resident_bytes()
@@ -57,9 +62,10 @@ def main() -> None:
             before_bytes = server.resident_bytes()
             growth_bytes = 0
             for number in range(options.rounds):
-                with _floor(clip, options.viewers, options.transport) as (pid, load):
-                    floors.append(_measure(pid, load, options.seconds))
-                _print_window(f"round {number + 1}, floor", floors[-1])
+                for kind, measured in floors.items():
+                    with _floor(clip, options.viewers, kind) as (pid, load):
+                        measured.append(_measure(pid, load, options.seconds))
+                    _print_window(f"round {number + 1}, floor: {kind}", measured[-1])
                 with viewing(options.viewers, options.transport, server.address(PATH)) as load:
                     load.wait_ready()
                     time.sleep(SETTLE_S)
@@ -68,34 +74,37 @@ def main() -> None:
                         growth_bytes = server.resident_bytes() - before_bytes
                     dropped = _dropped_frames(server.address(PATH), load.figures())
                 _print_window(f"round {number + 1}, server", windows[-1])
-                row("frames dropped by the server", str(dropped))
+                row("frames dropped since the joins", str(dropped))
                 time.sleep(1.0)
     _print_result(options, floors, windows, idle_bytes, growth_bytes)
 
 
 def _print_result(
     options: argparse.Namespace,
-    floors: Sequence[Window],
+    floors: Mapping[str, Sequence[Window]],
     windows: Sequence[Window],
     idle_bytes: int,
     growth_bytes: int,
 ) -> None:
-    viewers, is_tcp = options.viewers, options.transport == "tcp"
+    viewers = options.viewers
     server_cpu, server_s = sum((w.cpu for w in windows), NO_TIME), sum(w.elapsed_s for w in windows)
-    floor_cpu, floor_s = sum((w.cpu for w in floors), NO_TIME), sum(w.elapsed_s for w in floors)
     print("result")
     row("server CPU, of one core", server_cpu.of_core(server_s))
-    row("floor CPU, of one core", floor_cpu.of_core(floor_s))
     row("server CPU per viewer", f"{1e6 * server_cpu.total_s / server_s / viewers:.0f} µs per second")
-    # By what was delivered: a disturbed window may have delivered less.
-    server_per_byte = server_cpu.total_s / sum(w.received_bytes for w in windows)
-    floor_per_byte = floor_cpu.total_s / sum(w.received_bytes for w in floors)
-    ratio = server_per_byte / floor_per_byte
-    verdict("server CPU / floor CPU, per byte", ratio, TCP_TARGET if is_tcp else UDP_TARGET)
+    for kind, measured in floors.items():
+        floor_cpu, floor_s = sum((w.cpu for w in measured), NO_TIME), sum(w.elapsed_s for w in measured)
+        row(f"floor CPU: {kind}", floor_cpu.of_core(floor_s))
+    for kind, measured in floors.items():
+        verdict(f"server / {kind}", _per_byte(windows) / _per_byte(measured), FLOORS[options.transport][kind])
     verdict("viewers not complete", viewers - min(w.complete for w in windows), 0)
     verdict("viewers with gaps", max(w.viewers_with_gaps for w in windows), 0)
     verdict("RSS per viewer", growth_bytes / viewers / 1024, VIEWER_TARGET_KB, " KB")
     verdict("RSS of the idle server", idle_bytes / 1024**2, IDLE_TARGET_MB, " MB")
+
+
+def _per_byte(windows: Sequence[Window]) -> float:
+    """CPU time by what was delivered: a disturbed window may have delivered less."""
+    return sum(w.cpu.total_s for w in windows) / sum(w.received_bytes for w in windows)
 
 
 def _print_window(title: str, window: Window) -> None:
@@ -111,16 +120,17 @@ def _print_window(title: str, window: Window) -> None:
 
 
 @contextmanager
-def _floor(clip: Clip, viewers: int, transport: str) -> Iterator[tuple[int, LoadGenerator]]:
-    if transport == "tcp":
-        with tcp_floor(clip, viewers) as floor, viewing(viewers, transport, floor.address) as load:
+def _floor(clip: Clip, viewers: int, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
+    if kind == SEND_PER_FRAME:
+        with tcp_floor(clip, viewers) as floor, viewing(viewers, "tcp", floor.address) as load:
             load.wait_ready()
             time.sleep(SETTLE_S)
             yield floor.pid, load
-    else:
-        with viewing(viewers, transport, "") as load, udp_floor(clip, load.wait_ready()) as floor:
-            time.sleep(SETTLE_S)
-            yield floor.pid, load
+        return
+    segmentation = kind == SEGMENTED
+    with viewing(viewers, "udp", "") as load, udp_floor(clip, load.wait_ready(), segmentation=segmentation) as floor:
+        time.sleep(SETTLE_S)
+        yield floor.pid, load
 
 
 def _measure(pid: int, load: LoadGenerator, seconds: float) -> Window:

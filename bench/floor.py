@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 
 from clip import SECONDS, Clip, SentFrame, sent_frames
 from load import raise_descriptor_limit
 from server import HOST
+
+from manycast.hub.udp_viewer import SEGMENT_BYTES, SOL_UDP, UDP_SEGMENT, runs_of
 
 SEND_BUFFER_BYTES = 512 * 1024  # the server's own
 LISTEN_BACKLOG = 1024
@@ -44,9 +46,12 @@ def tcp_floor(clip: Clip, viewers: int) -> Iterator[Floor]:
 
 
 @contextmanager
-def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]]) -> Iterator[Floor]:
-    """Sends to each viewer's video and audio port: one call per RTP packet, on connected sockets."""
-    process = _fork.Process(target=_send_packets, args=(clip, ports), daemon=True)
+def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]], *, segmentation: bool) -> Iterator[Floor]:
+    """Sends to each viewer's video and audio port, on connected sockets: one call per RTP packet.
+
+    With `segmentation` one call per frame, or few for a large one, which the kernel cuts into packets.
+    """
+    process = _fork.Process(target=_send_packets, args=(clip, ports, segmentation), daemon=True)
     process.start()
     try:
         yield Floor(process.pid or 0, "")
@@ -74,16 +79,20 @@ def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
                 raise SystemExit("the floor's viewers do not keep up")
 
 
-def _send_packets(clip: Clip, ports: Sequence[tuple[int, int]]) -> None:
+def _send_packets(clip: Clip, ports: Sequence[tuple[int, int]], segmentation: bool) -> None:
     raise_descriptor_limit()
     sockets = [[_connected(pair[index]) for pair in ports] for index in range(2)]
     sends = [[sock.send for sock in of_track] for of_track in sockets]
-    frames = list(_one_loop(clip))
+    frames = [(frame.track_index, frame.packets) for frame in _one_loop(clip)]
+    if segmentation:
+        frames = [(track_index, runs_of(packets)) for track_index, packets in frames]
+        for sock in chain(*sockets):
+            sock.setsockopt(SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES)
     for index in _in_time(clip):
-        packets = frames[index].packets
-        for send in sends[frames[index].track_index]:
-            for packet in packets:
-                send(packet)
+        track_index, datas = frames[index]
+        for send in sends[track_index]:
+            for data in datas:
+                send(data)
 
 
 def _one_loop(clip: Clip) -> Iterator[SentFrame]:
