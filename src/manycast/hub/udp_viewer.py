@@ -83,6 +83,7 @@ class UdpViewer:
     """
 
     __slots__ = (
+        "_allowance_bytes",
         "_head_runs_sent",
         "_limit",
         "_loop",
@@ -112,6 +113,7 @@ class UdpViewer:
         self._queue: deque[Datagrams] = deque()
         self._head_runs_sent = 0  # pacing may pause in the middle of a frame
         self._skipping = False
+        self._allowance_bytes = 0  # what a viewer gets first may be larger than the limit, until it has gone
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, chunks: Sequence[Datagrams], *, wait_for_keyframe: bool) -> None:
@@ -119,6 +121,7 @@ class UdpViewer:
             self._queue.append(chunk)
             self.backlog_bytes += sum(map(len, chunk.runs))
             self.counters.sent_frames += 1
+        self._allowance_bytes = self.backlog_bytes
         self._skipping = wait_for_keyframe
         self._send_waiting()
 
@@ -164,7 +167,7 @@ class UdpViewer:
 
     def _wait(self, chunk: Datagrams, size: int, joinable: bool) -> None:
         """Put a frame at the end of what is being paced; over the limit, drop up to the next keyframe."""
-        if self._queue and self.backlog_bytes + size > self._limit.size_bytes:
+        if self._queue and self.backlog_bytes + size > self._limit.size_bytes + self._allowance_bytes:
             self._drop_waiting()
             if not joinable:
                 self.counters.dropped_frames += 1
@@ -182,6 +185,7 @@ class UdpViewer:
         self.counters.drop_episodes += 1
         self._queue.clear()
         self._head_runs_sent = 0
+        self._allowance_bytes = 0
         self.backlog_bytes = 0
 
     def _send_waiting(self) -> None:
@@ -199,3 +203,5 @@ class UdpViewer:
             self._send(slot, run)
         if self._queue:
             self._timer = self._loop.call_later(PACE_INTERVAL_S, self._send_waiting)
+        else:
+            self._allowance_bytes = 0
