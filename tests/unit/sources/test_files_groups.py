@@ -13,11 +13,11 @@ from manycast.media.track import AudioParameters, Codec, H264Parameters, Track
 from manycast.sources.files.cache import GroupCache
 from manycast.sources.files.groups import FileGroup, VideoGrouper
 from manycast.sources.files.timing import (
+    FrameGrid,
     GivenTimes,
     PcmTimes,
     Sample,
     SortedTimes,
-    SteadyTimes,
     TimeScale,
     TrackTimes,
     reorder_delay,
@@ -94,7 +94,6 @@ def test_after_a_start_in_the_middle_only_what_belongs_to_the_keyframe_is_given(
     assert times(groups[0])[:2] == [(0, 25 * 3600), (1, 50 * 960)]
     assert groups[0].position_us == 1_040_000
     assert grouper.complete
-    assert grouper.left_out == 5
 
 
 def test_a_start_that_misses_audio_is_known_for_it() -> None:
@@ -182,11 +181,11 @@ def _reordered(b_frames: list[int], open_groups: bool) -> list[Sample]:
 def test_rounded_times_of_audio_become_steady_unless_there_is_a_gap() -> None:
     scale = TimeScale(Fraction(1, 1000), Fraction(0), 44_100)
     rounded = [round(index * 1024 / 44.1) for index in range(100)]
-    timing = SteadyTimes(scale, 1024, 0)
+    timing = GivenTimes(scale, FrameGrid(1024, 0, scale.unit_ticks))
     assert [pts for _, pts in timed(timing, [sample(time) for time in rounded])] == [
         index * 1024 for index in range(100)
     ]
-    gap = timed(SteadyTimes(scale, 1024, 0), [sample(0), sample(23), sample(500)])
+    gap = timed(GivenTimes(scale, FrameGrid(1024, 0, scale.unit_ticks)), [sample(0), sample(23), sample(500)])
     assert gap == [(0, 0), (1024, 1024), (22050, 22050)]
 
 
@@ -197,7 +196,7 @@ def test_telephone_sound_is_cut_alike_wherever_it_starts(packs: list[int], start
     offsets = [sum(packs[:index]) for index in range(len(packs))]
 
     def cut(first: int) -> list[Frame]:
-        timing = PcmTimes(scale, 8000, 1)
+        timing = PcmTimes(scale, 1)
         frames = []
         for offset, size in list(zip(offsets, packs, strict=True))[first:]:
             pack = sample(offset, duration=size)
@@ -231,3 +230,10 @@ def test_the_cache_keeps_what_was_used_last() -> None:
     assert cache.put((1, 0), other) is groups[0]
     cache.forget_file(1)
     assert cache.size_bytes == 100
+
+
+def test_recordings_put_together_without_regard_to_their_clocks_follow_each_other() -> None:
+    scale = TimeScale(Fraction(1, 1000), Fraction(0), 90_000)
+    samples = [sample(time, time) for time in (9_000, 9_040, 9_080, 0, 40, 80, 60, 120)]
+    dts = [dts for dts, _ in timed(GivenTimes(scale), samples)]
+    assert dts == [90 * time for time in (9_000, 9_040, 9_080, 9_120, 9_160, 9_200)] + [90 * 9_200 + 1, 90 * 9_240]

@@ -65,8 +65,8 @@ class Cursor:
         start_bytes = self._demuxer.bytes_read
         while (group := self._next_group(None if found else position_us)) is not None:
             if group.seekable and group.position_us <= position_us:
-                found = []
-            if found or group.seekable:
+                found = [group]
+            elif found:
                 found.append(group)
             if group.end_us > position_us:
                 break

@@ -38,7 +38,6 @@ FLV_HEADER_BYTES = 13  # with the number before the first tag
 MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
 
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
-_TIME_BASE_HZ = 1_000_000  # of container times
 _OPEN_FLAGS = os.O_RDONLY
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # as far as the system knows them
     _OPEN_FLAGS |= getattr(os, _flag, 0)
@@ -79,7 +78,7 @@ class Demuxer:
         duration = self._container.duration
         if not duration or duration <= 0 or self.format_name in UNINDEXED_DEMUXERS:
             return None
-        return duration * 1_000_000 // _TIME_BASE_HZ
+        return duration
 
     @property
     def bytes_read(self) -> int:

@@ -48,7 +48,6 @@ class VideoGrouper:
         self._first = True  # no group was given out yet
         self._ended = False
         self.complete = at_start or not self._has_audio  # whether no audio is missing in the first group
-        self.left_out = 0  # video frames before the first keyframe, which nobody could show
         self._open: _Opening | None = None
 
     @property
@@ -76,8 +75,7 @@ class VideoGrouper:
     def _push_video(self, frame: Frame) -> None:
         if self._open is None:
             if not frame.keyframe:
-                self.left_out += 1
-                return
+                return  # nobody could show it
             position_us = 0 if self._at_start else self._position_us(frame)
             self._open = _Opening(self._time_ns(frame), position_us, seekable=True)
             self._drop_earlier_audio()
@@ -205,7 +203,6 @@ class AudioGrouper:
     def __init__(self, track: Track) -> None:
         self._rate_hz = track.clock_rate_hz
         self.complete = True
-        self.left_out = 0
         self.restart(at_start=True)
 
     def restart(self, *, at_start: bool) -> None:

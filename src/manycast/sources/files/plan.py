@@ -20,11 +20,11 @@ from manycast.sources.files.demuxer import UNINDEXED_DEMUXERS, Demuxer
 from manycast.sources.files.paths import FileStamp
 from manycast.sources.files.samples import SampleReader
 from manycast.sources.files.timing import (
+    FrameGrid,
     GivenTimes,
     PcmTimes,
     Sample,
     SortedTimes,
-    SteadyTimes,
     TimeScale,
     TrackTimes,
     reorder_delay,
@@ -60,7 +60,7 @@ class Lane:
     ordered: bool = False  # whether the pts follow from the slices' picture order
     delay: int | None = None  # for SortedTimes, in units of the time base
     depth: int = 0  # likewise, in frames
-    origin: int | None = None  # for SteadyTimes: the time of the first frame
+    origin: int | None = None  # for FrameGrid: the time of the first frame
 
     def make_times(self) -> TrackTimes:
         """The timing for one reading of the file."""
@@ -68,9 +68,10 @@ class Lane:
         scale = TimeScale(self.time_base, self.zero_s, track.clock_rate_hz)
         match track.parameters:
             case AudioParameters(channels=channels) if track.codec is not Codec.OPUS:
-                return PcmTimes(scale, track.clock_rate_hz, channels)
+                return PcmTimes(scale, channels)
             case AacParameters() as parameters if self.origin is not None and scale.unit_ticks != 1:
-                return SteadyTimes(scale, aac_frame_ticks(parameters), scale.ticks(self.origin))
+                grid = FrameGrid(aac_frame_ticks(parameters), scale.ticks(self.origin), scale.unit_ticks)
+                return GivenTimes(scale, grid)
         if self.delay is not None:
             return SortedTimes(scale, scale.length_ticks(self.delay), self.depth)
         return GivenTimes(scale)
@@ -154,11 +155,8 @@ def _choose(demuxer: Demuxer) -> tuple[list[_VideoProbe | _AudioProbe], list[str
             audio = audio or [_AudioProbe(stream, codec)]
         elif not video:
             try:
-                video = [
-                    _VideoProbe(
-                        stream, describe_video(codec, stream.codec_context.extradata or b""), demuxer.format_name
-                    )
-                ]
+                carried = describe_video(codec, stream.codec_context.extradata or b"")
+                video = [_VideoProbe(stream, carried, demuxer.format_name)]
             except MalformedBitstream as error:
                 left_out.append(f"{_describe(stream)} ({error})")
     return video + audio, left_out

@@ -9,7 +9,7 @@ from av.stream import Stream
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
-from manycast.media.track import Codec, MediaKind
+from manycast.media.track import MediaKind
 from manycast.sources.files.picture_order import PictureOrder
 from manycast.sources.files.timing import Sample
 from manycast.sources.files.tracks import Carried, video_configuration, with_configuration
@@ -26,6 +26,7 @@ class SampleReader:
         self.track = carried.track  # with the parameter sets seen so far
         self.malformed = 0  # packets that were left out
         self._track_index = track_index
+        self._is_video = carried.track.kind is MediaKind.VIDEO
         self._unpack = carried.unpack
         self._default_duration = max(1, round(1 / (DEFAULT_FRAME_RATE * stream.time_base)))
         self._order = PictureOrder(stream) if ordered else None
@@ -33,7 +34,7 @@ class SampleReader:
 
     def push(self, packet: Packet[Stream]) -> list[Sample]:
         """Return the samples that are certain by now."""
-        if packet.is_keyframe and packet.has_sidedata("new_extradata"):
+        if self._is_video and packet.is_keyframe and packet.has_sidedata("new_extradata"):
             self._take_configuration(bytes(packet.get_sidedata("new_extradata")))
         if self._order is None:
             return self._samples(packet)
@@ -67,7 +68,7 @@ class SampleReader:
         except MalformedBitstream:
             self.malformed += 1
             return []
-        if self.track.kind is MediaKind.VIDEO:
+        if self._is_video:
             return self._video_samples(packet, units)
         # A packet of audio with several units (ADTS) has one time; those of the others follow from it.
         duration = (packet.duration or 0) // max(len(units), 1)
@@ -100,8 +101,6 @@ class SampleReader:
 
     def _take_configuration(self, extradata: bytes) -> None:
         """The container changes its configuration in the middle: parameter sets, and the size of lengths."""
-        if self.track.codec not in (Codec.H264, Codec.H265):
-            return
         try:
             parameters, self._unpack = video_configuration(self.track.codec, extradata)
             self.track = with_configuration(self.track, parameters)

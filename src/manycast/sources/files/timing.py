@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
 from manycast.media.frame import Frame
 
 PCM_BLOCKS_PER_SECOND = 50  # 20 ms, what RTP carries in a packet (RFC 3551 section 4.2)
+MAX_BACKWARD_S = 1.0  # a step back by less is a wrong timestamp, one by more another recording
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,10 +30,11 @@ class Sample:
 class TimeScale:
     """How a container's times become ticks: (time * time_base - zero) * clock_rate, to the nearest tick."""
 
-    __slots__ = ("_denominator", "_duration_factor", "_factor", "_shift", "unit_ticks")
+    __slots__ = ("_denominator", "_factor", "_shift", "clock_rate_hz", "unit_ticks")
 
     def __init__(self, time_base: Fraction, zero_s: Fraction, clock_rate_hz: int) -> None:
         """`zero_s` is the container's time that is 0 for all tracks of the file."""
+        self.clock_rate_hz = clock_rate_hz
         factor, zero = time_base * clock_rate_hz, zero_s * clock_rate_hz
         self.unit_ticks = factor  # one unit of the container's time: the grain of its rounding
         self._denominator = factor.denominator * zero.denominator
@@ -53,7 +55,9 @@ class TrackTimes(Protocol):
     files, a frame's times do not depend on where reading has started.
     """
 
-    end_ticks: int  # where the last frame given out, or an earlier one, stops being shown
+    @property
+    def end_ticks(self) -> int:
+        """Where the last frame given out stops being shown, or an earlier one that does so later."""
 
     def push(self, sample: Sample) -> list[Frame]:
         """Return the frames whose times are now certain, in decoding order."""
@@ -66,15 +70,31 @@ class TrackTimes(Protocol):
 
 
 class _Order:
-    """Makes frames, and sees to it that time never stands still or goes back within a track."""
+    """Makes frames, and sees to it that time never stands still or goes back within a track.
 
-    def __init__(self) -> None:
+    Where it goes back far, recordings were put together without regard to their clocks: what follows is moved
+    to where the part before has ended.
+    """
+
+    def __init__(self, clock_rate_hz: int) -> None:
+        self._far_ticks = int(MAX_BACKWARD_S * clock_rate_hz)
+        self.reset()
+
+    def reset(self) -> None:
         self.end_ticks = 0
         self._last_dts: int | None = None
+        self._shift_ticks = 0
 
     def frame(self, sample: Sample, dts: int, pts: int, duration: int) -> Frame:
-        if self._last_dts is not None and dts <= self._last_dts:
-            dts = self._last_dts + 1
+        dts, pts = dts + self._shift_ticks, pts + self._shift_ticks
+        last = self._last_dts
+        if last is not None and dts <= last:
+            missing = last + max(duration, 1) - dts
+            if missing > self._far_ticks:
+                self._shift_ticks += missing
+                dts, pts = dts + missing, pts + missing
+            else:
+                dts = last + 1
         self._last_dts = dts
         pts = max(pts, dts)
         self.end_ticks = max(self.end_ticks, pts + duration)
@@ -86,33 +106,57 @@ class _Order:
             units=sample.units,
         )
 
-    def reset(self) -> None:
-        self.end_ticks = 0
-        self._last_dts = None
+
+class FrameGrid:
+    """Takes the container's rounding out of the times of audio frames of equal length.
+
+    A time as near to a multiple of the frame's length as rounding may have brought it becomes that multiple.
+    No memory is needed for that, so it comes out the same wherever reading has started.
+    """
+
+    def __init__(self, frame_ticks: int, origin_ticks: int, unit_ticks: Fraction) -> None:
+        """`origin_ticks` is the time of the first frame of the file, as rounded as all the others."""
+        self.frame_ticks = frame_ticks
+        self._origin_ticks = origin_ticks
+        self._tolerance_ticks = _rounding_ticks(unit_ticks)
+
+    def nearest(self, ticks: int) -> int:
+        count = round((ticks - self._origin_ticks) / self.frame_ticks)
+        steady = self._origin_ticks + count * self.frame_ticks
+        return steady if abs(steady - ticks) <= self._tolerance_ticks else ticks
 
 
-class GivenTimes(_Order):
+class GivenTimes:
     """Times as the container gives them; one that is missing follows from the frame before."""
 
-    def __init__(self, scale: TimeScale) -> None:
-        super().__init__()
+    def __init__(self, scale: TimeScale, grid: FrameGrid | None = None) -> None:
         self._scale = scale
+        self._grid = grid
+        self._order = _Order(scale.clock_rate_hz)
         self._next_dts = 0
+
+    @property
+    def end_ticks(self) -> int:
+        return self._order.end_ticks
 
     def push(self, sample: Sample) -> list[Frame]:
         duration = self._scale.length_ticks(sample.duration)
         given = sample.dts if sample.dts is not None else sample.pts
         dts = self._next_dts if given is None else self._scale.ticks(given)
         pts = dts if sample.pts is None else self._scale.ticks(sample.pts)
-        frame = self.frame(sample, dts, pts, duration)
-        self._next_dts = frame.dts_ticks + max(duration, 1)
-        return [frame]
+        if self._grid is not None:
+            dts, pts, duration = self._grid.nearest(dts), self._grid.nearest(pts), self._grid.frame_ticks
+        self._next_dts = dts + max(duration, 1)
+        return [self._order.frame(sample, dts, pts, duration)]
 
     def flush(self) -> list[Frame]:
         return []
 
+    def reset(self) -> None:
+        self._order.reset()
 
-class SortedTimes(_Order):
+
+class SortedTimes:
     """Only the pts are known: the dts of a group's frames are its pts in rising order, earlier by a delay.
 
     Holds frames back until it is certain which pts comes next.
@@ -120,18 +164,25 @@ class SortedTimes(_Order):
 
     def __init__(self, scale: TimeScale, delay_ticks: int, depth: int) -> None:
         """`delay_ticks` and `depth`, a number of frames, make room for the reordering in the whole file."""
-        super().__init__()
         self._scale = scale
         self._depth = depth
         self._delay_ticks = delay_ticks
-        self._waiting: deque[Sample] = deque()
-        self._times: list[int] = []  # the pts of those, and as many earlier ones as are not used yet: a heap
+        self._order = _Order(scale.clock_rate_hz)
+        self._waiting: deque[tuple[Sample, int]] = deque()  # with their pts
+        self._times: list[int] = []  # a heap of pts: theirs, and earlier ones that are not used up
         self._next_pts = 0
+
+    @property
+    def end_ticks(self) -> int:
+        return self._order.end_ticks
 
     def push(self, sample: Sample) -> list[Frame]:
         frames = self.flush() if sample.keyframe else []
-        self._waiting.append(sample)
-        heapq.heappush(self._times, self._pts(sample))
+        given = sample.pts if sample.pts is not None else sample.dts
+        pts = self._next_pts if given is None else self._scale.ticks(given)
+        self._next_pts = pts + self._scale.length_ticks(sample.duration)
+        self._waiting.append((sample, pts))
+        heapq.heappush(self._times, pts)
         if len(self._waiting) > self._depth:
             frames.append(self._take())
         return frames
@@ -140,57 +191,32 @@ class SortedTimes(_Order):
         return [self._take() for _ in range(len(self._waiting))]
 
     def reset(self) -> None:
-        super().reset()
+        self._order.reset()
         self._waiting.clear()
         self._times.clear()
 
-    def _pts(self, sample: Sample) -> int:
-        given = sample.pts if sample.pts is not None else sample.dts
-        pts = self._next_pts if given is None else self._scale.ticks(given)
-        self._next_pts = pts + self._scale.length_ticks(sample.duration)
-        sample.pts = pts  # from here on in ticks
-        return pts
-
     def _take(self) -> Frame:
-        sample = self._waiting.popleft()
-        assert sample.pts is not None
-        dts = min(heapq.heappop(self._times) - self._delay_ticks, sample.pts)
-        return self.frame(sample, dts, sample.pts, self._scale.length_ticks(sample.duration))
+        sample, pts = self._waiting.popleft()
+        dts = min(heapq.heappop(self._times) - self._delay_ticks, pts)
+        return self._order.frame(sample, dts, pts, self._scale.length_ticks(sample.duration))
 
 
-class SteadyTimes(GivenTimes):
-    """Audio frames of equal length whose times the container has rounded: the rounding is taken out.
-
-    A time within the rounding of a multiple of the frame's length becomes that multiple. No memory is needed
-    for that, so it comes out the same wherever reading has started.
-    """
-
-    def __init__(self, scale: TimeScale, frame_ticks: int, origin_ticks: int) -> None:
-        super().__init__(scale)
-        self._frame_ticks = frame_ticks
-        self._origin_ticks = origin_ticks  # the first frame of the file, as rounded as all the others
-        self._tolerance_ticks = int(1.5 * scale.unit_ticks) + 1
-
-    def frame(self, sample: Sample, dts: int, pts: int, duration: int) -> Frame:
-        count = round((pts - self._origin_ticks) / self._frame_ticks)
-        steady = self._origin_ticks + count * self._frame_ticks
-        if abs(steady - pts) <= self._tolerance_ticks:
-            dts = pts = steady
-        return super().frame(sample, dts, pts, self._frame_ticks)
-
-
-class PcmTimes(_Order):
+class PcmTimes:
     """G.711 samples, cut anew: containers pack any number together, and seek to the middle of a pack."""
 
-    def __init__(self, scale: TimeScale, sample_rate_hz: int, channels: int) -> None:
-        super().__init__()
+    def __init__(self, scale: TimeScale, channels: int) -> None:
         self._scale = scale
-        self._block_ticks = sample_rate_hz // PCM_BLOCKS_PER_SECOND
         self._channels = channels
-        self._tolerance_ticks = int(1.5 * scale.unit_ticks) + 1
+        self._block_ticks = scale.clock_rate_hz // PCM_BLOCKS_PER_SECOND
+        self._tolerance_ticks = _rounding_ticks(scale.unit_ticks)
+        self._order = _Order(scale.clock_rate_hz)
         self._held = bytearray()
         self._held_ticks = 0  # the time of the first byte held
         self._last: Sample | None = None
+
+    @property
+    def end_ticks(self) -> int:
+        return self._order.end_ticks
 
     def push(self, sample: Sample) -> list[Frame]:
         given = sample.pts if sample.pts is not None else sample.dts
@@ -209,7 +235,7 @@ class PcmTimes(_Order):
         return [self._cut(ticks)] if ticks else []
 
     def reset(self) -> None:
-        super().reset()
+        self._order.reset()
         self._held.clear()
         self._last = None
 
@@ -224,18 +250,16 @@ class PcmTimes(_Order):
     def _cut(self, ticks: int) -> Frame:
         assert self._last is not None
         size = ticks * self._channels
-        block = Sample(
-            track_index=self._last.track_index,
-            dts=None,
-            pts=None,
-            duration=ticks,
-            keyframe=True,
-            units=[bytes(self._held[:size])],
-        )
-        frame = self.frame(block, self._held_ticks, self._held_ticks, ticks)
+        block = replace(self._last, units=[bytes(self._held[:size])])
+        frame = self._order.frame(block, self._held_ticks, self._held_ticks, ticks)
         del self._held[:size]
         self._held_ticks += ticks
         return frame
+
+
+def _rounding_ticks(unit_ticks: Fraction) -> int:
+    """How far apart two times can be that were the same before each was rounded to a unit."""
+    return int(1.5 * unit_ticks) + 1
 
 
 def reorder_delay(samples: Iterable[Sample]) -> int:
