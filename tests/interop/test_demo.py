@@ -23,7 +23,7 @@ def test_ffprobe_sees_picture_and_sound(media_server: ServerProcess) -> None:
     video, audio = found["streams"]
     assert (video["codec_name"], video["width"], video["height"]) == ("h264", 1280, 720)
     assert video["r_frame_rate"] == "25/1"
-    assert (audio["codec_name"], audio["sample_rate"], audio["channels"]) == ("aac", "48000", 2)
+    assert (audio["codec_name"], audio["channels"]) == ("aac", 2)
 
 
 def test_the_picture_is_the_test_pattern(media_server: ServerProcess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CONFIG, ServerFactory
+from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.rtcp import Goodbye, SenderReport, parse_compound
 from support.media import AUDIO_FILES, FRAME_RATE, FRAMES, SECONDS, TONE_HZ, VIDEO_FILES
 from support.programs import ffmpeg, frame_digests, from_server, gst, mono_samples, probe, tone_level
@@ -48,19 +50,21 @@ def test_the_sound_of_a_file_arrives(media_server: ServerProcess, name: str) -> 
 def test_picture_and_sound_start_together(media_server: ServerProcess, name: str) -> None:
     found = probe("-rtsp_transport", "tcp", "-show_packets", "-read_intervals", "%+1", media_server.url(name))
     starts = {}
-    for packet in found["packets"]:
-        if "pts_time" in packet:
-            kind = packet["codec_type"]
-            starts[kind] = min(starts.get(kind, 1e9), float(packet["pts_time"]))
+    for kind in ("video", "audio"):
+        times = [packet.get("pts_time") for packet in found["packets"] if packet["codec_type"] == kind]
+        starts[kind] = min(float(pts) for pts in times if pts is not None)
+        # ffprobe leaves the first picture's time open, which then is the one before the others'.
+        starts[kind] -= times.count(None) / FRAME_RATE
     assert abs(starts["video"] - starts["audio"]) < 0.05, starts
 
 
-@pytest.mark.parametrize("start_s", [1.0, 2.0])
+@pytest.mark.parametrize("start_s", [0.0, 1.0, 2.0])
 def test_ffmpeg_seeks(media_server: ServerProcess, media: Path, start_s: float) -> None:
     original = [frame.md5 for frame in frame_digests("-i", str(media / "b-frames.mp4"))]
     frames = frame_digests("-ss", str(start_s), *from_server(media_server.url("b-frames.mp4"), "tcp"))
-    first = int(start_s * FRAME_RATE)
-    assert [frame.md5 for frame in frames] == original[first:]
+    # ffmpeg counts from the start it saw, that of the sound, which may be one picture earlier.
+    assert FRAMES - start_s * FRAME_RATE <= len(frames) <= FRAMES - start_s * FRAME_RATE + 1
+    assert [frame.md5 for frame in frames] == original[-len(frames) :]
 
 
 def test_a_range_is_answered_and_kept(media_server: ServerProcess) -> None:
@@ -77,7 +81,7 @@ def test_a_range_is_answered_and_kept(media_server: ServerProcess) -> None:
 def test_describe_tells_the_duration(media_server: ServerProcess) -> None:
     with RawRtsp.connect(media_server.host, media_server.port) as client:
         body = client.ask("DESCRIBE", "plain.mp4").body.decode()
-        assert f"a=range:npt=0-{SECONDS}." in body
+        assert re.search(rf"a=range:npt=0(\.0+)?-{SECONDS}\.\d+\r\n", body)
 
 
 @pytest.mark.parametrize("wanted", ["npt=1000-", "npt=2-1", "clock=20200101T000000Z-"])
@@ -95,7 +99,7 @@ def test_a_file_pauses_and_goes_on_where_it_was(media_server: ServerProcess) -> 
         reply = client.ask("PAUSE", "plain.mp4")
         assert reply.status == 200
         position_s = float(reply["Range"].removeprefix("npt=").rstrip("-"))
-        packets += [packet for packet in _drain(client)]
+        packets += _drain(client)
         time.sleep(0.5)  # what this is about: time passes and nothing comes
         assert client.ask("GET_PARAMETER", "plain.mp4").status == 200
         assert not [packet for packet in client.packets if packet.is_rtp]
@@ -244,8 +248,6 @@ def _to_goodbye(client: RawRtsp) -> list[Interleaved]:
             return items
 
 
-def _drain(client: RawRtsp) -> list:  # type: ignore[type-arg]
-    from manycast.wire.rtp.packet import RtpPacket
-
+def _drain(client: RawRtsp) -> list[RtpPacket]:
     kept, client.packets = client.packets, []
     return [RtpPacket.parse(packet.payload) for packet in kept if packet.is_rtp]
