@@ -63,10 +63,10 @@ def main() -> None:
             growth_bytes = 0
             for number in range(options.rounds):
                 for kind, measured in floors.items():
-                    with _floor(clip, options.viewers, kind) as (pid, load):
+                    with _floor(clip, options, kind) as (pid, load):
                         measured.append(_measure(pid, load, options.seconds))
                     _print_window(f"round {number + 1}, floor: {kind}", measured[-1])
-                with viewing(options.viewers, options.transport, server.address(PATH)) as load:
+                with viewing(options.viewers, options.transport, server.address(PATH), merged=options.merged) as load:
                     load.wait_ready()
                     time.sleep(SETTLE_S)
                     windows.append(_measure(server.pid, load, options.seconds))
@@ -120,15 +120,18 @@ def _print_window(title: str, window: Window) -> None:
 
 
 @contextmanager
-def _floor(clip: Clip, viewers: int, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
+def _floor(clip: Clip, options: argparse.Namespace, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
     if kind == SEND_PER_FRAME:
-        with tcp_floor(clip, viewers) as floor, viewing(viewers, "tcp", floor.address) as load:
+        with tcp_floor(clip, options.viewers) as floor, viewing(options.viewers, "tcp", floor.address) as load:
             load.wait_ready()
             time.sleep(SETTLE_S)
             yield floor.pid, load
         return
     segmentation = kind == SEGMENTED
-    with viewing(viewers, "udp", "") as load, udp_floor(clip, load.wait_ready(), segmentation=segmentation) as floor:
+    with (
+        viewing(options.viewers, "udp", "", merged=options.merged) as load,
+        udp_floor(clip, load.wait_ready(), segmentation=segmentation) as floor,
+    ):
         time.sleep(SETTLE_S)
         yield floor.pid, load
 
@@ -189,6 +192,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each window")
     parser.add_argument("--rounds", type=int, default=2, help="how often floor and server are measured in turn")
+    parser.add_argument(
+        "--merged",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="UDP viewers take runs of datagrams in one piece (UDP_GRO); without, on loopback, the sender's process "
+        "pays for cutting them, which on a network its interface does",
+    )
     parser.add_argument("--source", choices=("synthetic", "ffmpeg"), default="synthetic", help="who publishes")
     add_server_option(parser)
     return parser.parse_args()

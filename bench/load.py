@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ BUFFER_BYTES = 1 << 20
 TCP_RECEIVE_BYTES = 1 << 20  # a window that never makes the sender wait
 UDP_RECEIVE_BYTES = 1 << 22
 MAX_DATAGRAMS_PER_LAP = 512
+SOL_UDP = 17
+UDP_GRO = 104  # linux/udp.h, since 5.0
 REPORT_INTERVAL_S = 10.0
 
 _fork = multiprocessing.get_context("fork")
@@ -129,9 +132,9 @@ class TcpLoadViewer:
 class UdpLoadViewer:
     """Four sockets: RTP and RTCP of video and audio. Checks every sequence number."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, merged: bool) -> None:
         self.client: RtspClient | None = None
-        self._pairs = [_open_pair() for _ in range(2)]
+        self._pairs = [_open_pair(merged) for _ in range(2)]
         self._media = {pair[0]: index for index, pair in enumerate(self._pairs)}
         self._expected = [-1, -1]
         self._bytes = self._packets = self._gaps = 0
@@ -155,22 +158,25 @@ class UdpLoadViewer:
 
     def read(self, sock: socket.socket) -> bool:
         index = self._media.get(sock)
-        receive = sock.recv_into
         if index is None:
             try:
-                receive(_view)
+                sock.recv_into(_view)
             except OSError as error:
                 self._fault = str(error)
             return True
         expected, size, packets = self._expected[index], 0, 0
         try:
             for _ in range(MAX_DATAGRAMS_PER_LAP):
-                size += receive(_view)
-                sequence = _buffer[2] << 8 | _buffer[3]
-                if sequence != expected and expected >= 0:
-                    self._gaps += 1
-                expected = (sequence + 1) & 0xFFFF
-                packets += 1
+                got, ancillary, _, _ = sock.recvmsg_into((_view,), 64)
+                size += got
+                # What the sender's kernel was given as one run may come as one: the datagrams' size stands beside it.
+                segment = int.from_bytes(ancillary[0][2], sys.byteorder) if ancillary else got
+                for start in range(0, got, segment or 1):
+                    sequence = _buffer[start + 2] << 8 | _buffer[start + 3]
+                    if sequence != expected and expected >= 0:
+                        self._gaps += 1
+                    expected = (sequence + 1) & 0xFFFF
+                    packets += 1
         except BlockingIOError:
             pass
         except OSError as error:
@@ -221,10 +227,13 @@ class LoadGenerator:
 
 
 @contextmanager
-def viewing(viewers: int, transport: str, address: str) -> Iterator[LoadGenerator]:
-    """N viewers of an RTSP address, of a plain TCP address ("tcp://..."), or of nobody yet ("")."""
+def viewing(viewers: int, transport: str, address: str, *, merged: bool = True) -> Iterator[LoadGenerator]:
+    """N viewers of an RTSP address, of a plain TCP address ("tcp://..."), or of nobody yet ("").
+
+    With `merged`, UDP viewers take a run of datagrams as the one piece it was sent in, where the kernel can.
+    """
     ours, theirs = _fork.Pipe()
-    process = _fork.Process(target=_run, args=(viewers, transport, address, theirs), daemon=True)
+    process = _fork.Process(target=_run, args=(viewers, transport, address, merged, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -241,11 +250,11 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _run(count: int, transport: str, address: str, control: Connection) -> None:
+def _run(count: int, transport: str, address: str, merged: bool, control: Connection) -> None:
     raise_descriptor_limit()
     readers = _Readers()
     for number in range(count):
-        readers.add(_connect(transport, address))
+        readers.add(_connect(transport, address, merged))
         if number % CONNECT_BATCH == 0:
             readers.lap()
     control.send([viewer.rtp_ports for viewer in readers.viewers if isinstance(viewer, UdpLoadViewer)])
@@ -289,7 +298,7 @@ class _Readers:
                 self._epoll.unregister(descriptor)
 
 
-def _connect(transport: str, address: str) -> LoadViewer:
+def _connect(transport: str, address: str, merged: bool) -> LoadViewer:
     if transport == "tcp":
         if address.startswith("tcp://"):
             return TcpLoadViewer(_plain_connection(address))
@@ -299,7 +308,7 @@ def _connect(transport: str, address: str) -> LoadViewer:
         client.set_up_interleaved()
         client.request("PLAY", Range="npt=0.000-")
         return TcpLoadViewer(client.sock, client.session, client.rest)
-    viewer = UdpLoadViewer()
+    viewer = UdpLoadViewer(merged=merged)
     if address:
         client = RtspClient(address)
         client.describe()
@@ -316,7 +325,7 @@ def _plain_connection(address: str) -> socket.socket:
     return sock
 
 
-def _open_pair() -> tuple[socket.socket, socket.socket]:
+def _open_pair(merged: bool) -> tuple[socket.socket, socket.socket]:
     """Sockets on an even port and the one above it."""
     while True:
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -324,6 +333,8 @@ def _open_pair() -> tuple[socket.socket, socket.socket]:
         for sock in (rtp, rtcp):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_RECEIVE_BYTES)
+        if merged:
+            rtp.setsockopt(SOL_UDP, UDP_GRO, 1)
         try:
             rtp.bind((HOST, 0))
             port = int(rtp.getsockname()[1])
