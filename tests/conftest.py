@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from support.media import make_media
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp

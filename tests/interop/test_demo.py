@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from support.programs import frame_digests, from_server, gst, mono_samples, probe, rgb_picture, tone_level
 from support.server import ServerProcess
 from support.waiting import wait_until

@@ -8,14 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
 from conftest import CONFIG, ServerFactory
-from manycast.wire.rtp.packet import RtpPacket
-from manycast.wire.rtp.rtcp import Goodbye, SenderReport, parse_compound
 from support.media import AUDIO_FILES, FRAME_RATE, FRAMES, SECONDS, TONE_HZ, VIDEO_FILES
 from support.programs import ffmpeg, frame_digests, from_server, gst, mono_samples, probe, tone_level
 from support.rtsp import Interleaved, RawRtsp
 from support.server import ServerProcess
+
+from manycast.wire.rtp.packet import RtpPacket
+from manycast.wire.rtp.rtcp import Goodbye, SenderReport, parse_compound
 
 TRANSPORTS = ("tcp", "udp")
 FRAME_TICKS = 90_000 // FRAME_RATE
@@ -202,7 +202,15 @@ RATES = {0: 90_000, 2: 48_000}
 
 @pytest.mark.parametrize(
     "name",
-    ["../secret.mp4", "%2e%2e/secret.mp4", "..%2fsecret.mp4", "link.mp4", "linked/secret.mp4", "/secret.mp4", ".secret.mp4"],
+    [
+        "../secret.mp4",
+        "%2e%2e/secret.mp4",
+        "..%2fsecret.mp4",
+        "link.mp4",
+        "linked/secret.mp4",
+        "/secret.mp4",
+        ".secret.mp4",
+    ],
 )
 def test_nothing_outside_the_folder_can_be_played(
     start_server: ServerFactory, media: Path, tmp_path: Path, name: str

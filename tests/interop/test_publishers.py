@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
 from support.media import TONE_HZ
 from support.programs import (
     ffmpeg,
@@ -85,7 +85,7 @@ def test_b_frames_that_are_published_are_decoded_frame_by_frame(media_server: Se
             frames = frame_digests(*from_server(media_server.url(name), "tcp"), "-t", "2")
         assert len(frames) > 40
         positions = [original.index(frame.md5) for frame in frames]
-        assert all((b - a) % len(original) == 1 for a, b in zip(positions, positions[1:], strict=False))
+        assert all((b - a) % len(original) == 1 for a, b in pairwise(positions))
         times = [frame.pts for frame in frames]
         assert times == sorted(set(times))
 

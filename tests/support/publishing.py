@@ -36,7 +36,9 @@ def sdp_of(clip: Clip, *, control: str = CONTROL, payload_type: int = PAYLOAD_TY
     return SessionDescription(origin=origin, name="test", media=(media,)).serialize()
 
 
-def sender_of(clip: Clip, *, ssrc: int = 0x1234, first_sequence: int = 65_000, payload_type: int = 96) -> RtpTrackSender:
+def sender_of(
+    clip: Clip, *, ssrc: int = 0x1234, first_sequence: int = 65_000, payload_type: int = 96
+) -> RtpTrackSender:
     """Starts near the wrap of sequence numbers and timestamps, so that every test crosses both."""
     return RtpTrackSender(
         format_for_codec(clip.track.codec).packetiser(clip.track, MAX_PAYLOAD_BYTES),

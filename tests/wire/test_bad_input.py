@@ -7,16 +7,16 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-
 from conftest import CONFIG, ServerFactory
-from manycast.wire.rtsp.message import MAX_BODY_BYTES, MAX_HEADER_LINES, MAX_URI_CHARS
-from manycast.wire.rtsp.receiver import MAX_HEAD_BYTES
-from support.publishing import Publisher, publishing, sdp_of
 from support.clips import make_clip
+from support.publishing import Publisher, publishing, sdp_of
 from support.rtsp import HungUp, RawRtsp, Reply
 from support.server import ServerProcess
 from support.waiting import wait_until
 from support.watching import undisturbed
+
+from manycast.wire.rtsp.message import MAX_BODY_BYTES, MAX_HEADER_LINES, MAX_URI_CHARS
+from manycast.wire.rtsp.receiver import MAX_HEAD_BYTES
 
 MEGABYTE = 1024 * 1024
 
@@ -197,7 +197,17 @@ def test_strange_header_values_are_answered_and_never_with_500(calm: ServerProce
 
 @pytest.mark.parametrize(
     "value",
-    ["npt=abc-", "npt=5-1", "smpte=0:10:20-", "npt=", "bytes=0-1", "npt=-5-", "npt=1e9-", "clock=20000101T000000Z-", "-"],
+    [
+        "npt=abc-",
+        "npt=5-1",
+        "smpte=0:10:20-",
+        "npt=",
+        "bytes=0-1",
+        "npt=-5-",
+        "npt=1e9-",
+        "clock=20000101T000000Z-",
+        "-",
+    ],
 )
 def test_strange_ranges_are_answered_and_never_with_500(calm: ServerProcess, value: str) -> None:
     with RawRtsp.connect(calm.host, calm.port) as client:
@@ -333,7 +343,9 @@ def test_over_the_limit_connections_are_refused_in_words(start_server: ServerFac
         assert statuses.count(200) + statuses.count(503) == 500, "everybody is answered or told why not"
         for client in clients:
             client.close()
-        wait_until(lambda: answer_to(server, b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n") is not None, "there is room again")
+        wait_until(
+            lambda: answer_to(server, b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n") is not None, "there is room again"
+        )
 
 
 @pytest.mark.parametrize("head", [b"$", b"$\x00", b"$\x00\xff\xff", b"$\x07\x00\x00"])

@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import pytest
-
-from manycast.media.nal import split_annex_b
-from manycast.wire.rtp.formats import format_for_codec
-from manycast.wire.rtp.rtcp import Goodbye, parse_compound
 from support.clips import Clip, make_clip, slices
 from support.publishing import CONTROL, Publisher, open_publisher, publishing, sdp_of, sender_of
 from support.rtsp import HungUp, Interleaved, RawRtsp
 from support.server import ServerProcess
 from support.waiting import wait_until
 from support.watching import undisturbed
+
+from manycast.media.nal import split_annex_b
+from manycast.wire.rtp.formats import format_for_codec
+from manycast.wire.rtp.rtcp import Goodbye, parse_compound
 
 SDP = {"Content-Type": "application/sdp"}
 
@@ -297,7 +298,7 @@ def test_a_publisher_with_wrong_payload_types_and_strange_sources_is_kept_apart(
             publisher.rtsp.send_interleaved(1, data)
             publisher.rtsp.send_interleaved(9, data)
         sequences = [packet.sequence for packet in client.rtp(80)]
-        assert all((b - a) & 0xFFFF == 1 for a, b in zip(sequences, sequences[1:], strict=False))
+        assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(sequences))
     assert clip is publisher.clip
 
 
@@ -314,9 +315,9 @@ def test_a_publisher_who_starts_anew_with_another_ssrc_goes_on_as_one_stream(
         after = client.rtp(80)
         packets = [*before, *after]
         assert len({packet.ssrc for packet in packets}) == 1
-        assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in zip(packets, packets[1:], strict=False))
+        assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets))
         times = [(packet.timestamp - packets[0].timestamp) & 0xFFFFFFFF for packet in packets]
-        assert all(b - a < 90_000 * 10 for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a < 90_000 * 10 for a, b in pairwise(times))
         assert times == sorted(times)
 
 

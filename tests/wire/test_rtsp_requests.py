@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
-
 from conftest import ServerFactory
-from manycast import __version__
-from manycast.wire.sdp import SessionDescription
+from support.clips import make_clip
 from support.publishing import Publisher, sdp_of
 from support.rtsp import HungUp, RawRtsp, Reply
 from support.server import ServerProcess
-from support.clips import make_clip
+
+from manycast import __version__
+from manycast.wire.sdp import SessionDescription
 
 TCP = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
 TEN_METHODS = {

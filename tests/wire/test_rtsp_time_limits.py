@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from itertools import pairwise
 
 import pytest
-
-from manycast.servers.rtsp import play
-from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, parse_compound
 from support.clips import make_clip
 from support.inprocess import InProcess, blocking, serving
 from support.ports import udp_pair
 from support.rtsp import RawRtsp, Reply
 from support.waiting import until
+
+from manycast.servers.rtsp import play
+from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, parse_compound
 
 SHORT_S = 0.6
 
@@ -140,7 +141,7 @@ async def test_a_viewer_who_stops_reading_is_ended_and_another_is_not() -> None:
         await until(lambda: len(server.sessions) == 2, "the viewer who does not read is ended")
         sequences = await reading
         assert len(sequences) > 100
-        assert all((b - a) & 0xFFFF == 1 for a, b in zip(sequences, sequences[1:], strict=False))
+        assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(sequences))
         await blocking(publisher.stop)
 
 
@@ -162,7 +163,7 @@ async def test_a_slow_viewer_loses_whole_frames_up_to_a_keyframe() -> None:
         publisher.start()
         packets = await blocking(slow.rtp, 1200)
         gaps = 0
-        for before, packet in zip(packets, packets[1:], strict=False):
+        for before, packet in pairwise(packets):
             if (packet.sequence - before.sequence) & 0xFFFF != 1:
                 gaps += 1
                 assert before.marker, "the frame before a gap is whole"

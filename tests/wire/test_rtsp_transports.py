@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import socket
+from itertools import pairwise
 
 import pytest
-
 from conftest import CONFIG, ServerFactory
-from manycast.servers.rtsp.udp_ports import PORTS_PER_SESSION
-from manycast.wire.rtp.packet import RtpPacket
-from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription, parse_compound
 from support.clips import make_clip
 from support.ports import udp_pair
 from support.publishing import Publisher, publishing, sdp_of
 from support.rtsp import RawRtsp, Reply
 from support.server import ServerProcess
 from support.waiting import wait_until
+
+from manycast.servers.rtsp.udp_ports import PORTS_PER_SESSION
+from manycast.wire.rtp.packet import RtpPacket
+from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription, parse_compound
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -217,7 +218,7 @@ def test_frames_over_udp_come_whole_and_in_order(server: ServerProcess, live: Pu
         assert client.ask("PLAY", "live").status == 200
         packets = receive_rtp(pair, 100)
         sequences = [packet.sequence for packet in packets]
-        assert all((b - a) & 0xFFFF == 1 for a, b in zip(sequences, sequences[1:], strict=False))
+        assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(sequences))
         assert len({packet.ssrc for packet in packets}) == 1
     close(pair)
 

@@ -17,9 +17,7 @@ from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SourceDescription, p
 from manycast.wire.rtp.sender import RtpTrackSender
 
 VIDEO = Track(codec=Codec.H264, clock_rate_hz=90_000, parameters=H264Parameters())
-AUDIO = Track(
-    codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1)
-)
+AUDIO = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1))
 
 
 def make_receiver(*, ordered: bool = False) -> RtpSessionReceiver:
@@ -89,7 +87,7 @@ def test_packets_out_of_order_are_put_in_order(seed: int, depth: int) -> None:
 def test_a_frame_with_a_hole_is_dropped_and_no_other_is_touched(lost: set[int], ordered: bool) -> None:
     sender = make_sender()
     per_frame = [sender.packets(picture(number)) for number in range(10)]
-    whole = [number for number in range(10)]
+    whole = list(range(10))
     position = 0
     sent: list[bytes] = []
     for number, packets in enumerate(per_frame):

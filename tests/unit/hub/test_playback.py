@@ -1,0 +1,336 @@
+"""A file played to one viewer, in virtual time: pace, seek, pause, range, loops, the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from support.virtual_time import run
+
+from manycast.hub.playback import ENDLESS, MAX_BACKLOG_BYTES, Playback
+from manycast.hub.rtp_packager import InterleavedLayout
+from manycast.hub.rtp_title import RtpTitle
+from manycast.hub.source import SourceError
+from manycast.hub.stored import FrameGroup
+from manycast.media.frame import Frame
+from manycast.media.track import AudioParameters, Codec, H264Parameters, Track
+from manycast.wire.rtp.packet import RtpPacket
+from manycast.wire.rtp.rtcp import Goodbye, SenderReport, parse_compound
+
+VIDEO = Track(codec=Codec.H264, clock_rate_hz=90_000, parameters=H264Parameters(sps=(b"\x67s",), pps=(b"\x68p",)))
+AUDIO = Track(codec=Codec.OPUS, clock_rate_hz=48_000, parameters=AudioParameters(sample_rate_hz=48_000, channels=2))
+
+GROUPS = 4
+GROUP_US = 1_000_000
+FRAMES_PER_GROUP = 25
+LAYOUT = InterleavedLayout(((0, 1), (2, 3)))
+PRIMING_TICKS = 1024
+
+
+@dataclass(eq=False)
+class Film:
+    """Four seconds: a keyframe each second, 25 pictures and 50 pieces of sound in each, the sound a little ahead."""
+
+    broken_at: int | None = None
+    reads: list[int] = field(default_factory=list)
+    name: str = "film"
+    tracks: tuple[Track, ...] = (VIDEO, AUDIO)
+    duration_us: int | None = GROUPS * GROUP_US
+
+    def group(self, index: int) -> FrameGroup:
+        self.reads.append(index)
+        if index == self.broken_at:
+            raise SourceError("the disk is gone")
+        frames = []
+        for number in range(FRAMES_PER_GROUP):
+            ticks = 90_000 * index + 3600 * number
+            unit = bytes((0x41 if number else 0x65, index, number)) * 10
+            frames.append(Frame(track_index=0, dts_ticks=ticks, pts_ticks=ticks, keyframe=not number, units=[unit]))
+        for number in range(50):
+            ticks = 48_000 * index + 960 * number - PRIMING_TICKS
+            sound = bytes((index, number)) * 10
+            frames.append(Frame(track_index=1, dts_ticks=ticks, pts_ticks=ticks, keyframe=True, units=[sound]))
+        frames.sort(key=lambda frame: frame.dts_ticks / self.tracks[frame.track_index].clock_rate_hz)
+        return FrameGroup(
+            position_us=index * GROUP_US,
+            end_us=(index + 1) * GROUP_US,
+            frames=tuple(frames),
+            seekable=True,
+            last=index == GROUPS - 1,
+        )
+
+    async def group_at(self, position_us: int) -> FrameGroup:
+        return self.group(max(0, min(position_us // GROUP_US, GROUPS - 1)))
+
+    async def group_after(self, group: FrameGroup) -> FrameGroup | None:
+        index = group.end_us // GROUP_US
+        return None if index == GROUPS else self.group(index)
+
+
+@dataclass
+class Seat:
+    """A viewer, and when each packet reached it."""
+
+    packets: list[tuple[float, int, RtpPacket]] = field(default_factory=list)  # time, channel
+    goodbyes: int = 0
+    reports: list[tuple[float, SenderReport]] = field(default_factory=list)
+    backlog_bytes: int = 0
+
+    def begin(self, chunks: Sequence[bytes], *, wait_for_keyframe: bool) -> None:
+        raise NotImplementedError
+
+    def offer(self, chunk: bytes, joinable: bool) -> None:
+        now_s = asyncio.get_running_loop().time()
+        while chunk:
+            end = 4 + int.from_bytes(chunk[2:4])
+            self.packets.append((now_s, chunk[1], RtpPacket.parse(chunk[4:end])))
+            chunk = chunk[end:]
+
+    def control(self, chunk: bytes) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for packet in parse_compound(chunk[4:]):
+            self.goodbyes += isinstance(packet, Goodbye)
+            if isinstance(packet, SenderReport):
+                self.reports.append((now_s, packet))
+
+    def track(self, channel: int) -> list[tuple[float, RtpPacket]]:
+        return [(now_s, packet) for now_s, found, packet in self.packets if found == channel]
+
+
+@dataclass
+class Evening:
+    """One playback, and its end."""
+
+    film: Film
+    seat: Seat
+    playback: Playback[bytes]
+    ended: asyncio.Future[str]
+
+
+def evening(film: Film | None = None, *, loops: int = 1, title: RtpTitle | None = None) -> Evening:
+    film = film or Film()
+    seat = Seat()
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    playback = Playback(title or RtpTitle(film), seat, LAYOUT, loops=loops, on_end=ended.set_result)
+    return Evening(film, seat, playback, ended)
+
+
+def distance(start: int, timestamp: int) -> int:
+    """From one RTP timestamp to another, which may be the earlier one."""
+    return (timestamp - start + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
+
+
+def check_row(packets: Sequence[tuple[float, RtpPacket]], *, longest_ticks: int) -> None:
+    """No gap in the numbers, and times that only grow."""
+    for (_, before), (_, packet) in pairwise(packets):
+        assert (packet.sequence - before.sequence) & 0xFFFF == 1
+        assert (packet.timestamp - before.timestamp) & 0xFFFFFFFF <= longest_ticks
+
+
+def test_every_frame_comes_in_its_time_and_the_end_is_said() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        started_s = asyncio.get_running_loop().time()
+        show.playback.play()
+        assert await show.ended == "the end of the file"
+        ended_s = asyncio.get_running_loop().time()
+        assert 3.9 < ended_s - started_s < 4.1
+        pictures = show.seat.track(0)
+        assert len({packet.timestamp for _, packet in pictures}) == GROUPS * FRAMES_PER_GROUP
+        assert len(show.seat.track(2)) == GROUPS * 50
+        for now_s, packet in pictures:
+            due_s = ((packet.timestamp - pictures[0][1].timestamp) & 0xFFFFFFFF) / 90_000
+            assert abs(now_s - started_s - due_s) < 0.06
+        check_row(pictures, longest_ticks=3600)
+        check_row(show.seat.track(2), longest_ticks=960)
+        assert show.seat.goodbyes == 2
+        assert not show.playback.playing
+
+    run(main())
+
+
+def test_the_start_that_is_announced_is_the_first_packet_that_comes() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(2_500_000)
+        assert show.playback.position_us == 2_000_000, "the keyframe before"
+        starts = show.playback.starts()
+        show.playback.play()
+        await show.ended
+        for start, channel in zip(starts, (0, 2), strict=True):
+            _, first = show.seat.track(channel)[0]
+            assert (first.sequence, first.timestamp) == (start.sequence, start.rtp_timestamp)
+        assert len({packet.timestamp for _, packet in show.seat.track(0)}) == 2 * FRAMES_PER_GROUP
+
+    run(main())
+
+
+def test_a_pause_stops_and_playing_goes_on_without_a_gap() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(1.3)
+        show.playback.pause()
+        count = len(show.seat.packets)
+        position_us = show.playback.position_us
+        assert 1_250_000 < position_us < 1_400_000
+        await asyncio.sleep(100)
+        assert len(show.seat.packets) == count
+        assert show.playback.position_us == position_us
+        resumed_s = asyncio.get_running_loop().time()
+        show.playback.play()
+        await show.ended
+        assert 2.6 < asyncio.get_running_loop().time() - resumed_s < 2.8
+        check_row(show.seat.track(0), longest_ticks=3600)
+        check_row(show.seat.track(2), longest_ticks=960)
+        assert len({packet.timestamp for _, packet in show.seat.track(0)}) == GROUPS * FRAMES_PER_GROUP
+
+    run(main())
+
+
+def test_a_range_ends_where_it_says() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(1_000_000)
+        show.playback.play(stop_us=2_000_000)
+        assert await show.ended == "the end of the range"
+        assert len({packet.timestamp for _, packet in show.seat.track(0)}) == FRAMES_PER_GROUP
+
+    run(main())
+
+
+@pytest.mark.parametrize("loops", [2, 3])
+def test_loops_follow_each_other_without_a_gap_and_without_going_back(loops: int) -> None:
+    async def main() -> None:
+        show = evening(loops=loops)
+        await show.playback.seek(0)
+        started_s = asyncio.get_running_loop().time()
+        show.playback.play()
+        await show.ended
+        assert loops * 4 - 0.1 < asyncio.get_running_loop().time() - started_s < loops * 4.1 + 0.1
+        pictures = show.seat.track(0)
+        assert len({packet.timestamp for _, packet in pictures}) == loops * GROUPS * FRAMES_PER_GROUP
+        check_row(pictures, longest_ticks=3600 + 2000)
+        check_row(show.seat.track(2), longest_ticks=960 + PRIMING_TICKS)
+        assert show.seat.goodbyes == 2
+
+    run(main())
+
+
+def test_an_endless_file_goes_on_and_on() -> None:
+    async def main() -> None:
+        show = evening(loops=ENDLESS)
+        await show.playback.seek(0)
+        show.playback.play()
+        for _ in range(10):
+            await asyncio.sleep(10)
+            assert show.playback.playing
+        check_row(show.seat.track(0), longest_ticks=3600 + 2000)
+        check_row(show.seat.track(2), longest_ticks=960 + PRIMING_TICKS)
+        assert len({packet.timestamp for _, packet in show.seat.track(0)}) > 2400
+        show.playback.pause()
+        assert not show.ended.done()
+
+    run(main())
+
+
+def test_after_a_seek_the_numbers_go_on() -> None:
+    """A jump of sequence numbers within a session is taken for a stray packet by some players."""
+
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(1.5)
+        await show.playback.seek(3_000_000)
+        show.playback.play()
+        await show.ended
+        for channel in (0, 2):
+            sequences = [packet.sequence for _, packet in show.seat.track(channel)]
+            assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(sequences))
+
+    run(main())
+
+
+def test_viewers_who_start_at_the_same_place_get_the_same_packets() -> None:
+    async def main() -> None:
+        film = Film()
+        title = RtpTitle(film)
+        first, second = evening(film, title=title), evening(film, title=title)
+        await first.playback.seek(0)
+        first.playback.play()
+        await asyncio.sleep(0.7)
+        await second.playback.seek(0)
+        second.playback.play()
+        await asyncio.gather(first.ended, second.ended)
+        assert [packet for _, _, packet in first.seat.packets] == [packet for _, _, packet in second.seat.packets]
+
+    run(main())
+
+
+def test_who_is_too_slow_is_waited_for() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(0.5)
+        show.seat.backlog_bytes = MAX_BACKLOG_BYTES + 1
+        count = len(show.seat.packets)
+        await asyncio.sleep(5)
+        assert len(show.seat.packets) <= count + 1
+        show.seat.backlog_bytes = 0
+        await show.ended
+        check_row(show.seat.track(0), longest_ticks=3600)
+        times = [now_s for now_s, _ in show.seat.track(0)]
+        late = [packet for now_s, packet in show.seat.track(0) if now_s - times[0] > 5.4]
+        assert len(late) > 60, "what was missed is not sent in a burst"
+
+    run(main())
+
+
+def test_reports_say_where_all_tracks_stand_at_one_moment() -> None:
+    async def main() -> None:
+        show = evening(loops=ENDLESS)
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(11)
+        show.playback.pause()
+        assert len(show.seat.reports) >= 6
+        for (_, video), (_, audio) in zip(show.seat.reports[::2], show.seat.reports[1::2], strict=True):
+            assert video.ntp == audio.ntp
+            video_ticks = distance(show.seat.track(0)[0][1].timestamp, video.rtp_timestamp)
+            audio_ticks = distance(show.seat.track(2)[0][1].timestamp, audio.rtp_timestamp) - PRIMING_TICKS
+            assert abs(video_ticks / 90_000 - audio_ticks / 48_000) < 0.001
+
+    run(main())
+
+
+def test_a_file_that_breaks_ends_with_the_reason() -> None:
+    async def main() -> None:
+        show = evening(Film(broken_at=2))
+        await show.playback.seek(0)
+        show.playback.play()
+        assert await show.ended == "the disk is gone"
+        assert show.seat.goodbyes == 2
+        with pytest.raises(SourceError):
+            await show.playback.seek(2_000_000)
+
+    run(main())
+
+
+def test_who_leaves_leaves_nothing_running() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(0.999)
+        show.playback.pause()
+        await asyncio.sleep(10)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
