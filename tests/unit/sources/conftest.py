@@ -53,6 +53,19 @@ RECIPES = {
     "h264_alaw.flv": Recipe(
         codecs=(Codec.H264, Codec.G711A), video="libx264", audio="pcm_alaw", more=_TELEPHONE, exact=False
     ),
+    "h264_open_groups.avi": Recipe(
+        codecs=(Codec.H264,),
+        video="libx264",
+        more={"video_options": {"x264-params": "open-gop=1:bframes=3:b-pyramid=normal:b-adapt=0:scenecut=0"}},
+    ),
+    "h265_open_groups.265": Recipe(
+        codecs=(Codec.H265,),
+        video="libx265",
+        more={
+            "muxer": "hevc",
+            "video_options": {"x265-params": "log-level=error:keyint=25:bframes=4:b-pyramid=1:open-gop=1"},
+        },
+    ),
     "h264_mulaw.avi": Recipe(codecs=(Codec.H264, Codec.G711U), video="libx264", audio="pcm_mulaw", more=_TELEPHONE),
     "h264_aac.ts": Recipe(codecs=(Codec.H264, Codec.AAC), video="libx264", audio="aac"),
     "h265_aac.ts": Recipe(codecs=(Codec.H265, Codec.AAC), video="libx265", audio="aac"),

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manycast.media.frame import Frame
-from manycast.media.track import AudioParameters, Codec, H264Parameters, Track
+from manycast.media.track import AudioParameters, Codec, CodecParameters, H264Parameters, H265Parameters, Track
 from manycast.sources.files.cache import GroupCache
 from manycast.sources.files.groups import FileGroup, VideoGrouper
+from manycast.sources.files.picture_order import PictureOrder, PictureSlots
 from manycast.sources.files.timing import (
     FrameGrid,
     GivenTimes,
@@ -237,3 +238,38 @@ def test_recordings_put_together_without_regard_to_their_clocks_follow_each_othe
     samples = [sample(time, time) for time in (9_000, 9_040, 9_080, 0, 40, 80, 60, 120)]
     dts = [dts for dts, _ in timed(GivenTimes(scale), samples)]
     assert dts == [90 * time for time in (9_000, 9_040, 9_080, 9_120, 9_160, 9_200)] + [90 * 9_200 + 1, 90 * 9_240]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.booleans())
+def test_pictures_are_shown_in_the_times_in_which_they_are_decoded(b_frames: list[int], open_groups: bool) -> None:
+    samples = _reordered(b_frames, open_groups)
+    slots = PictureSlots()
+    done = []
+    for index, each in enumerate(samples):
+        count, each.pts, each.dts = each.pts or 0, None, index * 40
+        done += slots.push(each, count)
+    done += slots.flush()
+    assert done == samples
+    expected = [each.pts for each in _reordered(b_frames, open_groups)]
+    assert [each.pts for each in done] == expected
+
+
+units = st.binary(min_size=2, max_size=60)
+
+
+@given(
+    st.sampled_from([H264Parameters, H265Parameters]), st.lists(units), st.lists(units), st.lists(units, max_size=20)
+)
+def test_whatever_the_bytes_each_frame_gets_a_place_in_the_order(
+    parameters: type[H264Parameters | H265Parameters], sps: list[bytes], pps: list[bytes], frames: list[bytes]
+) -> None:
+    made: CodecParameters = parameters(sps=tuple(sps), pps=tuple(pps))
+    order = PictureOrder()
+    for frame in frames:
+        assert isinstance(order.count([frame], made, keyframe=False), int)
+
+
+def test_a_frame_whose_count_cannot_be_read_is_shown_after_those_before() -> None:
+    order = PictureOrder()
+    counts = [order.count([b"\x65\x88"], H264Parameters(), keyframe=index == 0) for index in range(5)]
+    assert counts == sorted(set(counts))

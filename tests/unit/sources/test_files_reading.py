@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from manycast.media.frame import Frame
-from manycast.media.nal import split_annex_b, split_length_prefixed
+from manycast.media.nal import join_annex_b, split_annex_b, split_length_prefixed
 from manycast.media.track import Codec, MediaKind
 from manycast.sources.files.cursor import Cursor
 from manycast.sources.files.groups import FileGroup
@@ -198,3 +200,21 @@ def test_a_constant_pace_of_audio_survives_the_rounding_of_the_container(tmp_pat
         _, groups = read_all(remux(path, tmp_path / f"x{suffix}"))
         pts = [frame.pts_ticks for frame in frames_of(groups, 1)]
         assert {b - a for a, b in itertools.pairwise(pts)} == {1024}
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES[name].codecs[0].kind is MediaKind.VIDEO])
+def test_what_is_read_decodes_and_is_shown_in_the_order_of_its_pts(
+    name: str, media_file: Callable[[str], Path]
+) -> None:
+    plan, groups = read_all(media_file(name))
+    decoder: Any = av.CodecContext.create("h264" if plan.tracks[0].codec is Codec.H264 else "hevc", "r")
+    shown = []
+    for frame in frames_of(groups[2:], 0):  # from a keyframe in the middle on
+        packet = av.Packet(join_annex_b(frame.units))
+        packet.pts, packet.dts = frame.pts_ticks, frame.dts_ticks
+        shown += decoder.decode(packet)
+    shown += decoder.decode(None)
+    expected = sorted(frame.pts_ticks for frame in frames_of(groups[2:], 0))
+    if "open_groups" in name:  # the first pictures refer to those before the keyframe
+        expected = [pts for pts in expected if pts >= groups[2].frames[0].pts_ticks]
+    assert [picture.pts for picture in shown][-len(expected) :] == expected

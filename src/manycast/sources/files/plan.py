@@ -110,9 +110,6 @@ def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
     except BaseException:
         demuxer.close()
         raise
-    if any(lane.ordered for lane in plan.lanes):  # then the packets have been used up
-        demuxer.close()
-        demuxer = plan.open_again()
     return plan, demuxer
 
 

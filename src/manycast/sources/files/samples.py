@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
@@ -10,7 +9,7 @@ from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.track import MediaKind
-from manycast.sources.files.picture_order import PictureOrder
+from manycast.sources.files.picture_order import PictureOrder, PictureSlots
 from manycast.sources.files.timing import Sample
 from manycast.sources.files.tracks import Carried, video_configuration, with_configuration
 
@@ -21,7 +20,7 @@ class SampleReader:
     """Unpacks and normalises the packets of one stream, for one reading of the file."""
 
     def __init__(self, stream: Stream, track_index: int, carried: Carried, *, ordered: bool) -> None:
-        """`ordered` says that the pts must be made from the picture order, as the container has none."""
+        """`ordered` says that the pts must be made from the pictures' order, as the container has none."""
         assert stream.time_base is not None
         self.track = carried.track  # with the parameter sets seen so far
         self.malformed = 0  # packets that were left out
@@ -29,48 +28,32 @@ class SampleReader:
         self._is_video = carried.track.kind is MediaKind.VIDEO
         self._unpack = carried.unpack
         self._default_duration = max(1, round(1 / (DEFAULT_FRAME_RATE * stream.time_base)))
-        self._order = PictureOrder(stream) if ordered else None
+        self._ordered = ordered
+        self._order = PictureOrder()
+        self._slots = PictureSlots()
         self._next_dts = 0
 
     def push(self, packet: Packet[Stream]) -> list[Sample]:
         """Return the samples that are certain by now."""
         if self._is_video and packet.is_keyframe and packet.has_sidedata("new_extradata"):
             self._take_configuration(bytes(packet.get_sidedata("new_extradata")))
-        if self._order is None:
-            return self._samples(packet)
-        if packet.dts is None:
-            packet.dts = self._next_dts
-        self._next_dts = packet.dts + (packet.duration or self._default_duration)
-        try:
-            ready = self._order.push(packet)
-        except FFmpegError:
-            self.malformed += 1
-            return []
-        return [sample for packet in ready for sample in self._samples(packet)]
-
-    def flush(self) -> list[Sample]:
-        """Return what was held back: the stream has ended."""
-        if self._order is None:
-            return []
-        try:
-            return [sample for packet in self._order.flush() for sample in self._samples(packet)]
-        except FFmpegError:
-            return []
-
-    def reset(self) -> None:
-        """Reading goes on elsewhere."""
-        if self._order is not None:
-            self._order.reset()
-
-    def _samples(self, packet: Packet[Stream]) -> list[Sample]:
         try:
             units = self._unpack(bytes(packet))
         except MalformedBitstream:
             self.malformed += 1
             return []
-        if self._is_video:
-            return self._video_samples(packet, units)
-        # A packet of audio with several units (ADTS) has one time; those of the others follow from it.
+        return self._video_samples(packet, units) if self._is_video else self._audio_samples(packet, units)
+
+    def flush(self) -> list[Sample]:
+        """Return what was held back: the stream has ended."""
+        return self._slots.flush()
+
+    def reset(self) -> None:
+        """Reading goes on elsewhere."""
+        self._slots.reset()
+
+    def _audio_samples(self, packet: Packet[Stream], units: list[bytes]) -> list[Sample]:
+        # A packet with several units (ADTS) has one time; those of the others follow from it.
         duration = (packet.duration or 0) // max(len(units), 1)
         return [
             Sample(
@@ -97,7 +80,13 @@ class SampleReader:
             keyframe=frame.keyframe,
             units=frame.units,
         )
-        return [sample]
+        if not self._ordered:
+            return [sample]
+        if sample.dts is None:
+            sample.dts = self._next_dts
+        self._next_dts = sample.dts + sample.duration
+        count = self._order.count(sample.units, self.track.parameters, keyframe=sample.keyframe)
+        return self._slots.push(sample, count)
 
     def _take_configuration(self, extradata: bytes) -> None:
         """The container changes its configuration in the middle: parameter sets, and the size of lengths."""
