@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bit_writer import BitWriter
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bit_writer import BitWriter
 
 from manycast.media.aac import (
     MAX_ADTS_FRAMES,

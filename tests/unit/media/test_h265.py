@@ -4,9 +4,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from bit_writer import BitWriter, with_emulation_prevention
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bit_writer import BitWriter, with_emulation_prevention
 
 from manycast.media.bits import MalformedBitstream
 from manycast.media.h265 import (

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from bit_writer import with_emulation_prevention
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bit_writer import with_emulation_prevention
 
 from manycast.media.bits import BitReader, MalformedBitstream
 from manycast.media.nal import (

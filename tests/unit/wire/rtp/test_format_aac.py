@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtp_vectors import (
+from support.rtp_vectors import (
     VECTORS,
     audio_frame,
+    bodies,
     packets_of,
     push_all,
     push_with_gap,
@@ -111,7 +112,7 @@ def test_no_loss_makes_a_frame_of_a_real_sender_that_was_not_sent(name: str, _so
 
 # Mode AAC-hbr, ours
 
-frames_strategy = st.lists(st.binary(min_size=1, max_size=4 * LIMIT), min_size=1, max_size=8).map(
+frames_strategy = st.lists(bodies(4 * LIMIT, shortest=1), min_size=1, max_size=8).map(
     lambda units: [audio_frame(unit, pts_ticks=1024 * index) for index, unit in enumerate(units)]
 )
 
@@ -218,6 +219,13 @@ def test_a_last_fragment_without_a_marker_still_ends_its_unit() -> None:
     assert times_and_units(depacketiser.push(packet(0, b"\x00\x10\x00\x20cd", marker=False))) == [(0, b"abcd")]
 
 
+def test_fragments_of_two_timestamps_are_not_joined() -> None:
+    depacketiser = generic(HBR)
+    assert depacketiser.push(packet(0, b"\x00\x10\x00\x20ab", marker=False)) == []
+    assert depacketiser.push(packet(1024, b"\x00\x10\x00\x20AB", marker=False)) == []
+    assert times_and_units(depacketiser.push(packet(1024, b"\x00\x10\x00\x20CD"))) == [(1024, b"ABCD")]
+
+
 @pytest.mark.parametrize(
     ("fmtp", "payloads"),
     [
@@ -226,6 +234,7 @@ def test_a_last_fragment_without_a_marker_still_ends_its_unit() -> None:
         pytest.param(HBR, ["0011 001061 6161"], id="half_a_header"),
         pytest.param(HBR, ["0020 0010 0020 6161"], id="second_unit_past_end"),
         pytest.param(HBR, ["0010 0020 6161"], id="fragment_with_marker"),
+        pytest.param(HBR, ["0010 0020 616161", "0010 0020 616161"], id="fragments_over_the_size"),
         pytest.param(f"{HBR};auxiliarydatasizelength=8", ["0010 0010 ff 61"], id="auxiliary_data_past_end"),
         pytest.param("indexlength=3;indexdeltalength=3", ["0006 00 6161"], id="two_units_of_unknown_size"),
     ],
@@ -233,7 +242,7 @@ def test_a_last_fragment_without_a_marker_still_ends_its_unit() -> None:
 def test_malformed_payloads_leave_nothing_behind(fmtp: str, payloads: list[str]) -> None:
     depacketiser = generic(fmtp)
     for payload in payloads[:-1]:
-        depacketiser.push(packet(0, bytes.fromhex(payload)))
+        depacketiser.push(packet(0, bytes.fromhex(payload), marker=False))
     with pytest.raises(MalformedPayload):
         depacketiser.push(packet(0, bytes.fromhex(payloads[-1])))
     if fmtp == HBR:
@@ -351,7 +360,7 @@ def test_stream_mux_configs(config: str, expected: tuple[str, int, int, int]) ->
 
 
 @given(
-    st.lists(st.binary(min_size=1, max_size=600), min_size=1, max_size=4),
+    st.lists(bodies(600, shortest=1), min_size=1, max_size=4),
     st.integers(1, 700),
 )
 def test_latm_elements_come_back_however_they_were_cut(units: list[bytes], step: int) -> None:

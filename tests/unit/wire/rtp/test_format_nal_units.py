@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtp_vectors import (
+from support.rtp_vectors import (
     VECTORS,
+    bodies,
     packets_of,
     push_all,
     push_with_gap,
@@ -102,7 +103,7 @@ def pictures(draw: st.DrawFn) -> tuple[Kind, list[Frame]]:
     """Frames as encoders make them: parameter sets and SEI, then slices, then perhaps a suffix."""
     kind = draw(st.sampled_from([AVC, HEVC]))
     has_aud = draw(st.booleans())
-    body = st.binary(max_size=3 * LIMIT)
+    body = bodies(3 * LIMIT)
     frames = []
     for index in range(draw(st.integers(1, 5))):
         units = [kind.aud] if has_aud else []
@@ -338,6 +339,22 @@ def test_a_fragment_whose_start_was_not_seen_is_dropped_in_silence(kind: Kind) -
     assert depacketiser.push(packet(0, kind.fragment(0, kind.slice, b"abc"))) == []
     assert depacketiser.push(packet(0, kind.fragment(0x40, kind.slice, b"abc"), marker=True)) == []
     assert depacketiser.push(packet(0, kind.slice, marker=True)) == []
+    assert len(depacketiser.push(packet(3000, kind.slice, marker=True))) == 1
+
+
+@both
+def test_a_unit_without_its_end_costs_the_frame_even_without_a_gap(kind: Kind) -> None:
+    depacketiser = kind.depacketiser()
+    assert depacketiser.push(packet(0, kind.slice)) == []
+    assert depacketiser.push(packet(0, kind.fragment(0x80, kind.continued, b"a"))) == []
+    assert units_of(depacketiser.push(packet(3000, kind.slice, marker=True))) == [[kind.slice]]
+
+
+@both
+def test_a_frame_that_came_without_its_head_teaches_nothing(kind: Kind) -> None:
+    # As after joining in the middle of a picture.
+    depacketiser = kind.depacketiser()
+    assert len(depacketiser.push(packet(0, kind.continued, marker=True))) == 1
     assert len(depacketiser.push(packet(3000, kind.slice, marker=True))) == 1
 
 

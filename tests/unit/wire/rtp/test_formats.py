@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtp_vectors import VECTORS, audio_frame, packets_of, push_all, read_packets, read_rtpmap
+from support.rtp_vectors import VECTORS, audio_frame, bodies, packets_of, push_all, read_packets, read_rtpmap
 
 from manycast.media.h265 import H265Sps
 from manycast.media.track import (
@@ -248,7 +248,7 @@ def test_g711_of_real_senders(name: str, track: Track) -> None:
     assert all(frame.keyframe and frame.track_index == 2 for frame in frames)
 
 
-@given(st.binary(max_size=500), st.integers(1, 8), st.integers(8, 100))
+@given(bodies(500), st.integers(1, 8), st.integers(8, 100))
 def test_g711_frames_are_cut_between_samples(data: bytes, channels: int, limit: int) -> None:
     track = audio_track(Codec.G711U, 8000, channels)
     data = data[: len(data) - len(data) % channels]
@@ -308,7 +308,7 @@ def size_field(size: int) -> bytes:
 
 @given(
     st.integers(0, 31),
-    st.lists(st.binary(max_size=600), min_size=1, max_size=6),
+    st.lists(bodies(600), min_size=1, max_size=6),
     st.booleans(),
     st.sampled_from([0, 1, 5, 253, 254, 255, 300]),
 )

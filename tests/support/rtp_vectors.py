@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from manycast.media.clock import Unwrapper
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, Packetiser, RtpMap
 
-VECTORS = Path(__file__).parents[3] / "vectors" / "rtp"
+VECTORS = Path(__file__).parents[1] / "vectors" / "rtp"
 
 
 def read_packets(name: str) -> list[RtpPacket]:
@@ -83,3 +85,12 @@ def video_frame(units: Sequence[bytes], *, pts_ticks: int = 0) -> Frame:
 
 def audio_frame(data: bytes, *, pts_ticks: int = 0) -> Frame:
     return Frame(track_index=0, dts_ticks=pts_ticks, pts_ticks=pts_ticks, keyframe=True, units=[data])
+
+
+def bodies(longest: int, *, shortest: int = 0) -> st.SearchStrategy[bytes]:
+    """Bytes of every length alike; st.binary() prefers short ones, which are never cut in fragments."""
+    return st.builds(
+        lambda size, start: bytes((start + index) & 0xFF for index in range(size)),
+        st.integers(shortest, longest),
+        st.integers(0, 255),
+    )
