@@ -12,7 +12,7 @@ from support.media import make_media
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
-from support.sockets import close_all
+from support.sockets import closing
 
 ServerFactory = Callable[..., ServerProcess]
 
@@ -21,8 +21,8 @@ CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
 
 @pytest.fixture(autouse=True)
 def sockets() -> Iterator[None]:
-    yield
-    close_all()
+    with closing():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _opened: list[socket.socket] = []
 
@@ -13,6 +15,11 @@ def kept(sock: socket.socket) -> socket.socket:
     return sock
 
 
-def close_all() -> None:
-    while _opened:
-        _opened.pop().close()
+@contextmanager
+def closing() -> Iterator[None]:
+    """Close what the block opens; sockets of fixtures that live longer were opened before it."""
+    before = len(_opened)
+    yield
+    for sock in _opened[before:]:
+        sock.close()
+    del _opened[before:]

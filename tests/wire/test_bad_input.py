@@ -13,7 +13,7 @@ from support.publishing import Publisher, publishing, sdp_of
 from support.rtsp import HungUp, RawRtsp, Reply
 from support.server import ServerProcess
 from support.waiting import wait_until
-from support.watching import undisturbed
+from support.watching import Watcher, undisturbed, watching
 
 from manycast.wire.rtsp.message import MAX_BODY_BYTES, MAX_HEADER_LINES, MAX_URI_CHARS
 from manycast.wire.rtsp.receiver import MAX_HEAD_BYTES
@@ -21,11 +21,19 @@ from manycast.wire.rtsp.receiver import MAX_HEAD_BYTES
 MEGABYTE = 1024 * 1024
 
 
+@pytest.fixture(scope="module")
+def watched(session_server: ServerProcess) -> Iterator[Watcher]:
+    """One viewer for all tests of this module."""
+    with publishing(session_server, "watched"), watching(session_server, "watched") as watcher:
+        yield watcher
+
+
 @pytest.fixture
-def calm(server: ServerProcess, live: Publisher) -> Iterator[ServerProcess]:
+def calm(server: ServerProcess, live: Publisher, watched: Watcher) -> Iterator[ServerProcess]:
     """The server, while another viewer watches it and must not be disturbed."""
-    with undisturbed(server):
-        yield server
+    yield server
+    watched.wait_for_more(3)
+    watched.check_undisturbed()
 
 
 def answer_to(server: ServerProcess, data: bytes) -> Reply | None:
