@@ -28,16 +28,18 @@ class Viewer(Protocol[ChunkT_contra]):
 class BacklogLimit:
     """How much may wait for one viewer; shared by all viewers of a stream, and kept to some seconds of it."""
 
-    __slots__ = ("_seconds", "size_bytes")
+    __slots__ = ("_seconds", "bytes_per_s", "size_bytes")
 
     MIN_BYTES = 512 * 1024  # a 4K keyframe must fit, however low the average bit rate is
     MAX_BYTES = 16 * 1024 * 1024
 
     def __init__(self, seconds: float = 2.0) -> None:
         self._seconds = seconds
+        self.bytes_per_s = 0.0  # of the stream, as far as it is known
         self.size_bytes = self.MIN_BYTES
 
     def follow(self, bytes_per_s: float) -> None:
+        self.bytes_per_s = bytes_per_s
         self.size_bytes = int(min(max(bytes_per_s * self._seconds, self.MIN_BYTES), self.MAX_BYTES))
 
 

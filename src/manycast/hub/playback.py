@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from manycast.hub.fanout import Viewer
+from manycast.hub.fanout import BacklogLimit, Viewer
 from manycast.hub.rtp_packager import REPORT_INTERVAL_S, Layout, TrackStart
 from manycast.hub.rtp_title import PackedGroup, RtpTitle
 from manycast.hub.source import SourceError
@@ -48,13 +48,19 @@ class Playback(Generic[ChunkT]):
         layout: Layout[ChunkT],
         *,
         loops: int,
+        limit: BacklogLimit,
         on_end: Callable[[str], None],
     ) -> None:
-        """`loops` is how often the file is played, ENDLESS for ever; `on_end` is called once, at its end."""
+        """`loops` is how often the file is played, ENDLESS for ever; `on_end` is called once, at its end.
+
+        `limit` is the viewer's own, and is set so that nothing is ever dropped.
+        """
         self._title = title
         self._viewer = viewer
         self._layout = layout
         self._loops_left = loops
+        self._limit = limit
+        limit.size_bytes = BacklogLimit.MAX_BYTES
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._packed: PackedGroup | None = None
@@ -81,10 +87,13 @@ class Playback(Generic[ChunkT]):
 
     async def seek(self, position_us: int) -> None:
         """Go to the keyframe at or before a position. Raises SourceError when the file cannot be read."""
-        self.pause()
         group = await self._title.media.group_at(position_us)
-        self._packed = self._title.pack(group, self._title.sequences_at(group), 0)
-        self._next_frame = 0
+        # Numbers go on for a viewer who has had packets: ffmpeg takes a jump for a stray packet and drops it.
+        sequences = self._title.sequences_at(group)
+        if self._packed is not None:
+            sequences = tuple(start.sequence for start in self.starts())
+        self.pause()
+        self._take_up(self._title.pack(group, sequences, 0))
 
     @property
     def ready(self) -> bool:
@@ -93,7 +102,10 @@ class Playback(Generic[ChunkT]):
     def starts(self) -> list[TrackStart]:
         """The first packet of each track that play() will send."""
         assert self._packed is not None
-        return [self._title.start_of(self._packed, self._next_frame, i) for i in range(len(self._title.senders))]
+        return [
+            self._title.start_of(self._packed, self._next_frame, index, self.position_us)
+            for index in range(len(self._title.senders))
+        ]
 
     def play(self, stop_us: int | None = None) -> None:
         """Send from the position on, up to one in the same loop where `stop_us` says so."""
@@ -102,7 +114,7 @@ class Playback(Generic[ChunkT]):
         self.playing = True
         self._set_clock()
         self._send_reports()
-        self._read_ahead(self._packed)
+        self._read_ahead()
         self._step()
 
     def pause(self) -> None:
@@ -183,14 +195,19 @@ class Playback(Generic[ChunkT]):
             self._finish("the end of the file")
             return
         self._loops_left = following.loops_left
-        self._packed = self._title.pack(following.group, packed.next_sequences, following.shift_us)
-        self._next_frame = 0
+        self._take_up(self._title.pack(following.group, packed.next_sequences, following.shift_us))
         self._turning = None
-        self._read_ahead(self._packed)
+        self._read_ahead()
         self._step()
 
-    def _read_ahead(self, packed: PackedGroup) -> None:
-        self._ahead = self._loop.create_task(self._following(packed), name="read ahead")
+    def _take_up(self, packed: PackedGroup) -> None:
+        self._packed = packed
+        self._next_frame = 0
+        self._limit.bytes_per_s = packed.bytes_per_s
+
+    def _read_ahead(self) -> None:
+        assert self._packed is not None
+        self._ahead = self._loop.create_task(self._following(self._packed), name="read ahead")
 
     async def _following(self, packed: PackedGroup) -> _Next | None:
         media = self._title.media
@@ -203,7 +220,8 @@ class Playback(Generic[ChunkT]):
             loops_left -= 1
             if loops_left <= 0:
                 return None
-        return _Next(await media.group_at(0), packed.shift_us + packed.group.end_us, loops_left)
+        first = await media.group_at(0)
+        return _Next(first, packed.shift_us + packed.group.end_us + self._title.lead_us(first), loops_left)
 
     def _finish(self, reason: str) -> None:
         self.pause()

@@ -39,6 +39,10 @@ class PackedGroup:
         self.sequences = sequences  # of each track's first packet
         self.next_sequences = next_sequences
 
+    @property
+    def bytes_per_s(self) -> float:
+        return self.group.size_bytes * 1e6 / max(1, self.group.end_us - self.group.position_us)
+
 
 class RtpTitle:
     """All RTP viewers of one file.
@@ -74,16 +78,27 @@ class RtpTitle:
             self._kept.popitem(last=False)
         return packed
 
-    def start_of(self, packed: PackedGroup, next_frame: int, track_index: int) -> TrackStart:
-        """The first packet of a track from a frame of a group on."""
+    def start_of(self, packed: PackedGroup, next_frame: int, track_index: int, position_us: int) -> TrackStart:
+        """A track from a frame of a group on: its next packet, and the RTP time of the position itself.
+
+        The two need not belong together: a packet may be of a little earlier (audio's priming) or later.
+        """
         sender = self.senders[track_index]
+        ticks = (position_us + packed.shift_us) * sender.clock_rate_hz // 1_000_000
         sequence = packed.sequences[track_index] if next_frame == 0 else packed.next_sequences[track_index]
-        position_us = packed.group.position_us if next_frame == 0 else packed.group.end_us
         for _due, frame in packed.frames[next_frame:]:
             if frame.track_index == track_index and frame.packets:
-                return TrackStart(int.from_bytes(frame.packets[0][2:4]), int.from_bytes(frame.packets[0][4:8]))
-        ticks = (position_us + packed.shift_us) * sender.clock_rate_hz // 1_000_000
+                sequence = int.from_bytes(frame.packets[0][2:4])
+                break
         return TrackStart(sequence, sender.rtp_timestamp(ticks))
+
+    def lead_us(self, group: FrameGroup) -> int:
+        """How far a group's earliest frame is before the start of the timeline."""
+        earliest_us = min(
+            (frame.pts_ticks * 1_000_000 // self.senders[frame.track_index].clock_rate_hz for frame in group.frames),
+            default=0,
+        )
+        return max(0, -earliest_us)
 
     def _build(self, group: FrameGroup, sequences: tuple[int, ...], shift_us: int) -> PackedGroup:
         shifts = [shift_us * sender.clock_rate_hz // 1_000_000 for sender in self.senders]

@@ -15,8 +15,10 @@ from manycast.hub.fanout import BacklogLimit
 SEGMENT_BYTES = 1400  # every datagram of a run but the last one has this size
 MAX_RUN_SEGMENTS = 46  # the kernel takes at most 64 segments and 65,507 bytes per call
 PACE_BYTES = 32 * 1024  # a quarter of what a receiver's default socket buffer (208 KiB with overhead) takes
-PACE_INTERVAL_S = 0.005  # with PACE_BYTES: bursts go at 52 Mbit/s, or at three times the stream's rate if that is more
-PACE_DIVISOR = 128  # of the backlog limit, which is about two seconds of the stream: 16 ms of it
+PACE_INTERVAL_S = (
+    0.005  # with PACE_BYTES: bursts go at 52 Mbit/s, or at a multiple of the stream's rate if that is more
+)
+PACE_FACTOR = 3  # times the rate of the stream
 SOL_UDP = 17
 UDP_SEGMENT = 103  # linux/udp.h, since 4.18
 
@@ -190,7 +192,7 @@ class UdpViewer:
 
     def _send_waiting(self) -> None:
         self._timer = None
-        budget = max(PACE_BYTES, self._limit.size_bytes // PACE_DIVISOR)
+        budget = max(PACE_BYTES, int(self._limit.bytes_per_s * PACE_INTERVAL_S * PACE_FACTOR))
         while self._queue and budget > 0:
             slot, runs = self._queue[0]
             run = runs[self._head_runs_sent]

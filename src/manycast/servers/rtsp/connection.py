@@ -26,6 +26,8 @@ from manycast.wire.rtsp.receiver import (
     RtspReceiver,
 )
 
+EVENTS_PER_TURN = 16  # then the other connections get theirs
+MAX_UNEXPECTED_PACKETS = 10_000  # interleaved, on channels nobody set up: some players keep sending after TEARDOWN
 MAX_WAITING_EVENTS = 256  # pipelined behind a request that takes time; reading pauses above it
 SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 LINGER_S = 10.0  # for the client to hang up after its last session was ended from our side
@@ -153,8 +155,12 @@ class RtspConnection:
     async def _take_waiting(self) -> None:
         """Answer requests one after another: replies leave in the order of the requests."""
         try:
+            turn = 0
             while self._waiting and not self.closed:
                 await self._take(self._waiting.popleft())
+                turn += 1
+                if turn % EVENTS_PER_TURN == 0:
+                    await asyncio.sleep(0)
         except Exception:
             self.log.exception("failed")
             self.close("our own mistake")
@@ -176,10 +182,12 @@ class RtspConnection:
 
     def _pass_on(self, packet: InterleavedReceived, now_s: float) -> None:
         sink = self._channels.get(packet.channel)
-        if sink is None:
-            self.unexpected_packets += 1
-        else:
+        if sink is not None:
             sink(packet.payload, now_s)
+            return
+        self.unexpected_packets += 1
+        if self.unexpected_packets > MAX_UNEXPECTED_PACKETS:
+            self.close("floods channels that nobody set up")
 
     async def _answer(self, request: Request) -> None:
         self._requests += 1

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from manycast.servers.rtsp.addresses import base_url, name_in
 from manycast.servers.rtsp.announcement import read_announcement
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
@@ -54,12 +55,6 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
     if session is not None or request.method not in HANDLERS or request.method in ("PLAY", "PAUSE", "RECORD"):
         next_state(state, request.method, publishing=publishing)
     return await HANDLERS[request.method](context, connection, request)
-
-
-def name_in(uri: str) -> str:
-    """The name of a stream or file in a request's address: without control suffix, query, appended parameters."""
-    url, _track_index = RtspUrl.parse(uri).split_control()
-    return split_parameters(url.path)[0]
 
 
 def _check_options(request: Request) -> None:
@@ -223,11 +218,6 @@ async def _set_parameter(context: RtspContext, connection: RtspConnection, reque
     if names:
         raise ParameterNotUnderstood(names)
     return Reply(Response(status=200))
-
-
-def base_url(uri: str) -> str:
-    """What controls are joined to: the address as the client wrote it, without a trailing slash."""
-    return uri.rstrip("/")
 
 
 HANDLERS: dict[str, Handler] = {

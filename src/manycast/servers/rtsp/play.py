@@ -10,6 +10,7 @@ from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import MediaKind
+from manycast.servers.rtsp.addresses import name_in
 from manycast.servers.rtsp.connection import LINGER_S, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
@@ -80,6 +81,8 @@ class PlaySession:
     async def setup(self, connection: RtspConnection, request: Request) -> Reply:
         if self._viewer is not None:  # RFC 2326 appendix A.2 would let a transport change; no client does that
             raise MethodNotValidInThisState("SETUP", "after PLAY", ("PLAY", "PAUSE", "TEARDOWN"))
+        if name_in(request.uri) != self.name:
+            raise AggregateOperationNotAllowed(f"the session is for {self.name!r}: open another for another stream")
         _url, track_index = RtspUrl.parse(request.uri).split_control()
         if self._target is None:
             self._target = await open_target(

@@ -196,12 +196,12 @@ class PublishSession:
         assert spec.client_port is not None
         if self._ports is None:
             self._ports = SessionPorts(self._context.udp_ports, connection.local_address, connection.sock.family)
+        self._forget(position)
         slot = SLOTS[media.carried.track.kind] if media.carried else 4
         try:
             sockets = self._ports.open_pair(slot)
         except NoPortsLeft as error:
             raise NotEnoughBandwidth(str(error)) from error
-        self._forget(position)
         client_rtcp = (connection.peer_address, spec.client_port[1])
         self._media[position] = _MediaTransport(media.carried, sockets=sockets, client_rtcp=client_rtcp)
         server_ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
@@ -237,9 +237,11 @@ class PublishSession:
     def _close_way_in(self, media: _MediaTransport) -> None:
         for channel in media.channels or ():
             self._connection.unroute(channel)
-        for sock in media.sockets or ():
-            if sock.fileno() >= 0:
+        if media.sockets is not None and self._ports is not None:
+            for sock in media.sockets:
                 self._loop.remove_reader(sock)
+            self._ports.close_pair(media.sockets)
+            media.sockets = None
 
     def _discard(self, _data: bytes, now_s: float) -> None:
         """Data of a medium that is not carried, or that came before RECORD."""
@@ -254,6 +256,7 @@ class PublishSession:
             stream.push(frame)
 
     def _rtcp_received(self, track_index: int, data: bytes, now_s: float) -> None:
+        self.last_sign_s = now_s  # a source may have nothing to send for a while, and says so by its reports
         if self._receiver is not None:
             self._receiver.receive_rtcp(track_index, data, now_s=now_s)
 

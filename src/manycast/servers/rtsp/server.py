@@ -21,7 +21,7 @@ from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
 from manycast.wire.rtsp.message import Request, Response
 
-READ_BUFFER_BYTES = 256 * 1024  # shared by all connections: a read is taken apart before the next one
+READ_BUFFER_BYTES = 64 * 1024  # shared by all connections; what one read holds is taken apart before anyone else's
 LISTEN_BACKLOG = 1024
 ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 TIMER_INTERVAL_S = 0.5

@@ -107,28 +107,38 @@ class FileTarget:
 
     async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
         """Without a range, go on from where a pause left off, or from the start."""
-        if self._playback is None:
-            self._playback = Playback(self._title, viewer, layout, loops=self._loops, on_end=self._ended)
-        playback = self._playback
-        duration_us = self._title.media.duration_us
-        self._stop_us = None
         if isinstance(wanted, ClockRange):
             raise InvalidRange("a file has no wall clock: ask for npt")
-        if wanted is not None and wanted.start_s is not None:
-            start_us = round(wanted.start_s * 1e6)
-            if duration_us is not None and start_us > duration_us:
-                raise InvalidRange(f"npt={wanted.start_s:g} is behind the end at {duration_us / 1e6:g}")
+        start_us, stop_us = self._checked(wanted)
+        if self._playback is None:
+            self._playback = Playback(
+                self._title, viewer, layout, loops=self._loops, limit=self.limit, on_end=self._ended
+            )
+        playback = self._playback
+        if start_us is not None:
             await playback.seek(start_us)
         elif not playback.ready:
             await playback.seek(0)
-        if wanted is not None and wanted.end_s is not None:
-            end_us = round(wanted.end_s * 1e6)
-            if end_us < playback.position_us:
-                raise InvalidRange(f"the range ends at {wanted.end_s:g}, before it starts")
-            if duration_us is None or end_us < duration_us:  # players ask for "all" by the duration they were told
-                self._stop_us = end_us
-        end_s = wanted.end_s if wanted is not None and self._stop_us is not None else self._end_s()
+        self._stop_us = stop_us
+        end_s = stop_us / 1e6 if stop_us is not None else self._end_s()
         return PlayInfo(NptRange(start_s=playback.position_us / 1e6, end_s=end_s).serialize(), playback.starts())
+
+    def _checked(self, wanted: NptRange | None) -> tuple[int | None, int | None]:
+        """Where to start and to stop, None where it is not said; nothing is touched before all is right."""
+        if wanted is None:
+            return None, None
+        duration_us = self._title.media.duration_us
+        start_us = None if wanted.start_s is None else round(wanted.start_s * 1e6)
+        if start_us is not None and duration_us is not None and start_us > duration_us:
+            raise InvalidRange(f"npt={start_us / 1e6:g} is behind the end at {duration_us / 1e6:g}")
+        if wanted.end_s is None:
+            return start_us, None
+        stop_us = round(wanted.end_s * 1e6)
+        from_us = round((self.position_s() or 0.0) * 1e6) if start_us is None else start_us
+        if stop_us < from_us:
+            raise InvalidRange(f"the range ends at {wanted.end_s:g}, before it starts")
+        # Players ask for "all" by the duration they were told; that is no reason to leave the later loops out.
+        return start_us, stop_us if duration_us is None or stop_us < duration_us else None
 
     def _end_s(self) -> float | None:
         """Where playing ends, as far as it is known: what is played again has no end in its own time."""

@@ -125,10 +125,10 @@ class UdpTransport:
 
     def set_up(self, track_index: int, slot: int, client_ports: tuple[int, int]) -> UdpPair:
         """Raises NoPortsLeft."""
+        self._forget(track_index)
         rtp, rtcp = self._ports.open_pair(slot)
         rtp.connect((self._client_address, client_ports[0]))
         rtcp.connect((self._client_address, client_ports[1]))
-        self._forget(track_index)
         pair = self._pairs[track_index] = UdpPair(rtp, rtcp, client_ports)
         self._loop.add_reader(rtcp, self._rtcp_readable, rtcp, track_index)
         return pair
@@ -152,6 +152,7 @@ class UdpTransport:
         pair = self._pairs.pop(track_index, None)
         if pair is not None:
             self._loop.remove_reader(pair.rtcp)
+            self._ports.close_pair((pair.rtp, pair.rtcp))
 
     def _rtcp_readable(self, sock: socket.socket, track_index: int) -> None:
         for _ in range(MAX_DATAGRAMS_PER_WAKE_UP):

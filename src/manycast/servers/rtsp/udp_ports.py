@@ -69,6 +69,12 @@ class SessionPorts:
             if pair is not None:
                 return pair
 
+    def close_pair(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        """Give one pair back; its ports stay with the session."""
+        for sock in pair:
+            self._sockets.remove(sock)
+            sock.close()
+
     def close(self) -> None:
         for sock in self._sockets:
             sock.close()

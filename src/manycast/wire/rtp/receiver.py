@@ -12,13 +12,7 @@ from manycast.media.track import MediaKind, Track
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, PayloadFormat
 from manycast.wire.rtp.reorder import ReorderBuffer
-from manycast.wire.rtp.rtcp import (
-    Goodbye,
-    ReceiverReport,
-    SenderReport,
-    SourceDescription,
-    parse_compound,
-)
+from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription, parse_compound
 from manycast.wire.rtp.statistics import ReceptionStatistics
 from manycast.wire.rtp.timeline import SenderTimeline
 
@@ -85,6 +79,7 @@ class TrackReceiver:
         if packet.ssrc != self._ssrc and not self._accept_source(packet, now_s):
             return []
         self.last_packet_s = now_s
+        self.said_goodbye = False
         assert self.statistics is not None
         self.statistics.received(packet.sequence)
         if self._reorder is None:
@@ -97,6 +92,11 @@ class TrackReceiver:
 
     def next_deadline_s(self) -> float | None:
         return self._reorder.next_deadline_s() if self._reorder else None
+
+    @property
+    def ssrc(self) -> int | None:
+        """Of the source whose packets are taken; None before the first packet."""
+        return self._ssrc
 
     @property
     def late_packets(self) -> int:
@@ -181,16 +181,16 @@ class RtpSessionReceiver:
             return
         for packet in packets:
             match packet:
-                case SenderReport():
+                case SenderReport() if receiver.ssrc in (None, packet.ssrc):
                     self._timeline.sender_report(
                         track_index, ntp=packet.ntp, rtp_timestamp=packet.rtp_timestamp, now_s=now_s
                     )
-                    if receiver.statistics is not None and receiver.statistics.ssrc == packet.ssrc:
+                    if receiver.statistics is not None:
                         receiver.statistics.sender_reported(packet.ntp, now_s=now_s)
-                case Goodbye():
+                case Goodbye() if receiver.ssrc in packet.ssrcs:
                     receiver.said_goodbye = True
-                case ReceiverReport() | SourceDescription():
-                    pass
+                case _:
+                    pass  # of other sources, or of no use
 
     def handle_timer(self, *, now_s: float) -> list[Frame]:
         return [frame for receiver in self.tracks.values() for frame in receiver.handle_timer(now_s=now_s)]

@@ -58,7 +58,7 @@ class ReorderBuffer:
         return self._waiting_since_s + self._max_wait_s if self._waiting else None
 
     def _expired(self, now_s: float) -> bool:
-        return bool(self._waiting) and now_s - self._waiting_since_s >= self._max_wait_s
+        return bool(self._waiting) and now_s >= self._waiting_since_s + self._max_wait_s
 
     def _take_in_order(self) -> list[RtpPacket]:
         taken = []

@@ -23,6 +23,8 @@ _MAX_CHANNEL = 255
 # The length of each number is bounded: int() and float() of a hostile one are slow, or infinite.
 _PAIR = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
+# A start below zero. ffmpeg asks for it after a stream that began with audio's priming, and writes -0.021 as 0.-21.
+_BELOW_ZERO = re.compile(r"(?:-[0-9]{1,10}(?:\.-?[0-9]{0,9})?|[0-9]{1,10}\.-[0-9]{1,9})-")
 _HOURS = re.compile(r"([0-9]{1,6}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{0,9})?)")
 _CLOCK = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})(\.[0-9]{0,9})?Z", re.IGNORECASE)
 _FACTOR = re.compile(r"[+-]?[0-9]{1,6}(?:\.[0-9]{0,9})?|[+-]?\.[0-9]{1,9}")
@@ -199,11 +201,14 @@ Range = NptRange | ClockRange
 def parse_range(value: str) -> Range:
     """Read a `Range` header, or `a=range` of SDP (RFC 2326 sections 12.29 and C.1.5).
 
-    `;time=` is passed over. Start may be after end: with a negative scale that is the way.
+    `;time=` is passed over; a start below zero is taken for 0. Start may be after end: with a negative scale that is
+    the way.
     Raises InvalidRange, also for SMPTE time, which nothing here is counted in.
     """
     text = value.split(";", 1)[0].strip()
     unit, equals, times = text.partition("=")
+    if below_zero := _BELOW_ZERO.match(times):
+        times = f"0-{times[below_zero.end() :]}"
     start, dash, end = times.partition("-")
     start, end = start.strip(), end.strip()
     match unit.strip().lower():

@@ -141,6 +141,10 @@ RANGES = [
     ("npt=-", NptRange()),
     ("npt=20-10", NptRange(start_s=20, end_s=10)),
     ("npt=.5-", NptRange(start_s=0.5)),
+    ("npt=-5", NptRange(end_s=5)),
+    ("npt=0.-21-", NptRange(start_s=0)),  # ffmpeg's way of writing -0.021
+    ("npt=-1.-500-5", NptRange(start_s=0, end_s=5)),
+    ("npt=-0.021-", NptRange(start_s=0)),
     ("npt=12:05:35.3-", NptRange(start_s=12 * 3600 + 5 * 60 + 35.3)),
     ("NPT = 0:00:01 - 100:00:00", NptRange(start_s=1, end_s=360000)),
     ("npt=0-;time=19970123T143720Z", NptRange(start_s=0)),
@@ -156,7 +160,7 @@ def test_ranges_are_read(text: str, value: NptRange | ClockRange) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "npt", "npt=", "npt=5", "npt=a-", "npt=-1-5", "npt=1e5-", "npt=inf-", "npt=nan-", "npt=0:60:00-", "npt=now",
+    ["", "npt", "npt=", "npt=5", "npt=a-", "npt=1e5-", "npt=inf-", "npt=nan-", "npt=0:60:00-", "npt=now",
      "npt=" + "9" * 400 + "-", "smpte=10:07:00-10:07:33:05.01", "smpte-25=10:07:00-", "clock=-", "clock=now-",
      "clock=19961308T142300Z-", "clock=19961108T142300-", "bytes=0-5"],
 )  # fmt: skip
