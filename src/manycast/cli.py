@@ -18,7 +18,7 @@ from manycast import __version__
 from manycast.app import App, Overrides, Plan, StartError, make_plan, run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
 from manycast.daemon import Daemon, DaemonError
-from manycast.logs import set_up_logging
+from manycast.logs import LogFileError, set_up_logging
 from manycast.pid_file import PidFile, PidFileError
 
 EXIT_START = 1
@@ -189,7 +189,7 @@ def _serve(
             pid_file.write()
         set_up_logging(level if enabled else None, log_file)
         _run(plan, lambda app: _greet(app, loaded, background))
-    except (StartError, DaemonError, PidFileError) as error:
+    except (StartError, DaemonError, PidFileError, LogFileError) as error:
         _errors.print(f"manycast cannot start: {error}.", style="red", markup=False)
         raise typer.Exit(EXIT_START) from None
     finally:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from manycast.errors import ManycastError
+from manycast.logs import check_log_file
 
 READY = b"ready"
 
@@ -26,10 +27,13 @@ class Daemon:
         self._report: int | None = None
 
     def detach(self, log_file: Path) -> None:
-        """Go on in a child of its own session; the parent ends here, with the child's outcome. Raises DaemonError."""
+        """Go on in a child of its own session; the parent ends here, with the child's outcome.
+
+        Raises DaemonError, LogFileError.
+        """
         if not hasattr(os, "fork"):
             raise DaemonError("this system has no background processes; use its service manager")
-        _check_writable(log_file)
+        check_log_file(log_file)
         reader, writer = os.pipe()
         if os.fork():
             os.close(writer)
@@ -64,11 +68,3 @@ class Daemon:
         with os.fdopen(reader, "rb") as pipe:
             message = pipe.read()
         os._exit(0 if message == READY else 1)
-
-
-def _check_writable(log_file: Path) -> None:
-    try:
-        with log_file.open("ab"):
-            pass
-    except OSError as error:
-        raise DaemonError(f"the log file {log_file}: {error.strerror}; name another with --log-file") from error

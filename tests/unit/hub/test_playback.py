@@ -169,8 +169,8 @@ def test_the_start_that_is_announced_is_the_next_packet_and_the_time_of_the_posi
             assert first.sequence == start.sequence
         (_, picture), (_, sound) = show.seat.track(0)[0], show.seat.track(2)[0]
         assert picture.timestamp == starts[0].rtp_timestamp, "a group starts with its keyframe"
-        # The sound's first packet is a little later: RTP-Info tells where the position itself stands on its clock.
-        assert 0 <= (sound.timestamp - starts[1].rtp_timestamp) % 2**32 < 2048
+        # RTP-Info tells where the position itself stands on the sound's clock; its packets start a little ahead.
+        assert (starts[1].rtp_timestamp - sound.timestamp) % 2**32 == PRIMING_TICKS
         assert len({packet.timestamp for _, packet in show.seat.track(0)}) == 2 * FRAMES_PER_GROUP
 
     run(main())

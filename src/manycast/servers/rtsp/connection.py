@@ -81,6 +81,7 @@ class RtspConnection:
         self.unexpected_packets = 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        notice_dead_peers(sock)
         self.outbox = TcpOutbox(sock, self._loop, self.close)
         self._loop.add_reader(sock, self._readable)
 
@@ -193,7 +194,7 @@ class RtspConnection:
         self._requests += 1
         self._close_by_s = None
         if self.log.isEnabledFor(logging.DEBUG):
-            self.log.debug("%s %s", request.method, request.uri)
+            self.log.debug("%s", request)
         reply = await self._host.answer(self, request)
         if self.closed:
             return
@@ -247,6 +248,14 @@ class RtspConnection:
         if self.unexpected_packets:
             self.log.debug("%d interleaved packets on channels nobody set up", self.unexpected_packets)
         self.log.debug("closed: %s", reason)
+
+
+def notice_dead_peers(sock: socket.socket) -> None:
+    """Let the kernel ask after a client that lost its power or its cable: such a one never says that it is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # not everywhere; there the system's own, longer times hold
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class ConnectionLog(logging.LoggerAdapter[logging.Logger]):

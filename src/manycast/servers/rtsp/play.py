@@ -153,8 +153,8 @@ class PlaySession:
     def handle_timer(self, now_s: float) -> None:
         if self._refused_s is not None and self._refused_s[1] - self._refused_s[0] > REFUSED_S:
             self.close("the client's ports are closed")
-        elif isinstance(self._transport, InterleavedTransport):
-            return  # the open connection is the sign of life
+        elif isinstance(self._transport, InterleavedTransport) and self.state is SessionState.PLAYING:
+            return  # what the client reads is the sign of life: the connection ends when nothing moves
         elif self._connection.closed and self.state is not SessionState.PLAYING and now_s - self.last_sign_s > LINGER_S:
             self.close("its connection is gone and nothing plays")
         elif now_s - self.last_sign_s > RECLAIM_TIMEOUT_S:
@@ -195,7 +195,7 @@ class PlaySession:
         if self._closed or self._target is None:
             return
         if self.state is not SessionState.PLAYING:
-            self._log.info("plays %s", self.name)
+            self._log.info("plays %s over %s", self.name, self._transport)
         self.state = SessionState.PLAYING
         self._target.begin()
 

@@ -14,7 +14,7 @@ from manycast.hub.stream import Stream
 from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement, CarriedMedia
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
-from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S
+from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.play import SLOTS
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.transports import (
@@ -145,6 +145,8 @@ class PublishSession:
         silence_s = self._context.options.publisher_silence_s
         if now_s - self.last_sign_s > silence_s and self.state is SessionState.RECORDING:
             self.close(f"no packet for {silence_s:.0f} s")
+        elif now_s - self.last_sign_s > RECLAIM_TIMEOUT_S:
+            self.close(f"no sign of life for {RECLAIM_TIMEOUT_S:.0f} s")
         elif self._receiver is not None and self._receiver.said_goodbye:
             self.close("the publisher said goodbye")
         elif self._receiver is not None and now_s >= self._next_report_s:

@@ -19,7 +19,7 @@ from manycast.servers.rtsp.handlers import handle
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
-from manycast.wire.rtsp.message import Request, Response
+from manycast.wire.rtsp.message import Request, Response, without_userinfo
 
 READ_BUFFER_BYTES = 64 * 1024  # shared by all connections; what one read holds is taken apart before anyone else's
 LISTEN_BACKLOG = 1024
@@ -76,13 +76,13 @@ class RtspServer:
         except RtspError as error:
             # The first 401 is how every login begins.
             level = logging.DEBUG if isinstance(error, Unauthorized) else logging.INFO
-            connection.log.log(level, "%s refused with %d: %s", request, error.status, error)
+            connection.log.log(level, "%s refused with %d: %s", _short(request), error.status, error)
             reply = Reply(Response.of_error(error))
         except (SourceError, ProtocolError) as error:
-            connection.log.warning("%s: %s", request, error)
+            connection.log.warning("%s refused with 404: %s", _short(request), error)
             reply = Reply(Response.of_error(NotFound(str(error))))
         except Exception:
-            connection.log.exception("%s failed", request)
+            connection.log.exception("%s failed", _short(request))
             reply = Reply(Response(status=500))
         return Reply(complete(reply.response, request.headers.get("CSeq")), reply.then)
 
@@ -137,6 +137,10 @@ class RtspServer:
             connection.handle_timer(now_s)
         self.faults.handle_timer(now_s)
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._handle_timer)
+
+
+def _short(request: Request) -> str:
+    return f"{request.method} {without_userinfo(request.uri)!r}"
 
 
 def raise_descriptor_limit() -> int:

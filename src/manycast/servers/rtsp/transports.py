@@ -87,6 +87,9 @@ class InterleavedTransport:
         self._on_rtcp = on_rtcp
         self._channels: dict[int, tuple[int, int]] = {}
 
+    def __str__(self) -> str:
+        return "TCP"
+
     def set_up(self, track_index: int, wanted: tuple[int, int] | None) -> tuple[int, int]:
         """The channels of a track, by its wish where they are free."""
         self.drop(track_index)
@@ -122,6 +125,10 @@ class UdpTransport:
         self._pairs: dict[int, UdpPair] = {}
         self._viewer: UdpViewer | None = None
         self._loop = asyncio.get_running_loop()
+
+    def __str__(self) -> str:
+        ports = ", ".join(str(pair.client_ports[0]) for pair in self._pairs.values())
+        return f"UDP to port {ports}"
 
     def set_up(self, track_index: int, slot: int, client_ports: tuple[int, int]) -> UdpPair:
         """Raises NoPortsLeft."""
