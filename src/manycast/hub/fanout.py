@@ -24,6 +24,9 @@ class Viewer(Protocol[ChunkT_contra]):
     def control(self, chunk: ChunkT_contra) -> None:
         """Send what is no frame (RTCP): in its place, whatever frames are dropped."""
 
+    def clear(self) -> None:
+        """Forget the frames that wait: the viewer has paused or gone elsewhere."""
+
 
 class BacklogLimit:
     """How much may wait for one viewer; shared by all viewers of a stream, and kept to some seconds of it."""

@@ -93,6 +93,7 @@ class Playback(Generic[ChunkT]):
         if self._packed is not None:
             sequences = tuple(start.sequence for start in self.starts())
         self.pause()
+        self._viewer.clear()
         self._take_up(self._title.pack(group, sequences, 0))
 
     @property

@@ -211,6 +211,9 @@ class TcpViewer:
     def control(self, chunk: bytes) -> None:
         self._outbox.write(chunk)
 
+    def clear(self) -> None:
+        self._outbox.discard(self)
+
     def _room_for(self, size: int, joinable: bool) -> bool:
         """Make room in a backlog that has outgrown its limit: drop what waits, and all up to the next keyframe."""
         if self._outbox.backlog_bytes + size <= self._limit.size_bytes + self._allowance_bytes:

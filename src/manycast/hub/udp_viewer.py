@@ -125,7 +125,8 @@ class UdpViewer:
             self.counters.sent_frames += 1
         self._allowance_bytes = self.backlog_bytes
         self._skipping = wait_for_keyframe
-        self._send_waiting()
+        if self._timer is None:
+            self._send_waiting()
 
     def offer(self, chunk: Datagrams, joinable: bool) -> None:
         if self._skipping:
@@ -146,8 +147,10 @@ class UdpViewer:
         for run in chunk.runs:
             self._send(chunk.slot, run)
 
-    def close(self) -> None:
+    def clear(self) -> None:
         self._queue.clear()
+        self._head_runs_sent = 0
+        self._allowance_bytes = 0
         self.backlog_bytes = 0
         if self._timer is not None:
             self._timer.cancel()
@@ -185,10 +188,7 @@ class UdpViewer:
         self.counters.dropped_frames += len(self._queue)
         self.counters.sent_frames -= len(self._queue)
         self.counters.drop_episodes += 1
-        self._queue.clear()
-        self._head_runs_sent = 0
-        self._allowance_bytes = 0
-        self.backlog_bytes = 0
+        self.clear()
 
     def _send_waiting(self) -> None:
         self._timer = None

@@ -79,6 +79,7 @@ class Seat:
     goodbyes: int = 0
     reports: list[tuple[float, SenderReport]] = field(default_factory=list)
     backlog_bytes: int = 0
+    cleared: int = 0
 
     def begin(self, chunks: Sequence[bytes], *, wait_for_keyframe: bool) -> None:
         raise NotImplementedError
@@ -89,6 +90,9 @@ class Seat:
             end = 4 + int.from_bytes(chunk[2:4])
             self.packets.append((now_s, chunk[1], RtpPacket.parse(chunk[4:end])))
             chunk = chunk[end:]
+
+    def clear(self) -> None:
+        self.cleared += 1
 
     def control(self, chunk: bytes) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -161,6 +165,7 @@ def test_the_start_that_is_announced_is_the_next_packet_and_the_time_of_the_posi
         show = evening()
         await show.playback.seek(2_500_000)
         assert show.playback.position_us == 2_000_000, "the keyframe before"
+        assert show.seat.cleared == 1, "what was still to be sent is of the place left"
         starts = show.playback.starts()
         show.playback.play()
         await show.ended

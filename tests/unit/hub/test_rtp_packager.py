@@ -32,6 +32,9 @@ class Notes:
     def offer(self, chunk: object, joinable: bool) -> None:
         self.frames.append((chunk, joinable))
 
+    def clear(self) -> None:
+        self.first = []
+
     def control(self, chunk: object) -> None:
         self.controls.append(chunk)
 

@@ -163,7 +163,7 @@ async def test_a_burst_is_paced_and_arrives_in_order() -> None:
     await until(lambda: viewer.backlog_bytes == 0, "all has gone")
     assert b"".join(recorder.runs) == b"".join(bytes((number,)) * 100_000 for number in range(3)) + b"\3" * 100
     assert viewer.counters.sent_frames == 4
-    viewer.close()
+    viewer.clear()
 
 
 async def test_over_the_limit_it_is_dropped_up_to_the_next_keyframe() -> None:
@@ -178,7 +178,7 @@ async def test_over_the_limit_it_is_dropped_up_to_the_next_keyframe() -> None:
     await until(lambda: viewer.backlog_bytes == 0, "all has gone")
     assert recorder.runs[-2:] == [b"\x32" * 100, b"\x33" * 100]
     assert viewer.counters.sent_frames + viewer.counters.dropped_frames == 22
-    viewer.close()
+    viewer.clear()
 
 
 async def test_without_a_keyframe_at_hand_a_viewer_waits_for_one() -> None:
@@ -195,7 +195,7 @@ async def test_a_closed_viewer_sends_nothing_more() -> None:
     recorder = Recorder()
     viewer = make_viewer(recorder)
     viewer.begin([chunk(1, 500_000)], wait_for_keyframe=False)
-    viewer.close()
+    viewer.clear()
     count = len(recorder.runs)
     await asyncio.sleep(0.02)
     assert len(recorder.runs) == count
@@ -233,3 +233,26 @@ async def test_a_host_where_nobody_listens_is_told_from_the_loop() -> None:
     viewer.offer(chunk(1, 10), True)
     assert not told
     await until(lambda: told, "it is told")
+
+
+async def test_a_second_burst_replaces_what_is_left_of_the_first() -> None:
+    recorder = Recorder()
+    viewer = make_viewer(recorder)
+    viewer.begin([chunk(1, 500_000)], wait_for_keyframe=False)
+    viewer.clear()
+    viewer.begin([chunk(2, 100_000)], wait_for_keyframe=False)
+    await until(lambda: viewer.backlog_bytes == 0, "all has gone")
+    sent = b"".join(recorder.runs)
+    assert sent.endswith(b"\2" * 100_000)
+    assert sent.count(b"\2") == 100_000
+    assert len(sent) < 300_000
+
+
+async def test_what_comes_first_may_be_larger_than_the_limit() -> None:
+    recorder = Recorder()
+    viewer = make_viewer(recorder)
+    viewer.begin([chunk(1, 2 * BacklogLimit.MIN_BYTES)], wait_for_keyframe=False)
+    viewer.offer(chunk(2, 100), False)
+    await until(lambda: viewer.backlog_bytes == 0, "all has gone")
+    assert viewer.counters.dropped_frames == 0
+    assert recorder.runs[-1] == b"\2" * 100

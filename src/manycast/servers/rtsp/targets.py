@@ -76,7 +76,9 @@ class LiveTarget:
 
     def pause(self) -> None:
         if self._playing is not None:
-            self._packager.leave(*self._playing)
+            viewer, layout = self._playing
+            self._packager.leave(viewer, layout)
+            viewer.clear()
             self._playing = None
 
     def position_s(self) -> float | None:

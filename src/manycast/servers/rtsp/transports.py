@@ -150,7 +150,7 @@ class UdpTransport:
 
     def close(self) -> None:
         if self._viewer is not None:
-            self._viewer.close()
+            self._viewer.clear()
         for track_index in tuple(self._pairs):
             self._forget(track_index)
         self._ports.close()

@@ -223,6 +223,9 @@ def _open_regular(path: Path, stamp: FileStamp) -> io.FileIO:
     except OSError as error:
         raise SourceError(f"{path.name}: {error.strerror}") from error
     status = os.fstat(descriptor)
+    if not status.st_size:
+        os.close(descriptor)
+        raise SourceError(f"{path.name}: the file is empty")
     if not stat.S_ISREG(status.st_mode) or not stamp.same_file(FileStamp.of(status)):
         os.close(descriptor)
         raise SourceError(f"{path.name}: the file was replaced")
@@ -245,7 +248,9 @@ def _open_container(file: _MeteredFile) -> InputContainer:
             io_open=_refuse_to_open,
         )
     except FFmpegError as error:
-        raise SourceError(f"{file.name}: no media file of a kind that is served: {error.strerror}") from error
+        raise SourceError(
+            f"{file.name}: damaged, incomplete, or no media file of a kind that is served ({error.strerror})"
+        ) from error
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> io.RawIOBase:
