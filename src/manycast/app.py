@@ -95,7 +95,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     return Plan(
         rtsp=rtsp if enabled else None,
         rtsp_options=options,
-        limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000, stall_s=settings.limits.stall_timeout),
+        limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
         demo=not loaded.files,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ViewerCounters:
-    """Frames count as sent when they are given to the kernel or to the backlog."""
+    """Frames count as sent when they are given to the kernel or to the backlog; first reports count with them."""
 
     sent_frames: int = 0
     sent_bytes: int = 0
@@ -17,6 +17,8 @@ class ViewerCounters:
 
     def __str__(self) -> str:
         text = f"{self.sent_frames} frames, {self.sent_bytes / 1e6:.1f} MB"
+        if self.lost_bytes:
+            text += f", {self.lost_bytes} bytes the kernel had no room for"
         if self.dropped_frames:
             text += f", {self.dropped_frames} frames dropped in {self.drop_episodes} episodes"
         return text

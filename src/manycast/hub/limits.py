@@ -8,4 +8,3 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewerLimits:
     backlog_s: float = 2.0  # how much of a stream waits for a slow viewer before frames are dropped
-    stall_s: float = 10.0  # a viewer who takes nothing for so long is gone

@@ -46,6 +46,9 @@ class OnDemand:
         try:
             stream = await asyncio.wait_for(asyncio.shield(opened), START_TIMEOUT_S)
         except TimeoutError:
+            if self._opened is opened and not opened.done() and self._task is not None:
+                self._opened = None
+                self._task.cancel()
             raise SourceError(f"the source did not start within {START_TIMEOUT_S:.0f} s") from None
         self._watch_idle(stream)
         return stream

@@ -19,6 +19,7 @@ AHEAD_S = 0.005  # frames due this soon go together: fewer wake-ups, and no jitt
 MAX_LAG_S = 0.5  # after a longer standstill the clock is set anew, instead of sending all that was missed at once
 MAX_BACKLOG_BYTES = 1024 * 1024  # a viewer of a file who is too slow is waited for: nobody else is held up
 BACKLOG_RETRY_S = 0.05
+SEEK_GAP_US = 1000  # between the timestamps before and after a seek
 
 log = logging.getLogger(__name__)
 
@@ -85,16 +86,24 @@ class Playback(Generic[ChunkT]):
             return max(0, packed.frames[self._next_frame].due_us) if self._next_frame else packed.group.position_us
         return packed.group.end_us
 
-    async def seek(self, position_us: int) -> None:
-        """Go to the keyframe at or before a position. Raises SourceError when the file cannot be read."""
+    async def seek(self, position_us: int, *, loops: int | None = None) -> None:
+        """Go to the keyframe at or before a position, and count loops anew where `loops` says so.
+
+        For a viewer who has had packets, sequence numbers and timestamps go on where they were (RFC 2326
+        appendix B): LIVE555 drops what goes back, ffmpeg what jumps far. Raises SourceError when the file cannot be
+        read; then nothing has changed.
+        """
         group = await self._title.media.group_at(position_us)
-        # Numbers go on for a viewer who has had packets: ffmpeg takes a jump for a stray packet and drops it.
-        sequences = self._title.sequences_at(group)
+        sequences, shift_us = self._title.sequences_at(group), 0
         if self._packed is not None:
             sequences = tuple(start.sequence for start in self.starts())
+            sent_us = self._title.latest_us(self._packed, self._next_frame)
+            shift_us = sent_us + SEEK_GAP_US + self._title.lead_us(group) - group.position_us
         self.pause()
         self._viewer.clear()
-        self._take_up(self._title.pack(group, sequences, 0))
+        if loops is not None:
+            self._loops_left = loops
+        self._take_up(self._title.pack(group, sequences, shift_us))
 
     @property
     def ready(self) -> bool:
@@ -222,7 +231,8 @@ class Playback(Generic[ChunkT]):
             if loops_left <= 0:
                 return None
         first = await media.group_at(0)
-        return _Next(first, packed.shift_us + packed.group.end_us + self._title.lead_us(first), loops_left)
+        shift_us = packed.shift_us + packed.group.end_us + self._title.lead_us(first) - first.position_us
+        return _Next(first, shift_us, loops_left)
 
     def _finish(self, reason: str) -> None:
         self.pause()

@@ -163,6 +163,7 @@ class RtpPackager:
     def set_clock(self, unix_at_zero_s: float) -> None:
         """Tie the timeline's zero, of all tracks alike, to the wall clock."""
         self._unix_at_zero_s = unix_at_zero_s
+        self._next_report_s = 0.0  # what viewers were told no longer holds
 
     def start_of(self, track_index: int, *, unix_s: float) -> TrackStart:
         """Where a viewer who joins now starts in a track."""

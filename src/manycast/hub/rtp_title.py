@@ -93,12 +93,18 @@ class RtpTitle:
         return TrackStart(sequence, sender.rtp_timestamp(ticks))
 
     def lead_us(self, group: FrameGroup) -> int:
-        """How far a group's earliest frame is before the start of the timeline."""
-        earliest_us = min(
-            (frame.pts_ticks * 1_000_000 // self.senders[frame.track_index].clock_rate_hz for frame in group.frames),
-            default=0,
-        )
-        return max(0, -earliest_us)
+        """How far a group's earliest frame is before its position: audio's priming, leading pictures."""
+        earliest_us = min((self._us(frame.track_index, frame.pts_ticks) for frame in group.frames), default=0)
+        return max(0, group.position_us - earliest_us)
+
+    def latest_us(self, packed: PackedGroup, next_frame: int) -> int:
+        """The latest time, shift included, that a viewer has had a packet of before a frame of a group."""
+        before_us = packed.group.position_us + packed.shift_us
+        sent = (frame for _due, frame in packed.frames[:next_frame])
+        return max((self._us(frame.track_index, frame.pts_ticks) for frame in sent), default=before_us)
+
+    def _us(self, track_index: int, ticks: int) -> int:
+        return ticks * 1_000_000 // self.senders[track_index].clock_rate_hz
 
     def _build(self, group: FrameGroup, sequences: tuple[int, ...], shift_us: int) -> PackedGroup:
         shifts = [shift_us * sender.clock_rate_hz // 1_000_000 for sender in self.senders]

@@ -48,7 +48,6 @@ class Stream:
         self.counters = StreamCounters()
         self.ended: str | None = None  # why, once it has
         self.opened_s = time.monotonic()
-        self.last_frame_s: float | None = None
         self.bytes_per_s = 0.0
         self._has_video = any(track.kind is MediaKind.VIDEO for track in self.tracks)
         self._gop: GopCache[Frame] = GopCache()
@@ -88,7 +87,6 @@ class Stream:
         counters = self.counters
         counters.received_frames += 1
         counters.received_bytes += size
-        self.last_frame_s = time.monotonic()
         video_keyframe = frame.keyframe and track.kind is MediaKind.VIDEO
         counters.keyframes += video_keyframe
         self._gop.add(frame, size_bytes=size, keyframe=video_keyframe)

@@ -167,8 +167,8 @@ class UdpViewer:
             self._loop.call_soon(self.on_refused)
         except OSError:
             self.counters.lost_bytes += len(run)
-            return
-        self.counters.sent_bytes += len(run)
+        else:
+            self.counters.sent_bytes += len(run)
 
     def _wait(self, chunk: Datagrams, size: int, joinable: bool) -> None:
         """Put a frame at the end of what is being paced; over the limit, drop up to the next keyframe."""

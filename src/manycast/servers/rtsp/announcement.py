@@ -32,7 +32,6 @@ class AnnouncedMedia:
 class Announcement:
     path: str
     base_url: str  # what relative controls are joined to
-    session_control: str | None
     media: Sequence[AnnouncedMedia]
 
 
@@ -47,7 +46,7 @@ def read_announcement(path: str, base_url: str, body: bytes) -> Announcement:
     media = tuple(_read_media(section) for section in description.media)
     if not any(item.carried for item in media):
         raise UnsupportedMediaType("; ".join(item.refusal for item in media))
-    return Announcement(path, base_url, description.control, media)
+    return Announcement(path, base_url, media)
 
 
 def _read_media(section: MediaDescription) -> AnnouncedMedia:

@@ -50,9 +50,8 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
         raise MethodNotAllowed(request.method, ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
     _check_options(request)
     session = _session_of(context, request)
-    state = session.state if session is not None else SessionState.INIT
-    publishing = session.publishing if session is not None else connection.announcement is not None
-    if session is not None or request.method not in HANDLERS or request.method in ("PLAY", "PAUSE", "RECORD"):
+    if session is not None or request.method not in HANDLERS:
+        state, publishing = (session.state, session.publishing) if session else (SessionState.INIT, False)
         next_state(state, request.method, publishing=publishing)
     return await HANDLERS[request.method](context, connection, request)
 
@@ -106,7 +105,7 @@ async def _options(context: RtspContext, connection: RtspConnection, request: Re
 
 
 async def _describe(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
-    accept = request.headers.get("Accept")
+    accept = (request.headers.get("Accept") or "").lower()
     if accept and not any(kind in accept for kind in (SDP_TYPE, "application/*", "*/*")):
         raise NotAcceptable(f"Accept: {accept}: descriptions are {SDP_TYPE}")
     name = name_in(request.uri)

@@ -32,7 +32,14 @@ from manycast.wire.rtsp.errors import (
     OnlyAggregateOperationAllowed,
     UnsupportedTransport,
 )
-from manycast.wire.rtsp.headers import RtpInfo, SessionHeader, TransportSpec, parse_range, serialize_rtp_info
+from manycast.wire.rtsp.headers import (
+    RtpInfo,
+    SessionHeader,
+    TransportSpec,
+    parse_range,
+    serialize_factor,
+    serialize_rtp_info,
+)
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
 from manycast.wire.rtsp.url import RtspUrl
@@ -122,7 +129,7 @@ class PlaySession:
             response.headers.set("Range", target_info.range)
             response.headers.set("RTP-Info", self._rtp_info(target_info))
         if "Scale" in request.headers:
-            response.headers.set("Scale", "1.000")  # RFC 2326 section 12.34: say which speed it really is
+            response.headers.set("Scale", serialize_factor(1.0))  # RFC 2326 section 12.34: which speed it really is
         return Reply(response, then=self._begin)
 
     async def pause(self, connection: RtspConnection, request: Request) -> Reply:
@@ -146,6 +153,7 @@ class PlaySession:
             parameters["frames_sent"] = str(counters.sent_frames)
             parameters["frames_dropped"] = str(counters.dropped_frames)
             parameters["bytes_sent"] = str(counters.sent_bytes)
+            parameters["packets_lost"] = str(self._lost_packets)
         return parameters
 
     # Life
@@ -179,8 +187,9 @@ class PlaySession:
         self._connection.release(self, linger=linger)
         if self._viewer is not None:
             played_s = time.monotonic() - self._opened_s
+            lost = f", {self._lost_packets} packets lost on the way" if self._lost_packets else ""
             self._log.info(
-                "viewer of %s closed after %.1f s: %s; %s", self.name, played_s, reason, self._viewer.counters
+                "viewer of %s closed after %.1f s: %s; %s%s", self.name, played_s, reason, self._viewer.counters, lost
             )
 
     def _source_ended(self, reason: str) -> None:
@@ -265,6 +274,11 @@ class PlaySession:
         )
 
     # Signs of life
+
+    @property
+    def _lost_packets(self) -> int:
+        """What the viewer's latest receiver reports say (duplicates make it negative)."""
+        return max(0, sum(report.cumulative_lost for report in self._reports.values()))
 
     def _rtcp_received(self, track_index: int, data: bytes) -> None:
         self.last_sign_s = time.monotonic()

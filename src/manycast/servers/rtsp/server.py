@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import logging
-import resource
 import socket
 import time
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ READ_BUFFER_BYTES = 64 * 1024  # shared by all connections; what one read holds 
 LISTEN_BACKLOG = 1024
 ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 TIMER_INTERVAL_S = 0.5
+DESCRIPTORS_WITHOUT_LIMIT = 10_000
 
 
 class RtspServer:
@@ -40,7 +41,6 @@ class RtspServer:
         self._listeners: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._refused_connections = 0
 
     @property
     def connections(self) -> int:
@@ -74,12 +74,11 @@ class RtspServer:
         try:
             reply = await handle(self.context, connection, request)
         except RtspError as error:
-            # The first 401 is how every login begins.
-            level = logging.DEBUG if isinstance(error, Unauthorized) else logging.INFO
-            connection.log.log(level, "%s refused with %d: %s", _short(request), error.status, error)
+            if not isinstance(error, Unauthorized):  # the first 401 is how every login begins
+                self.faults.note(connection.log, f"{_short(request)} refused with {error.status}: {error}")
             reply = Reply(Response.of_error(error))
         except (SourceError, ProtocolError) as error:
-            connection.log.warning("%s refused with 404: %s", _short(request), error)
+            self.faults.note(connection.log, f"{_short(request)} refused with 404: {error}")
             reply = Reply(Response.of_error(NotFound(str(error))))
         except Exception:
             connection.log.exception("%s failed", _short(request))
@@ -145,7 +144,13 @@ def _short(request: Request) -> str:
 
 def raise_descriptor_limit() -> int:
     """Let the process open as many files as it may at most; return how many that are."""
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:
+        return DESCRIPTORS_WITHOUT_LIMIT  # Windows counts none
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(soft, DESCRIPTORS_WITHOUT_LIMIT)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    return int(hard)

@@ -105,6 +105,7 @@ class FileTarget:
         self._loops = loops
         self._on_end = on_end
         self._playback: Playback[Any] | None = None
+        self._at_end = False
         self._stop_us: int | None = None
 
     async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
@@ -117,10 +118,11 @@ class FileTarget:
                 self._title, viewer, layout, loops=self._loops, limit=self.limit, on_end=self._ended
             )
         playback = self._playback
-        if start_us is not None:
+        if self._at_end or not playback.ready:
+            await playback.seek(start_us or 0, loops=self._loops)
+            self._at_end = False
+        elif start_us is not None:
             await playback.seek(start_us)
-        elif not playback.ready:
-            await playback.seek(0)
         self._stop_us = stop_us
         end_s = stop_us / 1e6 if stop_us is not None else self._end_s()
         return PlayInfo(NptRange(start_s=playback.position_us / 1e6, end_s=end_s).serialize(), playback.starts())
@@ -166,5 +168,5 @@ class FileTarget:
 
     def _ended(self, reason: str) -> None:
         """The next PLAY starts at the beginning again, with all its loops."""
-        self._playback = None
+        self._at_end = True
         self._on_end(reason)

@@ -49,7 +49,6 @@ class TrackReceiver:
         self.track = track
         self.counters = ReceiverCounters()
         self.statistics: ReceptionStatistics | None = None
-        self.last_packet_s: float | None = None
         self.said_goodbye = False
         self._index = index
         self._payload_type = payload_type
@@ -78,7 +77,6 @@ class TrackReceiver:
             return []
         if packet.ssrc != self._ssrc and not self._accept_source(packet, now_s):
             return []
-        self.last_packet_s = now_s
         self.said_goodbye = False
         assert self.statistics is not None
         self.statistics.received(packet.sequence)
