@@ -175,9 +175,9 @@ def test_a_viewer_starts_with_parameter_sets_and_a_keyframe(client: RawRtsp, liv
 
 
 def test_play_without_a_session_is_refused(client: RawRtsp, live: Publisher) -> None:
-    assert client.ask("PLAY", "live").status in (454, 455)
-    assert client.ask("PAUSE", "live").status in (454, 455)
-    assert client.ask("RECORD", "live").status in (454, 455)
+    assert client.ask("PLAY", "live").status == 454
+    assert client.ask("PAUSE", "live").status == 454
+    assert client.ask("RECORD", "live").status == 454
     assert client.ask("TEARDOWN", "live").status == 454
 
 

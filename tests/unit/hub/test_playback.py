@@ -251,18 +251,21 @@ def test_an_endless_file_goes_on_and_on() -> None:
     run(main())
 
 
-def test_after_a_seek_the_numbers_go_on() -> None:
-    """A jump of sequence numbers within a session is taken for a stray packet by some players."""
+@pytest.mark.parametrize("position_us", [3_000_000, 1_000_000, 0])
+def test_after_a_seek_numbers_and_times_go_on(position_us: int) -> None:
+    """Some players drop packets whose numbers or times go back, or jump far."""
 
     async def main() -> None:
         show = evening()
         await show.playback.seek(0)
         show.playback.play()
         await asyncio.sleep(1.5)
-        await show.playback.seek(3_000_000)
+        await show.playback.seek(position_us)
         show.playback.play()
         await show.ended
         for channel in (0, 2):
+            times = [packet.timestamp for _, packet in show.seat.track(channel)]
+            assert all(0 <= (b - a) % 2**32 < 90_000 for a, b in pairwise(times))
             sequences = [packet.sequence for _, packet in show.seat.track(channel)]
             assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(sequences))
 
