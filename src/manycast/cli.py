@@ -83,27 +83,6 @@ def _main(
 
 
 @cli.command()
-def serve(
-    config: ConfigOption = None,
-    media: MediaOption = None,
-    host: HostOption = None,
-    rtsp_port: RtspPortOption = None,
-    log_level: LogLevelOption = None,
-    log_file: LogFileOption = None,
-    daemon: DaemonOption = False,
-    pid_file: PidFileOption = None,
-) -> None:
-    """Start the server, in the foreground unless told otherwise.
-
-    Without -c, mediaserver.cfg in the current folder is read if it is there; otherwise the server runs with
-    defaults for an ordinary user, a test pattern included. What an option says wins over the file.
-    """
-    loaded = _load(config or _default_files("mediaserver.cfg"))
-    overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
-    _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
-
-
-@cli.command()
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Configuration files.")]) -> None:
     """Read configuration files and print what is understood; exit status 2 when something is wrong."""
     loaded = _load(files)
@@ -121,18 +100,19 @@ def main() -> None:
 
 def mediaserver() -> None:
     """The command `mediaserver`: the same program, under the name and with the options of its manual."""
-    typer.run(_manual_command("mediaserver.cfg"))
+    typer.run(_serving("mediaserver.cfg"))
 
 
 def rtspserver() -> None:
     """The command `rtspserver`."""
-    typer.run(_manual_command("rtspserver.cfg", "rtsp.cfg"))
+    typer.run(_serving("rtspserver.cfg", "rtsp.cfg"))
 
 
-def _manual_command(*default_names: str) -> Callable[..., None]:
-    def command(
+def _serving(*default_names: str) -> Callable[..., None]:
+    """The command that serves; without -c, the first of the default files that is there is read."""
+
+    def serve(
         config: ConfigOption = None,
-        list_what: ListOption = None,
         media: MediaOption = None,
         host: HostOption = None,
         rtsp_port: RtspPortOption = None,
@@ -140,8 +120,8 @@ def _manual_command(*default_names: str) -> Callable[..., None]:
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
         pid_file: PidFileOption = None,
+        list_what: ListOption = None,
     ) -> None:
-        """A media server. `manycast --help` shows all it can do."""
         if list_what is not None:
             _errors.print("Listing capture devices (-l) is not available yet.")
             raise typer.Exit(EXIT_START)
@@ -149,7 +129,15 @@ def _manual_command(*default_names: str) -> Callable[..., None]:
         overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 
-    return command
+    serve.__doc__ = f"""Start the server, in the foreground unless told otherwise.
+
+    Without -c, {" or ".join(default_names)} in the current folder is read if it is there; otherwise the server runs
+    with defaults for an ordinary user, a test pattern included. What an option says wins over the file.
+    """
+    return serve
+
+
+cli.command(name="serve")(_serving("mediaserver.cfg"))
 
 
 def _default_files(*names: str) -> list[Path]:

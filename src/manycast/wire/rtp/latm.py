@@ -14,7 +14,7 @@ from manycast.media.aac import (
 from manycast.media.bits import BitReader, MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.track import AacParameters, Codec, Track
-from manycast.wire.rtp.mpeg4_generic import unit_ticks
+from manycast.wire.rtp.aac_units import frames_of, unit_ticks
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import (
     Depacketiser,
@@ -156,20 +156,7 @@ class LatmDepacketiser:
             units = self._read_in_band(element) if self._in_band else self._split(element)
         except MalformedBitstream as error:
             raise MalformedPayload(str(error)) from error
-        frames = []
-        for unit in units:
-            if unit:
-                frames.append(
-                    Frame(
-                        track_index=self._track_index,
-                        dts_ticks=timestamp,
-                        pts_ticks=timestamp,
-                        keyframe=True,
-                        units=[unit],
-                    )
-                )
-            timestamp += self._unit_ticks
-        return frames
+        return frames_of(units, track_index=self._track_index, timestamp=timestamp, ticks=self._unit_ticks)
 
     def _drop(self) -> None:
         self._fragments = []

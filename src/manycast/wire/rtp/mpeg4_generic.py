@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from manycast.media.aac import AudioSpecificConfig, parameters_from_config, split_adts
+from manycast.media.aac import parameters_from_config, split_adts
 from manycast.media.bits import BitReader, MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.track import AacParameters, Codec, Track
+from manycast.wire.rtp.aac_units import frames_of, unit_ticks
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import (
     Depacketiser,
@@ -271,31 +272,11 @@ class Mpeg4GenericDepacketiser:
             self._adts = units[0][0] == 0xFF and len(units[0]) > 1 and units[0][1] & 0xF6 == 0xF0
         if self._adts:
             units = [frame for unit in units for frame in split_adts(unit)]
-        frames = []
-        for unit in units:
-            if unit:
-                frames.append(
-                    Frame(
-                        track_index=self._track_index,
-                        dts_ticks=timestamp,
-                        pts_ticks=timestamp,
-                        keyframe=True,
-                        units=[unit],
-                    )
-                )
-            timestamp += self._unit_ticks
-        return frames
+        return frames_of(units, track_index=self._track_index, timestamp=timestamp, ticks=self._unit_ticks)
 
     def _drop(self) -> None:
         self._fragments = []
         self._received = 0
-
-
-def unit_ticks(track: Track) -> int:
-    """How long an access unit lasts on the track's clock, be that the rate of the core or the output."""
-    assert isinstance(track.parameters, AacParameters)
-    config = AudioSpecificConfig.parse(track.parameters.config)
-    return config.core_frame_samples * track.clock_rate_hz // config.core_rate_hz
 
 
 def describe(track: Track, payload_type: int) -> RtpMap:

@@ -22,9 +22,10 @@ from manycast.media.aac import AudioSpecificConfig, parameters_from_config, spli
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.track import AacParameters, Codec, Track
+from manycast.wire.rtp.aac_units import unit_ticks
 from manycast.wire.rtp.formats import format_for_codec, track_from_rtpmap
 from manycast.wire.rtp.latm import LATM, MAX_ELEMENT_BYTES, StreamMuxConfig
-from manycast.wire.rtp.mpeg4_generic import MAX_UNITS_IN_PACKET, unit_ticks
+from manycast.wire.rtp.mpeg4_generic import MAX_UNITS_IN_PACKET
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, MalformedPayload, RtpMap, UnsupportedFormat
 
