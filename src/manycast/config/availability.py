@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from manycast.config.schema.output import Output
 from manycast.config.schema.settings import Settings
 from manycast.config.subject import Step, Subject
+from manycast.hub.names import is_capture_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ def _transcodes(settings: Settings) -> bool:
 
 
 def _has_capture_rule(settings: Settings) -> bool:
-    names = ("screenlive", "videodevice", "audiodevice", "window=")
-    return any(output.url is not None and output.url.startswith(names) for output in _outputs(settings))
+    return any(output.url is not None and is_capture_name(output.url) for output in _outputs(settings))
 
 
 def _has_proxy(settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from manycast.hub.hub import Hub
+from manycast.hub.names import is_capture_name
 from manycast.hub.rtp_title import RtpTitle
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
@@ -41,6 +42,8 @@ class Catalogue:
 
     def taken_by(self, path: str) -> str | None:
         """Who has a path that somebody wants to publish to; None where it is free."""
+        if is_capture_name(self._local_name(path)):
+            return "the server's capture devices"
         stream = self.hub.live(path)
         if stream is not None:
             return stream.source
@@ -49,12 +52,18 @@ class Catalogue:
     async def find(self, name: str) -> Stream | StoredMedia | None:
         """What the name in an address stands for; None where there is nothing. Raises SourceError."""
         path = self.path_of(name)
+        local = self._local_name(path)
+        if is_capture_name(local):
+            return None
         stream = await self.hub.open(path)
         if stream is not None or self._files is None:
             return stream
+        return await self._files.find([path] if local == path else [path, local])
+
+    def _local_name(self, path: str) -> str:
+        """The path without its application."""
         application, _, rest = path.partition("/")
-        below = rest if application in self._applications and rest else None
-        return await self._files.find([path] if below is None else [path, below])
+        return rest if application in self._applications and rest else path
 
     def title(self, media: StoredMedia) -> RtpTitle:
         """The RTP form of a file, shared by its viewers and gone with the last of them."""

@@ -134,6 +134,19 @@ async def test_what_is_live_comes_before_a_file_of_the_same_name() -> None:
     assert isinstance(await catalogue.find("test.mp4"), File)
 
 
+@pytest.mark.parametrize("name", ["videodevice", "audiodevice1", "screenlive.mp4", "window=Editor"])
+async def test_names_of_captures_are_neither_published_to_nor_files(name: str) -> None:
+    for catalogue, path in (
+        (Catalogue(Hub(), Folder(name)), name),
+        (Catalogue(Hub(), Folder(name), ["myapp"]), f"myapp/{name}"),
+    ):
+        assert catalogue.taken_by(path) is not None
+        assert await catalogue.find(path) is None
+    below = f"cameras/{name}"
+    assert Catalogue(Hub(), None).taken_by(below) is None
+    assert await Catalogue(Hub(), Folder(below)).find(below) is not None
+
+
 async def test_what_is_nowhere_is_none() -> None:
     assert await Catalogue(Hub(), Folder()).find("x") is None
     assert await Catalogue(Hub(), None).find("x") is None

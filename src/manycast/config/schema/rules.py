@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic_core import CoreSchema, core_schema
 
+from manycast.hub.names import CAPTURE_NAMES, is_capture_name
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_CAPTURE_NAMES = ("videodevice", "audiodevice", "screenlive", "window=")
 _MAX_NAME_CHARS = 255
 
 
@@ -188,11 +189,11 @@ class SuffixRule(Rule):
 
     allowed: str = (
         r"elements of an address, joined by /, without \ ? # % and not . or ..; not a capture's name "
-        f"({', '.join(_CAPTURE_NAMES)} and what begins so)"
+        f"({', '.join(CAPTURE_NAMES)} and what begins so)"
     )
 
     def parse(self, value: Any) -> str:
-        if not isinstance(value, str) or value.startswith(_CAPTURE_NAMES):
+        if not isinstance(value, str) or is_capture_name(value):
             raise ValueError("not a suffix")
         if not all(map(is_path_element, value.split("/"))):
             raise ValueError("not a suffix")
