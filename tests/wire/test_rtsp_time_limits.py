@@ -15,7 +15,10 @@ from support.rtsp import RawRtsp, Reply
 from support.waiting import until
 
 from manycast.servers.rtsp import play
+from manycast.servers.rtsp.connection import EVENTS_PER_TURN, RtspConnection
+from manycast.servers.rtsp.reply import Reply as ServerReply
 from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, parse_compound
+from manycast.wire.rtsp.message import Request
 
 SHORT_S = 0.6
 
@@ -108,6 +111,60 @@ async def test_a_udp_session_without_a_sign_of_life_is_reclaimed(monkeypatch: py
         client, _pair, _reply = await _play_over_udp(server)
         await until(lambda: len(server.sessions) == 1, "only the publisher's session is left")
         assert (await blocking(client.ask, "GET_PARAMETER", "live")).status == 454
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_session_over_tcp_that_does_not_play_is_reclaimed(
+    monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    monkeypatch.setattr(play, "RECLAIM_TIMEOUT_S", SHORT_S)
+    async with serving() as server:
+        await server.publish()
+        client = await server.connect()
+        await blocking(client.set_up, "live")
+        if paused:
+            assert (await blocking(client.ask, "PLAY", "live")).status == 200
+            assert (await blocking(client.ask, "PAUSE", "live")).status == 200
+        await until(lambda: len(server.sessions) == 1, "only the publisher's session is left")
+
+
+async def test_a_publisher_who_only_sends_reports_is_not_silent() -> None:
+    async with serving(publisher_silence_s=SHORT_S) as server:
+        publisher = await server.publish()
+        await blocking(publisher.send_frame)
+        ended_s = time.monotonic() + 4 * SHORT_S
+        while time.monotonic() < ended_s:
+            publisher.rtsp.send_interleaved(1, publisher.sender.sender_report(unix_s=time.time(), ticks=0))
+            await asyncio.sleep(SHORT_S / 4)
+        assert server.hub.live("live") is not None
+
+
+async def test_one_who_floods_lets_others_have_their_turn() -> None:
+    count, answered, most_at_once = 1000, 0, 0
+
+    async with serving() as server:
+        answer = server.rtsp.answer
+
+        async def counted_answer(connection: RtspConnection, request: Request) -> ServerReply:
+            nonlocal answered
+            answered += 1
+            return await answer(connection, request)
+
+        async def watch_turns() -> None:
+            nonlocal answered, most_at_once
+            while True:
+                answered = 0
+                await asyncio.sleep(0)
+                most_at_once = max(most_at_once, answered)
+
+        server.rtsp.answer = counted_answer  # type: ignore[method-assign]
+        flooder = await server.connect()
+        flooder.sock.sendall(flooder.bytes_of("OPTIONS", "live") * count)
+        watch = asyncio.create_task(watch_turns())
+        for _ in range(count):
+            assert (await blocking(flooder.reply)).status == 200
+        watch.cancel()
+        assert 0 < most_at_once <= EVENTS_PER_TURN
 
 
 @pytest.mark.parametrize("sign", ["request", "options", "rtcp"])

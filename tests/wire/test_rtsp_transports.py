@@ -193,6 +193,42 @@ def test_each_session_has_eight_ports_of_its_own_and_gives_them_back(start_serve
     close(pair)
 
 
+def test_a_track_set_up_again_and_again_keeps_its_ports(start_server: ServerFactory) -> None:
+    server = start_server(config=CONFIG)
+    pair = udp_pair()
+    with publishing(server), RawRtsp.connect(server.host, server.port) as client:
+        first = set_up_udp(client, pair).pair("server_port")
+        for _ in range(100):
+            assert set_up_udp(client, pair).pair("server_port") == first
+        client.ask("PLAY", "live")
+        receive_rtp(pair, 5)
+    close(pair)
+
+
+def test_after_pause_nothing_more_comes_over_udp(server: ServerProcess, live: Publisher) -> None:
+    pair = udp_pair()
+    with RawRtsp.connect(server.host, server.port) as client:
+        set_up_udp(client, pair)
+        for _ in range(3):
+            reply = client.ask("PLAY", "live")
+            announced = int(reply["RTP-Info"].partition("seq=")[2].partition(";")[0])
+            assert receive_rtp(pair, 1)[0].sequence == announced, "what is sent first is what was announced"
+            assert client.ask("PAUSE", "live").status == 200
+            pair[0].settimeout(0.3)
+            try:
+                while pair[0].recv(2048):  # what was on its way
+                    pass
+            except TimeoutError:
+                pair[0].settimeout(10.0)
+    close(pair)
+
+
+def test_a_session_is_for_one_address(client: RawRtsp, live: Publisher) -> None:
+    client.set_up("live")
+    reply = client.ask("SETUP", "another/trackID=0", {"Transport": "RTP/AVP/TCP;unicast;interleaved=2-3"})
+    assert reply.status == 459
+
+
 def test_a_port_another_program_has_is_passed_over(start_server: ServerFactory) -> None:
     server = start_server(config=CONFIG)
     pair = udp_pair()
