@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from manycast.media.frame import Frame
 from manycast.media.track import AudioParameters, Codec, CodecParameters, H264Parameters, H265Parameters, Track
-from manycast.sources.files.cache import GroupCache
+from manycast.sources.files.cache import KEPT_ROUNDS, GroupCache
 from manycast.sources.files.groups import FileGroup, VideoGrouper
 from manycast.sources.files.picture_order import PictureOrder, PictureSlots
 from manycast.sources.files.timing import (
@@ -231,6 +231,22 @@ def test_the_cache_keeps_what_was_used_last() -> None:
     assert cache.put((1, 0), other) is groups[0]
     cache.forget_file(1)
     assert cache.size_bytes == 100
+
+
+def test_the_cache_drops_what_nobody_asks_for() -> None:
+    cache = GroupCache()
+    for index in range(2):
+        group = FileGroup(position_us=index, end_us=index + 1, frames=(picture(0),), seekable=True, last=False)
+        cache.put((1, index), group)
+    del group
+    for _ in range(KEPT_ROUNDS):
+        cache.tidy()
+    assert cache.size_bytes == 200
+    assert cache.get((1, 0)) is not None
+    cache.tidy()
+    assert cache.size_bytes == 100
+    assert cache.get((1, 1)) is None
+    assert cache.get((1, 0)) is not None
 
 
 def test_recordings_put_together_without_regard_to_their_clocks_follow_each_other() -> None:

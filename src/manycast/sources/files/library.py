@@ -61,6 +61,7 @@ class FileLibrary:
         """Close what has been idle for a while; to be called every few seconds with the event loop's `time()`."""
         for file in (*self._files.values(), *self._replaced):
             file.tidy(now_s)
+        self.cache.tidy()
         self._replaced = [file for file in self._replaced if file.demuxers]
 
     async def close(self) -> None:
