@@ -9,8 +9,12 @@ from dataclasses import dataclass
 class Frame:
     """One access unit, in decoding order.
 
-    `units` holds NAL units without start codes for H.264 and H.265, without access unit delimiters; one item for
-    audio: a raw AAC access unit (no ADTS), an Opus packet, or interleaved G.711 samples of any number.
+    `units` holds NAL units without start codes for H.264 and H.265, without access unit delimiters; the OBUs of a
+    temporal unit, each with its header and without size field, for AV1, without temporal delimiters; and one item for
+    everything else: a raw AAC access unit (no ADTS), an Opus, Vorbis, Theora, VP8 or VP9 packet, an MPEG audio or
+    AC-3 frame with its header, interleaved samples of any number (G.711, G.722, G.726, L16 in network order), AMR
+    frames in storage format (RFC 4867 section 5.3), a picture with its start codes and headers (MPEG-4, MPEG-1/2), a
+    whole JPEG image, transport stream packets, an XML document, or an RTP payload as it came.
     A keyframe that has passed `normalise` starts with its track's parameter sets.
     Timestamps are in ticks of the track's `clock_rate_hz`, unwrapped; all tracks of a stream share one zero.
     """

@@ -7,8 +7,11 @@ from enum import Enum
 
 
 class MediaKind(Enum):
+    """The kinds of media; the value is what stands in SDP (RFC 8866 section 5.14)."""
+
     VIDEO = "video"
     AUDIO = "audio"
+    APPLICATION = "application"
 
 
 class Codec(Enum):
@@ -16,17 +19,51 @@ class Codec(Enum):
 
     H264 = "H264"
     H265 = "H265"
+    MPEG4 = "MPEG4"  # part 2 video, never the container
+    MJPEG = "MJPEG"
+    MPEG_VIDEO = "MPEG1/2"  # MPEG-1 or MPEG-2 video
+    VP8 = "VP8"
+    VP9 = "VP9"
+    AV1 = "AV1"
+    THEORA = "THEORA"
+    MPEG_TS = "MPEG-TS"  # a whole transport stream, with all that is in it, as one track
     AAC = "AAC"
     G711A = "G711A"
     G711U = "G711U"
+    G722 = "G722"
+    G726 = "G726"
     OPUS = "OPUS"
+    MP3 = "MP3"  # MPEG-1/2 audio of any layer
+    AC3 = "AC3"
+    L16 = "L16"
+    AMR = "AMR"  # the narrow band
+    AMR_WB = "AMR-WB"
+    VORBIS = "VORBIS"
+    METADATA = "METADATA"  # XML documents of ONVIF
+    UNKNOWN = "UNKNOWN"  # passed from RTP to RTP untouched
 
     @property
     def kind(self) -> MediaKind:
-        return MediaKind.VIDEO if self in _VIDEO_CODECS else MediaKind.AUDIO
+        """What it is; of UNKNOWN only its track can tell."""
+        if self in _VIDEO_CODECS:
+            return MediaKind.VIDEO
+        return MediaKind.APPLICATION if self is Codec.METADATA else MediaKind.AUDIO
 
 
-_VIDEO_CODECS = frozenset({Codec.H264, Codec.H265})
+_VIDEO_CODECS = frozenset(
+    {
+        Codec.H264,
+        Codec.H265,
+        Codec.MPEG4,
+        Codec.MJPEG,
+        Codec.MPEG_VIDEO,
+        Codec.VP8,
+        Codec.VP9,
+        Codec.AV1,
+        Codec.THEORA,
+        Codec.MPEG_TS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +105,81 @@ class AacParameters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mpeg4Parameters:
+    """MPEG-4 part 2 video: everything before the first picture, VisualObjectSequence to VideoObjectLayer, with start
+    codes (ISO/IEC 14496-2 section 6.2); empty while unknown."""
+
+    config: bytes = b""
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Av1Parameters:
+    """AV1: the latest sequence header as one OBU with its header and no size field; empty while unknown."""
+
+    sequence_header: bytes = b""
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.sequence_header)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XiphParameters:
+    """Theora or Vorbis: the three header packets a decoder needs first. Rate and channels are 0 for video."""
+
+    identification: bytes
+    comment: bytes
+    setup: bytes
+    sample_rate_hz: int = 0
+    channels: int = 0
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainParameters:
+    """A codec whose frames tell all there is to know (MJPEG, MPEG-1/2, VP8, VP9, MPEG-TS, metadata)."""
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class G726Parameters:
+    """G.726, always 8000 Hz mono. Frames have the packing of RFC 3551: the first sample in the lowest bits."""
+
+    bit_rate: int  # 16000, 24000, 32000 or 40000
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedParameters:
+    """A payload format nobody here knows, as its SDP describes it. Frames are RTP payloads."""
+
+    kind: MediaKind
+    payload_type: int
+    encoding_name: str
+    channels: int | None = None
+    fmtp: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioParameters:
-    """Audio that needs nothing but its shape (G.711, Opus)."""
+    """Audio that needs nothing but its shape (G.711, G.722, Opus, MP3, AC-3, L16, AMR)."""
 
     sample_rate_hz: int
     channels: int
@@ -79,7 +189,18 @@ class AudioParameters:
         return True
 
 
-CodecParameters = H264Parameters | H265Parameters | AacParameters | AudioParameters
+CodecParameters = (
+    H264Parameters
+    | H265Parameters
+    | Mpeg4Parameters
+    | Av1Parameters
+    | XiphParameters
+    | PlainParameters
+    | AacParameters
+    | G726Parameters
+    | AudioParameters
+    | PassedParameters
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +208,8 @@ class Track:
     """One elementary stream. Immutable: a change of parameters makes a new track.
 
     `clock_rate_hz` is the rate of every timestamp of the track's frames. It is the RTP clock of the codec:
-    90000 for video, the sample rate for AAC and G.711, 48000 for Opus.
+    90000 for video, metadata, MP3 and MPEG-TS; 48000 for Opus; 8000 for G.722, whose sample rate is 16000; else the
+    sample rate.
     """
 
     codec: Codec
@@ -96,4 +218,4 @@ class Track:
 
     @property
     def kind(self) -> MediaKind:
-        return self.codec.kind
+        return self.parameters.kind if isinstance(self.parameters, PassedParameters) else self.codec.kind
