@@ -13,9 +13,10 @@ from manycast.media.track import MediaKind
 from manycast.servers.rtsp.addresses import name_in
 from manycast.servers.rtsp.connection import LINGER_S, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
+from manycast.servers.rtsp.file_target import FileTarget
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import Reply
-from manycast.servers.rtsp.targets import FileTarget, LiveTarget, PlayInfo, Target
+from manycast.servers.rtsp.targets import LiveTarget, PlayInfo, Target
 from manycast.servers.rtsp.transports import (
     InterleavedTransport,
     UdpTransport,
@@ -234,7 +235,7 @@ class PlaySession:
     def _agree_udp(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
         if self._transport is None:
             connection.hold(self, ends_here=False)
-            ports = SessionPorts(self._context.udp_ports, connection.local_address, connection.sock.family)
+            ports = SessionPorts(self._context.udp_ports, connection.local_address)
             self._transport = UdpTransport(ports, connection.peer_address, self._rtcp_received, self._refused)
         if not isinstance(self._transport, UdpTransport):
             raise UnsupportedTransport("one session has one transport: this one uses TCP")
