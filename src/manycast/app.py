@@ -132,6 +132,7 @@ class App:
             listeners = open_listeners(self.plan.rtsp)
             self.rtsp = RtspServer(self.catalogue, self.plan.rtsp_options)
             self.rtsp.listen(listeners)
+            self.rtsp.start()
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
             asyncio.create_task(self._tidy_files(), name="tidy files"),

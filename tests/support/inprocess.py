@@ -49,6 +49,7 @@ async def serving(**options: object) -> AsyncIterator[InProcess]:
     listener = socket.create_server((HOST, 0))
     rtsp = RtspServer(Catalogue(hub, None), RtspOptions(udp_base_port=free_udp_base(), **options))  # type: ignore[arg-type]
     rtsp.listen([listener])
+    rtsp.start()
     try:
         yield InProcess(hub, rtsp, listener.getsockname()[1])
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -17,6 +17,8 @@ from manycast.wire.rtp.sender import MAX_PAYLOAD_BYTES, RtpTrackSender
 
 FIRST_DYNAMIC_PAYLOAD_TYPE = 96  # RFC 3551 section 6
 REPORT_INTERVAL_S = 5.0  # RFC 3550 section 6.2
+
+Framing = Callable[[bytes], bytes]  # wraps what goes out on a connection in one piece, such as in a WebSocket frame
 
 ChunkT = TypeVar("ChunkT")
 ChunkT_co = TypeVar("ChunkT_co", covariant=True)
@@ -34,20 +36,22 @@ class RtpFrame:
         self.packets = packets
         self.pts_ticks = pts_ticks
         self.joinable = joinable
-        self._interleaved: dict[int, bytes] | None = None
+        self._interleaved: dict[tuple[int, Framing | None], bytes] | None = None
         self._runs: tuple[bytes, ...] | None = None
 
     @property
     def size_bytes(self) -> int:
         return sum(map(len, self.packets))
 
-    def interleaved(self, channel: int) -> bytes:
+    def interleaved(self, channel: int, framing: Framing | None = None) -> bytes:
         """All packets with the four bytes before each that RFC 2326 section 10.12 puts there."""
         if self._interleaved is None:
             self._interleaved = {}
-        data = self._interleaved.get(channel)
+        key = (channel, framing)
+        data = self._interleaved.get(key)
         if data is None:
-            data = self._interleaved[channel] = interleave(channel, self.packets)
+            data = interleave(channel, self.packets)
+            data = self._interleaved[key] = framing(data) if framing is not None else data
         return data
 
     def runs(self) -> tuple[bytes, ...]:
@@ -76,14 +80,18 @@ class InterleavedLayout:
     """RTP in the RTSP connection: the channel of each track's RTP and RTCP, None where it was not set up."""
 
     channels: tuple[tuple[int, int] | None, ...]
+    framing: Framing | None = None
 
     def frame(self, frame: RtpFrame) -> bytes | None:
         pair = self.channels[frame.track_index]
-        return None if pair is None else frame.interleaved(pair[0])
+        return None if pair is None else frame.interleaved(pair[0], self.framing)
 
     def report(self, track_index: int, rtcp: bytes) -> bytes | None:
         pair = self.channels[track_index]
-        return None if pair is None else interleave(pair[1], (rtcp,))
+        if pair is None:
+            return None
+        data = interleave(pair[1], (rtcp,))
+        return self.framing(data) if self.framing is not None else data
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""Writing to TCP sockets: one owner per socket, one viewer per stream that is sent through it."""
+"""Writing to TCP connections: one owner per connection, one viewer per stream that is sent through it."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,21 +10,22 @@ from itertools import islice
 
 from manycast.hub.counters import ViewerCounters
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.pipe import Pipe
 
 MAX_CONTROL_BACKLOG_BYTES = 1024 * 1024  # replies to a client that asks and never reads
 MAX_VECTORS = 64  # buffers per writev; the kernel's own limit is 1024
 
 
 class TcpOutbox:
-    """The one writer of one TCP socket. What the kernel does not take at once waits here, in order."""
+    """The one writer of one TCP connection. What the kernel does not take at once waits here, in order."""
 
     __slots__ = (
         "_broken",
         "_control_bytes",
         "_loop",
         "_on_broken",
+        "_pipe",
         "_queue",
-        "_sock",
         "_stuck_since_s",
         "_waits_for_room",
         "backlog_bytes",
@@ -34,12 +34,12 @@ class TcpOutbox:
 
     def __init__(
         self,
-        sock: socket.socket,
+        pipe: Pipe,
         loop: asyncio.AbstractEventLoop,
         on_broken: Callable[[str], None],
     ) -> None:
-        """`on_broken` is called once, from the loop, with the reason, when the socket takes no more."""
-        self._sock = sock
+        """`on_broken` is called once, from the loop, with the reason, when the pipe takes no more."""
+        self._pipe = pipe
         self._loop = loop
         self._on_broken = on_broken
         self._queue: deque[tuple[memoryview | bytes, TcpViewer | None]] = deque()
@@ -48,7 +48,7 @@ class TcpOutbox:
         self._waits_for_room = False
         self._broken = False
         self.backlog_bytes = 0
-        self.send = sock.send  # bound once: it is called for every viewer and frame
+        self.send = pipe.send  # bound once: it is called for every viewer and frame
 
     @property
     def broken(self) -> bool:
@@ -78,7 +78,7 @@ class TcpOutbox:
             self._stuck_since_s = time.monotonic()
         if not self._waits_for_room:
             self._waits_for_room = True
-            self._loop.add_writer(self._sock, self._flush)
+            self._pipe.when_writable(self._flush)
         self._queue.append((memoryview(data)[sent:] if sent else data, viewer))
         self.backlog_bytes += len(data) - sent
         if viewer is None:
@@ -101,7 +101,7 @@ class TcpOutbox:
         return 0.0 if self._stuck_since_s is None else now_s - self._stuck_since_s
 
     def fail(self, reason: str) -> None:
-        """Give the socket up; the owner hears of it from the loop, not from within a fan-out."""
+        """Give the connection up; the owner hears of it from the loop, not from within a fan-out."""
         if self._broken:
             return
         self._broken = True
@@ -109,7 +109,7 @@ class TcpOutbox:
         self._loop.call_soon(self._on_broken, reason)
 
     def close(self) -> None:
-        """Forget what waits and leave the socket alone; closing it is its owner's."""
+        """Forget what waits and leave the pipe alone; closing it is its owner's."""
         self._broken = True
         self._forget()
 
@@ -122,14 +122,14 @@ class TcpOutbox:
         self._stuck_since_s = None
         if self._waits_for_room:
             self._waits_for_room = False
-            self._loop.remove_writer(self._sock)
+            self._pipe.when_writable(None)
 
     def _flush(self) -> None:
         """The kernel has room again."""
         while self._queue:
             vectors = [data for data, _ in islice(self._queue, MAX_VECTORS)]
             try:
-                sent = self._sock.sendmsg(vectors)
+                sent = self._pipe.sendmsg(vectors)
             except BlockingIOError:
                 return
             except OSError as error:

@@ -11,6 +11,7 @@ import pytest
 from support.waiting import until
 
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.pipe import SocketPipe
 from manycast.hub.tcp_viewer import MAX_CONTROL_BACKLOG_BYTES, TcpOutbox, TcpViewer
 
 LIMIT_BYTES = BacklogLimit.MIN_BYTES
@@ -53,7 +54,7 @@ async def wire() -> Iterator[Wire]:  # type: ignore[misc]
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
     reasons: list[str] = []
-    outbox = TcpOutbox(ours, asyncio.get_running_loop(), reasons.append)
+    outbox = TcpOutbox(SocketPipe(ours), asyncio.get_running_loop(), reasons.append)
     yield Wire(ours, theirs, outbox, reasons)
     outbox.close()
     ours.close()

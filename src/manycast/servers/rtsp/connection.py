@@ -1,18 +1,17 @@
-"""One TCP connection of the RTSP server: reads requests and interleaved data, writes replies in order."""
+"""One connection of the RTSP server: takes requests and interleaved data, gives replies in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from manycast.hub.tcp_viewer import TcpOutbox
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.announcement import Announcement
+from manycast.servers.rtsp.link import Link
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import RtspError
@@ -29,7 +28,6 @@ from manycast.wire.rtsp.receiver import (
 EVENTS_PER_TURN = 16  # then the other connections get theirs
 MAX_UNEXPECTED_PACKETS = 10_000  # interleaved, on channels nobody set up: some players keep sending after TEARDOWN
 MAX_WAITING_EVENTS = 256  # pipelined behind a request that takes time; reading pauses above it
-SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 LINGER_S = 10.0  # for the client to hang up after its last session was ended from our side
 
 ChannelSink = Callable[[bytes, float], None]  # payload, now_s
@@ -41,7 +39,6 @@ class Host(Protocol):
     options: RtspOptions
     faults: FaultLog
     log: logging.Logger
-    read_buffer: memoryview  # shared by all connections
 
     async def answer(self, connection: RtspConnection, request: Request) -> Reply:
         """The complete reply to one request; never raises."""
@@ -59,11 +56,12 @@ class HeldSession(Protocol):
 class RtspConnection:
     """Knows how to read, answer in order and close; what a request means is the handlers' business."""
 
-    def __init__(self, host: Host, sock: socket.socket, peer: tuple[str, int]) -> None:
+    def __init__(self, host: Host, link: Link) -> None:
         self._host = host
-        self.sock = sock
-        self.peer_address, self.peer_port = peer[0], peer[1]
-        self.local_address = sock.getsockname()[0]
+        self.link = link
+        self.outbox = link.outbox
+        self.peer_address, self.peer_port = link.peer_address, link.peer_port
+        self.local_address = link.local_address
         self.announcement: Announcement | None = None
         self.sessions: dict[HeldSession, bool] = {}  # opened here, and whether they end with the connection
         self.log = ConnectionLog(host.log, {"peer": self.peer})
@@ -79,11 +77,7 @@ class RtspConnection:
         self._last_event_s = self.opened_s
         self._close_by_s: float | None = None
         self.unexpected_packets = 0
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        notice_dead_peers(sock)
-        self.outbox = TcpOutbox(sock, self._loop, self.close)
-        self._loop.add_reader(sock, self._readable)
+        link.start(self._received, self.close)
 
     @property
     def peer(self) -> str:
@@ -120,20 +114,15 @@ class RtspConnection:
         if linger and not self.sessions:
             self._close_by_s = time.monotonic() + LINGER_S
 
+    def write(self, data: bytes) -> None:
+        """Send what is no frame of a viewer: replies, reports."""
+        framing = self.link.framing
+        self.outbox.write(framing(data) if framing is not None else data)
+
     # Reading
 
-    def _readable(self) -> None:
-        try:
-            size = self.sock.recv_into(self._host.read_buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.close(error.strerror or str(error))
-            return
-        if not size:
-            self.close("the client hung up")
-            return
-        events = self._receiver.receive(bytes(self._host.read_buffer[:size]))
+    def _received(self, data: bytes) -> None:
+        events = self._receiver.receive(data)
         if not events:
             return
         now_s = self._last_event_s = time.monotonic()
@@ -147,7 +136,7 @@ class RtspConnection:
             self._waiting.extend(events)
             if len(self._waiting) > MAX_WAITING_EVENTS and not self._paused:
                 self._paused = True
-                self._loop.remove_reader(self.sock)
+                self.link.pause_reading()
 
     def _start_pump(self, events: list[RtspEvent]) -> None:
         self._waiting.extend(events)
@@ -168,7 +157,7 @@ class RtspConnection:
         self._pump = None
         if self._paused and not self.closed:
             self._paused = False
-            self._loop.add_reader(self.sock, self._readable)
+            self.link.resume_reading()
 
     async def _take(self, event: RtspEvent) -> None:
         match event:
@@ -198,7 +187,7 @@ class RtspConnection:
         reply = await self._host.answer(self, request)
         if self.closed:
             return
-        self.outbox.write(reply.response.serialize())
+        self.write(reply.response.serialize())
         if reply.then is not None:
             reply.then()
 
@@ -206,7 +195,7 @@ class RtspConnection:
         """Answer what is no request, and hang up: where the next one would begin is unknown."""
         self._host.faults.note(self.log, str(failed.error))
         cseq = None if failed.cseq is None else str(failed.cseq)
-        self.outbox.write(complete(Response.of_error(failed.error), cseq).serialize())
+        self.write(complete(Response.of_error(failed.error), cseq).serialize())
         self.close(f"bad request: {failed.error}")
 
     # Closing
@@ -234,8 +223,6 @@ class RtspConnection:
         for session, ends_here in tuple(self.sessions.items()):
             if ends_here:
                 session.close(reason)
-        self._loop.remove_reader(self.sock)
-        self.outbox.close()
         if self._pump is not None and self._pump is not asyncio.current_task():
             self._pump.cancel()
         # The parts of a connection refer to each other, so only the cycle collector frees them, some time later:
@@ -243,19 +230,11 @@ class RtspConnection:
         self._waiting.clear()
         self._channels.clear()
         self._receiver = RtspReceiver()
-        self.sock.close()
+        self.link.close()
         self._host.forget(self)
         if self.unexpected_packets:
             self.log.debug("%d interleaved packets on channels nobody set up", self.unexpected_packets)
         self.log.debug("closed: %s", reason)
-
-
-def notice_dead_peers(sock: socket.socket) -> None:
-    """Let the kernel ask after a client that lost its power or its cable: such a one never says that it is gone."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):  # not everywhere; there the system's own, longer times hold
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class ConnectionLog(logging.LoggerAdapter[logging.Logger]):

@@ -197,7 +197,7 @@ class PublishSession:
     ) -> TransportSpec:
         assert spec.client_port is not None
         if self._ports is None:
-            self._ports = SessionPorts(self._context.udp_ports, connection.local_address, connection.sock.family)
+            self._ports = SessionPorts(self._context.udp_ports, connection.local_address)
         self._forget(position)
         slot = SLOTS[media.carried.track.kind] if media.carried else 4
         try:
@@ -298,7 +298,7 @@ class PublishSession:
                 continue
             if media.channels is not None:
                 prefix = bytes((0x24, media.channels[1])) + len(report).to_bytes(2)
-                self._connection.outbox.write(prefix + report)
+                self._connection.write(prefix + report)
             elif media.sockets is not None and media.client_rtcp is not None:
                 try:
                     media.sockets[1].sendto(report, media.client_rtcp)

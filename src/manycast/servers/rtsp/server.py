@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import importlib
 import logging
 import socket
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.pipe import SocketPipe
 from manycast.hub.source import SourceError
+from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
+from manycast.servers.acceptor import Acceptor, Peer
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.handlers import handle
+from manycast.servers.rtsp.link import Link, PipeLink, prepare_socket
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
 from manycast.wire.rtsp.message import Request, Response, without_userinfo
 
-READ_BUFFER_BYTES = 64 * 1024  # shared by all connections; what one read holds is taken apart before anyone else's
-LISTEN_BACKLOG = 1024
-ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 TIMER_INTERVAL_S = 0.5
 DESCRIPTORS_WITHOUT_LIMIT = 10_000
+
+ContextMaker = Callable[[], ssl.SSLContext]
 
 
 class RtspServer:
@@ -36,9 +40,9 @@ class RtspServer:
         self.options = options
         self.faults = self.context.faults
         self.log = logging.getLogger(__name__)
-        self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         self._connections: set[RtspConnection] = set()
-        self._listeners: list[socket.socket] = []
+        self._acceptors: list[Acceptor] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -46,22 +50,28 @@ class RtspServer:
     def connections(self) -> int:
         return len(self._connections)
 
-    def listen(self, listeners: Sequence[socket.socket]) -> None:
-        """Take connections from bound sockets; the server owns them from now on."""
-        for listener in listeners:
-            listener.setblocking(False)
-            listener.listen(LISTEN_BACKLOG)
-            self._listeners.append(listener)
-            self._loop.add_reader(listener, self._accept, listener)
+    def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> None:
+        """Take connections from bound sockets; the server owns them from now on.
+
+        With `make_context` they speak TLS; it is asked for each connection, so that a certificate can be renewed.
+        """
+        accept = self._accept if make_context is None else partial(self._accept_tls, make_context)
+        acceptor = Acceptor(accept, self.faults, self.log)
+        acceptor.listen(listeners)
+        self._acceptors.append(acceptor)
+
+    def start(self) -> None:
+        """Begin to look after time limits."""
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._handle_timer)
 
     async def close(self, reason: str) -> None:
         """End all sessions, telling viewers, and close everything."""
         if self._timer is not None:
             self._timer.cancel()
-        for listener in self._listeners:
-            self._loop.remove_reader(listener)
-            listener.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for handshake in tuple(self._handshakes):
+            handshake.cancel()
         for session in tuple(self.context.sessions.values()):
             session.close(reason)
         for connection in tuple(self._connections):
@@ -87,46 +97,57 @@ class RtspServer:
 
     # Connections
 
+    def adopt(self, link: Link) -> None:
+        """Serve a client, whatever way its bytes come; the server owns the link from now on."""
+        if len(self._connections) >= self.options.max_connections:
+            self._refuse(link)
+        else:
+            self._connections.add(RtspConnection(self, link))
+
     def forget(self, connection: RtspConnection) -> None:
         self._connections.discard(connection)
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(LISTEN_BACKLOG):
-            try:
-                sock, peer = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                # The one who waits stays in the backlog; without a pause the loop would spin on it.
-                self.faults.note(self.log, f"cannot take another connection: {error.strerror}")
-                self._loop.remove_reader(listener)
-                self._loop.call_later(ACCEPT_PAUSE_S, self._resume, listener)
-                return
-            sock.setblocking(False)
-            if len(self._connections) >= self.options.max_connections:
-                self._refuse(sock)
-                continue
-            try:
-                self._connections.add(RtspConnection(self, sock, (peer[0], peer[1])))
-            except OSError:
-                sock.close()  # gone before it was greeted
+    def _accept(self, sock: socket.socket, peer: Peer) -> None:
+        try:
+            prepare_socket(sock)
+            link = PipeLink(SocketPipe(sock), name="TCP", secure=False, peer=peer, local_address=sock.getsockname()[0])
+        except OSError:
+            sock.close()  # gone before it was greeted
+            return
+        self.adopt(link)
 
-    def _resume(self, listener: socket.socket) -> None:
-        if listener.fileno() >= 0:
-            self._loop.add_reader(listener, self._accept, listener)
+    def _accept_tls(self, make_context: ContextMaker, sock: socket.socket, peer: Peer) -> None:
+        task = self._loop.create_task(self._shake_hands(make_context(), sock, peer), name="TLS handshake")
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
-    def _refuse(self, sock: socket.socket) -> None:
+    async def _shake_hands(self, context: ssl.SSLContext, sock: socket.socket, peer: Peer) -> None:
+        try:
+            prepare_socket(sock)
+            local_address = sock.getsockname()[0]
+            pipe = TlsPipe(sock, context)
+        except OSError:
+            sock.close()
+            return
+        try:
+            await pipe.handshake(self.options.first_request_timeout_s)
+        except HandshakeFailed as error:
+            pipe.close()
+            self.faults.note(self.log, f"RTSPS {peer[0]}:{peer[1]}: {error}")
+            return
+        except BaseException:
+            pipe.close()
+            raise
+        self.adopt(PipeLink(pipe, name="TLS", secure=True, peer=peer, local_address=local_address))
+
+    def _refuse(self, link: Link) -> None:
         """Say why, and hang up."""
         self.faults.note(self.log, f"all {self.options.max_connections} connections are in use")
         response = Response(status=503)
         response.headers.set("Retry-After", "10")
-        try:
-            sock.send(complete(response, None).serialize())
-        except OSError:
-            pass
-        sock.close()
+        data = complete(response, None).serialize()
+        link.outbox.write(link.framing(data) if link.framing is not None else data)
+        link.close()
 
     def _handle_timer(self) -> None:
         now_s = time.monotonic()

@@ -88,7 +88,7 @@ class InterleavedTransport:
         self._channels: dict[int, tuple[int, int]] = {}
 
     def __str__(self) -> str:
-        return "TCP"
+        return self.connection.link.name
 
     def set_up(self, track_index: int, wanted: tuple[int, int] | None) -> tuple[int, int]:
         """The channels of a track, by its wish where they are free."""
@@ -104,7 +104,8 @@ class InterleavedTransport:
             self.connection.unroute(channel)
 
     def viewer(self, tracks: int, limit: BacklogLimit) -> tuple[TcpViewer, InterleavedLayout]:
-        layout = InterleavedLayout(tuple(self._channels.get(index) for index in range(tracks)))
+        channels = tuple(self._channels.get(index) for index in range(tracks))
+        layout = InterleavedLayout(channels, self.connection.link.framing)
         return TcpViewer(self.connection.outbox, limit), layout
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import heapq
 import socket
 
 from manycast.errors import ManycastError
+from manycast.servers.rtsp.link import family_of
 
 PORTS_PER_SESSION = 8  # RTP and RTCP each for video, audio, metadata and the back channel
 LAST_PORT = 65535
@@ -45,11 +46,11 @@ class UdpPorts:
 class SessionPorts:
     """The ports of one session."""
 
-    def __init__(self, ports: UdpPorts, address: str, family: socket.AddressFamily) -> None:
+    def __init__(self, ports: UdpPorts, address: str) -> None:
         """`address` is the one the client reached us by, so that media comes from there too."""
         self._ports = ports
         self._address = address
-        self._family = family
+        self._family = family_of(address)
         self._blocks: list[int] = []
         self._sockets: list[socket.socket] = []
 
