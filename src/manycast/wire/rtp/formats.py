@@ -13,6 +13,9 @@ from manycast.wire.rtp.latm import LATM
 from manycast.wire.rtp.mpeg4_generic import MPEG4_GENERIC
 from manycast.wire.rtp.opus import OPUS
 from manycast.wire.rtp.payload import PayloadFormat, RtpMap, UnsupportedFormat
+from manycast.wire.rtp.static import static_rtpmap
+
+__all__ = ["FORMATS", "format_for_codec", "static_rtpmap", "track_from_rtpmap"]
 
 FORMATS: tuple[PayloadFormat, ...] = (H264, H265, MPEG4_GENERIC, LATM, PCMU, PCMA, OPUS)
 
@@ -29,10 +32,6 @@ _TO_RECEIVE = {name: payload_format for payload_format in FORMATS for name in pa
 _BINDERS: dict[str, Callable[[RtpMap], PayloadFormat]] = {
     "mpeg4-generic": mpeg4_generic.bind,
     "mp4a-latm": latm.bind,
-}
-_STATIC = {
-    0: RtpMap(payload_type=0, encoding_name="PCMU", clock_rate_hz=8000),
-    8: RtpMap(payload_type=8, encoding_name="PCMA", clock_rate_hz=8000),
 }
 
 
@@ -54,8 +53,3 @@ def track_from_rtpmap(rtpmap: RtpMap) -> tuple[Track, PayloadFormat]:
         raise UnsupportedFormat(f"encoding {rtpmap.encoding_name!r}, known are {known}")
     track = payload_format.track(rtpmap)
     return track, _BINDERS[name](rtpmap) if name in _BINDERS else payload_format
-
-
-def static_rtpmap(payload_type: int) -> RtpMap | None:
-    """What a payload type without an rtpmap attribute is (RFC 3551 section 6); None where unknown."""
-    return _STATIC.get(payload_type)
