@@ -86,6 +86,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     descriptors = raise_descriptor_limit()
     options = RtspOptions(
         udp_base_port=settings.rtsp.udp_base_port,
+        metadata=settings.rtsp.metadata,
         loops=settings.loop_nums,
         max_sessions=settings.limits.max_sessions or None,
         max_connections=max(16, descriptors - SPARE_DESCRIPTORS),

@@ -73,11 +73,6 @@ MISSING: tuple[Missing, ...] = (
     ),
     Missing(lambda s: s.rtsp.multicast, (("rtsp", "multicast"),), "RTP multicast (multicast) is not available yet"),
     Missing(
-        lambda s: s.rtsp.metadata,
-        (("rtsp", "metadata"),),
-        "the metadata stream (metadata) is not available yet",
-    ),
-    Missing(
         lambda s: s.rtsp.rtsp_over_http,
         (("rtsp", "rtsp_over_http"),),
         "RTSP over HTTP (rtsp_over_http) is not available yet",

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from manycast.hub.backchannel import Backchannels
 from manycast.hub.hub import Hub
-from manycast.hub.names import is_capture_name
+from manycast.hub.names import is_capture_name, spoken_path
 from manycast.hub.rtp_title import RtpTitle
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
@@ -28,8 +29,15 @@ class Catalogue:
     the root. An address that names no application is looked up in the first one.
     """
 
-    def __init__(self, hub: Hub, files: FileFinder | None, applications: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        files: FileFinder | None,
+        applications: Sequence[str] = ("",),
+        backchannels: Backchannels | None = None,
+    ) -> None:
         self.hub = hub
+        self.backchannels = backchannels  # None: nobody can speak
         self._files = files
         self._applications = tuple(applications)
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
@@ -44,6 +52,8 @@ class Catalogue:
         """Who has a path that somebody wants to publish to; None where it is free."""
         if is_capture_name(self._local_name(path)):
             return "the server's capture devices"
+        if self.backchannels is not None and spoken_path(path) is not None:
+            return "the back channel"
         stream = self.hub.live(path)
         if stream is not None:
             return stream.source
@@ -55,6 +65,8 @@ class Catalogue:
         local = self._local_name(path)
         if is_capture_name(local):
             return None
+        if self.backchannels is not None and spoken_path(path) is not None:
+            return await self.backchannels.find(path)
         stream = await self.hub.open(path)
         if stream is not None or self._files is None:
             return stream
@@ -64,6 +76,10 @@ class Catalogue:
         """The path without its application."""
         application, _, rest = path.partition("/")
         return rest if application in self._applications and rest else path
+
+    def metadata(self, name: str) -> Stream:
+        """What is told at the side of a stream or file."""
+        return self.hub.metadata.open(self.path_of(name))
 
     def title(self, media: StoredMedia) -> RtpTitle:
         """The RTP form of a file, shared by its viewers and gone with the last of them."""

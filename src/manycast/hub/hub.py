@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from manycast.errors import ManycastError
 from manycast.hub.limits import ViewerLimits
+from manycast.hub.metadata import MetadataFeeds
 from manycast.hub.on_demand import OnDemand
 from manycast.hub.source import Source
 from manycast.hub.stream import Stream
@@ -28,6 +29,7 @@ class Hub:
 
     def __init__(self, limits: ViewerLimits | None = None) -> None:
         self.limits = limits or ViewerLimits()
+        self.metadata = MetadataFeeds(self.limits)
         self._streams: dict[str, Stream] = {}
         self._on_demand: dict[str, OnDemand] = {}
 
@@ -83,11 +85,13 @@ class Hub:
             now_s, unix_s = time.monotonic(), time.time()
             for stream in self:
                 stream.handle_timer(now_s=now_s, unix_s=unix_s)
+            self.metadata.handle_timer(now_s=now_s, unix_s=unix_s)
 
     async def close(self, reason: str) -> None:
         """End everything, telling all viewers."""
         for stream in self:
             self.unpublish(stream, reason)
+        self.metadata.close(reason)
         await asyncio.gather(*(on_demand.close() for on_demand in self._on_demand.values()))
 
     def _add(self, path: str, tracks: Sequence[Track], source: str) -> Stream:

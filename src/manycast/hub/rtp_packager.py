@@ -11,11 +11,13 @@ from manycast.hub.fanout import BacklogLimit, Fanout, Viewer
 from manycast.hub.gop import GopCache
 from manycast.hub.udp_viewer import Datagrams, runs_of
 from manycast.media.frame import Frame
-from manycast.media.track import MediaKind, Track
+from manycast.media.track import Codec, MediaKind, Track
 from manycast.wire.rtp.formats import format_for_codec
+from manycast.wire.rtp.payload import RtpMap
 from manycast.wire.rtp.sender import MAX_PAYLOAD_BYTES, RtpTrackSender
 
 FIRST_DYNAMIC_PAYLOAD_TYPE = 96  # RFC 3551 section 6
+METADATA_PAYLOAD_TYPE = 107  # the one ONVIF's examples have; it stands beside any stream
 REPORT_INTERVAL_S = 5.0  # RFC 3550 section 6.2
 
 Framing = Callable[[bytes], bytes]  # wraps what goes out on a connection in one piece, such as in a WebSocket frame
@@ -114,11 +116,10 @@ class TrackStart(NamedTuple):
     rtp_timestamp: int
 
 
-def payload_type_of(track: Track, index: int) -> int:
-    """The payload type a track has in everything we send; a static one where the track is what the table says."""
-    payload_format = format_for_codec(track.codec)
-    described = payload_format.describe(track, FIRST_DYNAMIC_PAYLOAD_TYPE + index)
-    return described.payload_type
+def describe_track(track: Track, index: int) -> RtpMap:
+    """What SDP says of a track in everything we send; its payload type is static where the table has one for it."""
+    dynamic = METADATA_PAYLOAD_TYPE if track.codec is Codec.METADATA else FIRST_DYNAMIC_PAYLOAD_TYPE + index
+    return format_for_codec(track.codec).describe(track, dynamic)
 
 
 def cname_of(name: str) -> str:
@@ -130,7 +131,7 @@ def make_sender(track: Track, index: int, cname: str) -> RtpTrackSender:
     return RtpTrackSender(
         format_for_codec(track.codec).packetiser(track, MAX_PAYLOAD_BYTES),
         clock_rate_hz=track.clock_rate_hz,
-        payload_type=payload_type_of(track, index),
+        payload_type=describe_track(track, index).payload_type,
         ssrc=_random.getrandbits(32),
         first_sequence=_random.getrandbits(16),
         timestamp_offset=_random.getrandbits(32),

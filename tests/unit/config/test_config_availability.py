@@ -15,7 +15,6 @@ ASKED = [
     ("<http><serverport>8080</serverport></http>", ["the HTTP server (http) is not available yet"]),
     ("<https><enable>1</enable></https>", ["the HTTPS server (https) is not available yet"]),
     ("<rtsp><multicast>1</multicast></rtsp>", ["RTP multicast (multicast) is not available yet"]),
-    ("<rtsp><metadata>1</metadata></rtsp>", ["the metadata stream (metadata) is not available yet"]),
     ("<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp>", ["RTSP over HTTP (rtsp_over_http) is not available yet"]),
     ("<rtsp><rtsp_over_https>1</rtsp_over_https></rtsp>", ["RTSP over HTTPS (rtsp_over_https) is not available yet"]),
     ("<rtsps><enable>1</enable></rtsps>", ["RTSP over TLS (rtsps) is not available yet"]),

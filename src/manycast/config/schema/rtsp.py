@@ -26,7 +26,9 @@ class RtspSettings(Group):
         "First UDP port for RTSP over UDP. A session takes eight: RTP and RTCP for each of video, audio, "
         "metadata and back channel.",
     )
-    metadata: Switch = setting(True, "Metadata stream on or off.")
+    metadata: Switch = setting(
+        False, "Metadata track (ONVIF) beside everything that is played, on or off. Some simple players stumble over it."
+    )
     rtsp_over_http: Switch = setting(
         True, "RTSP over HTTP, and over WebSocket, on the HTTP server's port; needs the HTTP server."
     )

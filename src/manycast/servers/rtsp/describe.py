@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from manycast.hub.rtp_packager import FIRST_DYNAMIC_PAYLOAD_TYPE
+from manycast.hub.metadata import METADATA_TRACK
+from manycast.hub.rtp_packager import describe_track
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
-from manycast.wire.rtp.formats import format_for_codec
 from manycast.wire.rtsp.headers import NptRange
-from manycast.wire.rtsp.url import track_control
+from manycast.wire.rtsp.url import Control, Side, track_control
 from manycast.wire.sdp import Connection, MediaDescription, Origin, SessionDescription
 
 SDP_TYPE = "application/sdp"
@@ -16,32 +16,45 @@ COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band on
 
 
 async def describe(
-    found: Stream | StoredMedia, name: str, *, base_url: str, loops: int, local_address: str, session_id: str
+    found: Stream | StoredMedia,
+    name: str,
+    *,
+    base_url: str,
+    loops: int,
+    metadata: bool,
+    local_address: str,
+    session_id: str,
 ) -> SessionDescription:
-    """The session description of a stream or a file; relative controls, `trackID=N` for track N."""
+    """The session description of a stream or a file; relative controls, `trackID=N` for track N.
+
+    With `metadata` it has one more section, for what is told at its side.
+    """
     if isinstance(found, Stream):
         await found.wait_complete(COMPLETE_TIMEOUT_S)
         time_range = NptRange(now=True)
     else:
         once = loops == 1 and found.duration_us is not None
         time_range = NptRange(start_s=0.0, end_s=(found.duration_us or 0) / 1e6 if once else None)
+    media = [_describe_track(track, index, index, base_url) for index, track in enumerate(found.tracks)]
+    if metadata:
+        media.append(_describe_track(METADATA_TRACK, 0, Side.METADATA, base_url))
     return SessionDescription(
         origin=Origin(session_id=session_id, session_version="1", address=local_address),
         name=name,
         connection=Connection(address="::" if ":" in local_address else "0.0.0.0"),
         control="*",
         range=time_range.serialize(),
-        media=tuple(_describe_track(track, index, base_url) for index, track in enumerate(found.tracks)),
+        media=tuple(media),
     )
 
 
-def _describe_track(track: Track, index: int, base_url: str) -> MediaDescription:
-    rtpmap = format_for_codec(track.codec).describe(track, FIRST_DYNAMIC_PAYLOAD_TYPE + index)
+def _describe_track(track: Track, index: int, control: Control, base_url: str) -> MediaDescription:
+    rtpmap = describe_track(track, index)
     return MediaDescription(
         kind=track.kind.value,
         port=0,
         protocol="RTP/AVP",
         payload_types=(rtpmap.payload_type,),
         rtpmaps={rtpmap.payload_type: rtpmap},
-        control=track_control(base_url, index),
+        control=track_control(base_url, control),
     )

@@ -118,6 +118,7 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
         name,
         base_url=base_url(request.uri),
         loops=context.options.loops,
+        metadata=context.options.metadata,
         local_address=connection.local_address,
         session_id=session_id,
     )

@@ -12,6 +12,7 @@ RECLAIM_TIMEOUT_S = 65.0  # when a session without a sign of life is ended: a li
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RtspOptions:
     udp_base_port: int = 22000
+    metadata: bool = False  # whether everything played has a metadata track at its side
     loops: int = 1  # how often a file is played to a viewer, -1 endless
     max_sessions: int | None = None  # None: what the machine can do
     max_connections: int = 10_000

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from manycast.errors import ProtocolError
@@ -17,18 +19,12 @@ from manycast.servers.rtsp.file_target import FileTarget
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.targets import LiveTarget, PlayInfo, Target
-from manycast.servers.rtsp.transports import (
-    InterleavedTransport,
-    UdpTransport,
-    agreed_transport,
-    offered_transports,
-)
-from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
+from manycast.servers.rtsp.transports import InterleavedTransport, PlayTransport, UdpTransport, offered_transports
+from manycast.servers.rtsp.udp_ports import SessionPorts
 from manycast.wire.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, parse_compound
 from manycast.wire.rtsp.errors import (
     AggregateOperationNotAllowed,
     MethodNotValidInThisState,
-    NotEnoughBandwidth,
     NotFound,
     OnlyAggregateOperationAllowed,
     UnsupportedTransport,
@@ -43,10 +39,10 @@ from manycast.wire.rtsp.headers import (
 )
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
-from manycast.wire.rtsp.url import RtspUrl
+from manycast.wire.rtsp.url import RtspUrl, Side
 
 REFUSED_S = 2.0  # a client's host that refuses packets for so long: the player is gone
-SLOTS = {MediaKind.VIDEO: 0, MediaKind.AUDIO: 2}  # in a session's eight ports
+SLOTS = {MediaKind.VIDEO: 0, MediaKind.AUDIO: 2, MediaKind.APPLICATION: 4}  # in a session's eight ports
 
 
 async def open_target(catalogue: Catalogue, name: str, loops: int, on_end: Callable[[str], None]) -> Target:
@@ -62,8 +58,22 @@ async def open_target(catalogue: Catalogue, name: str, loops: int, on_end: Calla
         raise NotFound(f"{name} has just ended: {error}") from error
 
 
+@dataclass(slots=True)
+class _Part:
+    """What plays in a session by a clock of its own: the stream or file itself, the metadata at its side."""
+
+    target: Target
+    first_track: int  # the session numbers the tracks of all its parts in one row
+    viewer: Any = None
+    layout: Any = None
+
+    @property
+    def tracks(self) -> range:
+        return range(self.first_track, self.first_track + len(self.target.tracks))
+
+
 class PlaySession:
-    """One viewer: tracks set up over one transport, played from one target."""
+    """One viewer: tracks set up over one transport, played from one stream or file and what is at its side."""
 
     def __init__(self, context: RtspContext, connection: RtspConnection, session_id: str, name: str) -> None:
         self.id = session_id
@@ -75,11 +85,11 @@ class PlaySession:
         self._opened_s = self.last_sign_s
         self._connection = connection  # the one it was opened on; interleaved media stays on it
         self._log = connection.log
-        self._target: Target | None = None
-        self._transport: InterleavedTransport | UdpTransport | None = None
+        self._main: _Part | None = None
+        self._metadata: _Part | None = None
+        self._transport: PlayTransport | None = None
         self._track_urls: dict[int, str] = {}
-        self._viewer: Any = None
-        self._layout: Any = None
+        self._started = False  # PLAY came once: the viewers are made
         self._refused_s: tuple[float, float] | None = None  # first and latest refusal of a row
         self._reports: dict[int, ReportBlock] = {}
         self._closed = False
@@ -87,22 +97,16 @@ class PlaySession:
     # Requests
 
     async def setup(self, connection: RtspConnection, request: Request) -> Reply:
-        if self._viewer is not None:  # RFC 2326 appendix A.2 would let a transport change; no client does that
+        if self._started:  # RFC 2326 appendix A.2 would let a transport change; no client does that
             raise MethodNotValidInThisState("SETUP", "after PLAY", ("PLAY", "PAUSE", "TEARDOWN"))
         if name_in(request.uri) != self.name:
             raise AggregateOperationNotAllowed(f"the session is for {self.name!r}: open another for another stream")
-        _url, track_index = RtspUrl.parse(request.uri).split_control()
-        if self._target is None:
-            self._target = await open_target(
+        if self._main is None:
+            target = await open_target(
                 self._context.catalogue, self.name, self._context.options.loops, self._source_ended
             )
-        tracks = self._target.tracks
-        if track_index is None:
-            if len(tracks) > 1:
-                raise AggregateOperationNotAllowed(f"{self.name} has {len(tracks)} tracks: SETUP one of them")
-            track_index = 0
-        if track_index >= len(tracks):
-            raise NotFound(f"{self.name} has no track {track_index}")
+            self._main = _Part(target, 0)
+        track_index = self._track_of(self._main, request)
         agreed = self._agree(connection, request, track_index)
         self._track_urls[track_index] = request.uri
         self.state = SessionState.READY
@@ -112,45 +116,42 @@ class PlaySession:
         return Reply(response)
 
     async def play(self, connection: RtspConnection, request: Request) -> Reply:
-        self._check_aggregate(request)
-        target, transport = self._target, self._transport
-        assert target is not None
-        assert transport is not None
+        parts = self._parts_set_up(request)
         range_header = request.headers.get("Range")
         wanted = parse_range(range_header) if range_header else None
-        if self._viewer is None:
-            self._viewer, self._layout = self._make_viewer(target, transport)
-        if self.state is SessionState.PLAYING and (wanted is None or target.position_s() is None):
-            target_info: PlayInfo | None = None  # it plays already, and goes on
+        self._make_viewers(parts)
+        if self.state is SessionState.PLAYING and (wanted is None or parts[0].target.position_s() is None):
+            infos: list[PlayInfo] = []  # it plays already, and goes on
         else:
-            target_info = await target.prepare(self._viewer, self._layout, wanted)
+            infos = [await part.target.prepare(part.viewer, part.layout, wanted) for part in parts]
         response = Response(status=200)
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
-        if target_info is not None:
-            response.headers.set("Range", target_info.range)
-            response.headers.set("RTP-Info", self._rtp_info(target_info))
+        if infos:
+            response.headers.set("Range", infos[0].range)
+            response.headers.set("RTP-Info", self._rtp_info(parts, infos))
         if "Scale" in request.headers:
             response.headers.set("Scale", serialize_factor(1.0))  # RFC 2326 section 12.34: which speed it really is
-        return Reply(response, then=self._begin)
+        return Reply(response, then=partial(self._begin, parts))
 
     async def pause(self, connection: RtspConnection, request: Request) -> Reply:
-        self._check_aggregate(request)
-        assert self._target is not None
-        self._target.pause()
+        parts = self._parts_set_up(request)
+        for part in parts:
+            part.target.pause()
         self.state = SessionState.READY
         response = Response(status=200)
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
-        position_s = self._target.position_s()
+        position_s = parts[0].target.position_s()
         if position_s is not None:
             response.headers.set("Range", f"npt={position_s:.3f}-")
         return Reply(response)
 
     def parameters(self) -> dict[str, str]:
         parameters = {}
-        if self._target is not None and (position_s := self._target.position_s()) is not None:
+        main = self._main
+        if main is not None and (position_s := main.target.position_s()) is not None:
             parameters["position"] = f"npt={position_s:.3f}"
-        if self._viewer is not None:
-            counters = self._viewer.counters
+        if main is not None and main.viewer is not None:
+            counters = main.viewer.counters
             parameters["frames_sent"] = str(counters.sent_frames)
             parameters["frames_dropped"] = str(counters.dropped_frames)
             parameters["bytes_sent"] = str(counters.sent_bytes)
@@ -162,7 +163,7 @@ class PlaySession:
     def handle_timer(self, now_s: float) -> None:
         if self._refused_s is not None and self._refused_s[1] - self._refused_s[0] > REFUSED_S:
             self.close("the client's ports are closed")
-        elif isinstance(self._transport, InterleavedTransport) and self.state is SessionState.PLAYING:
+        elif self._transport is not None and not self._transport.answers and self.state is SessionState.PLAYING:
             return  # what the client reads is the sign of life: the connection ends when nothing moves
         elif self._connection.closed and self.state is not SessionState.PLAYING and now_s - self.last_sign_s > LINGER_S:
             self.close("its connection is gone and nothing plays")
@@ -179,97 +180,117 @@ class PlaySession:
         if self._closed:
             return
         self._closed = True
-        if self._target is not None:
-            self._target.close(say_goodbye=True)
+        for part in self._parts:
+            part.target.close(say_goodbye=True)
         if self._transport is not None:
             self._transport.close()
         self.state = SessionState.INIT
         self._context.sessions.pop(self.id, None)
         self._connection.release(self, linger=linger)
-        if self._viewer is not None:
+        if self._main is not None and self._main.viewer is not None:
             played_s = time.monotonic() - self._opened_s
             lost = f", {self._lost_packets} packets lost on the way" if self._lost_packets else ""
-            self._log.info(
-                "viewer of %s closed after %.1f s: %s; %s%s", self.name, played_s, reason, self._viewer.counters, lost
-            )
+            counters = self._main.viewer.counters
+            self._log.info("viewer of %s closed after %.1f s: %s; %s%s", self.name, played_s, reason, counters, lost)
 
     def _source_ended(self, reason: str) -> None:
         """A live source is gone for good; a file may be played again."""
-        if isinstance(self._target, FileTarget):
+        if self._main is not None and isinstance(self._main.target, FileTarget):
+            if self._metadata is not None:
+                self._metadata.target.pause()
             self.state = SessionState.READY
             self._log.info("viewer of %s: %s", self.name, reason)
         else:
             self._close(reason, linger=True)
 
-    def _begin(self) -> None:
-        if self._closed or self._target is None:
+    def _begin(self, parts: Sequence[_Part]) -> None:
+        if self._closed:
             return
         if self.state is not SessionState.PLAYING:
             self._log.info("plays %s over %s", self.name, self._transport)
         self.state = SessionState.PLAYING
-        self._target.begin()
+        for part in parts:
+            part.target.begin()
 
-    # Transports
+    # Tracks and their transport
+
+    @property
+    def _parts(self) -> list[_Part]:
+        return [part for part in (self._main, self._metadata) if part is not None]
+
+    def _track_of(self, main: _Part, request: Request) -> int:
+        """Which track of the session a SETUP is for; what is at the stream's side is opened for it."""
+        _url, control = RtspUrl.parse(request.uri).split_control()
+        count = len(main.target.tracks)
+        if control is None:
+            if count > 1:
+                raise AggregateOperationNotAllowed(f"{self.name} has {count} tracks: SETUP one of them")
+            return 0
+        if control is Side.METADATA and self._context.options.metadata:
+            if self._metadata is None:
+                feed = self._context.catalogue.metadata(self.name)
+                self._metadata = _Part(LiveTarget(feed, self._metadata_ended), count)
+            return self._metadata.first_track
+        if not isinstance(control, int) or control >= count:
+            name = f"track {control}" if isinstance(control, int) else control.name.lower()
+            raise NotFound(f"{self.name} has no {name}")
+        return control
+
+    def _metadata_ended(self, _reason: str) -> None:
+        """What it is about goes on."""
 
     def _agree(self, connection: RtspConnection, request: Request, track_index: int) -> TransportSpec:
         """Take the first transport of the client's list that can be given (RFC 2326 section 12.39)."""
         spec = offered_transports(request)[0]
         if spec.is_record:
             raise UnsupportedTransport("mode=record without ANNOUNCE")
+        if self._transport is None:
+            self._transport = self._open_transport(connection, spec)
+        if not self._transport.fits(connection, spec):
+            raise UnsupportedTransport(f"one session has one transport: this one has {self._transport}")
+        part = next(part for part in self._parts if track_index in part.tracks)
+        number = track_index - part.first_track
+        agreed = self._transport.set_up(spec, track_index, SLOTS[part.target.tracks[number].kind])
+        return replace(agreed, ssrc=part.target.senders[number].ssrc)
+
+    def _open_transport(self, connection: RtspConnection, spec: TransportSpec) -> PlayTransport:
+        connection.hold(self, ends_here=spec.is_tcp)
+        self._connection = connection
         if spec.is_tcp:
-            return self._agree_interleaved(connection, spec, track_index)
-        return self._agree_udp(connection, spec, track_index)
+            return InterleavedTransport(connection, self._rtcp_received)
+        return UdpTransport(
+            SessionPorts(self._context.udp_ports, connection.local_address),
+            connection.peer_address,
+            self._rtcp_received,
+            self._refused,
+            segmentation=self._context.options.segmentation,
+        )
 
-    def _agree_interleaved(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
-        if self._transport is None:
-            self._transport = InterleavedTransport(connection, self._rtcp_received)
-            connection.hold(self, ends_here=True)
-            self._connection = connection
-        if not isinstance(self._transport, InterleavedTransport):
-            raise UnsupportedTransport("one session has one transport: this one uses UDP")
-        if self._transport.connection is not connection:
-            raise UnsupportedTransport("the session's media is interleaved in another connection")
-        channels = self._transport.set_up(track_index, spec.interleaved)
-        return agreed_transport(spec, interleaved=channels, ssrc=self._ssrc(track_index))
-
-    def _agree_udp(self, connection: RtspConnection, spec: TransportSpec, track_index: int) -> TransportSpec:
-        if self._transport is None:
-            connection.hold(self, ends_here=False)
-            ports = SessionPorts(self._context.udp_ports, connection.local_address)
-            self._transport = UdpTransport(ports, connection.peer_address, self._rtcp_received, self._refused)
-        if not isinstance(self._transport, UdpTransport):
-            raise UnsupportedTransport("one session has one transport: this one uses TCP")
-        assert self._target is not None
-        assert spec.client_port is not None
-        slot = SLOTS[self._target.tracks[track_index].kind]
-        try:
-            pair = self._transport.set_up(track_index, slot, spec.client_port)
-        except NoPortsLeft as error:
-            raise NotEnoughBandwidth(str(error)) from error
-        return agreed_transport(spec, server_port=pair.server_ports, ssrc=self._ssrc(track_index))
-
-    def _make_viewer(self, target: Target, transport: InterleavedTransport | UdpTransport) -> tuple[Any, Any]:
-        count = len(target.tracks)
-        if isinstance(transport, InterleavedTransport):
-            return transport.viewer(count, target.limit)
-        return transport.viewer(count, target.limit, segmentation=self._context.options.segmentation)
-
-    def _ssrc(self, track_index: int) -> int:
-        assert self._target is not None
-        return self._target.senders[track_index].ssrc
-
-    def _check_aggregate(self, request: Request) -> None:
-        """PLAY and PAUSE are for all tracks at once (RFC 2326 section 10.5)."""
-        if self._target is None or not self._track_urls:
+    def _parts_set_up(self, request: Request) -> list[_Part]:
+        """What PLAY and PAUSE are for: all tracks at once (RFC 2326 section 10.5)."""
+        if self._transport is None or not self._track_urls:
             raise MethodNotValidInThisState(request.method, "without SETUP of a track", ("SETUP",))
-        _url, track_index = RtspUrl.parse(request.uri).split_control()
-        if track_index is not None and len(self._track_urls) > 1:
+        _url, control = RtspUrl.parse(request.uri).split_control()
+        if control is not None and len(self._track_urls) > 1:
             raise OnlyAggregateOperationAllowed("ask for the whole address, not for one track")
+        return [part for part in self._parts if not self._track_urls.keys().isdisjoint(part.tracks)]
 
-    def _rtp_info(self, info: PlayInfo) -> str:
+    def _make_viewers(self, parts: Sequence[_Part]) -> None:
+        assert self._transport is not None
+        self._started = True
+        for part in parts:
+            if part.viewer is None:
+                part.viewer, part.layout = self._transport.viewer(part.tracks, part.target.limit)
+
+    def _rtp_info(self, parts: Sequence[_Part], infos: Sequence[PlayInfo]) -> str:
+        starts = {
+            part.first_track + number: start
+            for part, info in zip(parts, infos, strict=True)
+            for number, start in enumerate(info.starts)
+        }
         return serialize_rtp_info(
             [
-                RtpInfo(url=url, seq=info.starts[index].sequence, rtptime=info.starts[index].rtp_timestamp)
+                RtpInfo(url=url, seq=starts[index].sequence, rtptime=starts[index].rtp_timestamp)
                 for index, url in sorted(self._track_urls.items())
             ]
         )

@@ -6,14 +6,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.rtp_packager import InterleavedLayout, UdpLayout
 from manycast.hub.tcp_viewer import TcpViewer
 from manycast.hub.udp_viewer import RunSender, UdpViewer
 from manycast.servers.rtsp.connection import RtspConnection
-from manycast.servers.rtsp.udp_ports import SessionPorts
-from manycast.wire.rtsp.errors import UnsupportedTransport
+from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
+from manycast.wire.rtsp.errors import NotEnoughBandwidth, UnsupportedTransport
 from manycast.wire.rtsp.headers import PortPair, TransportSpec, parse_transports
 from manycast.wire.rtsp.message import Request
 
@@ -50,7 +51,6 @@ def agreed_transport(
     *,
     interleaved: PortPair | None = None,
     server_port: PortPair | None = None,
-    ssrc: int | None = None,
 ) -> TransportSpec:
     """What the reply to SETUP says: the client's wish with our part filled in.
 
@@ -64,7 +64,7 @@ def agreed_transport(
         others=(),
         interleaved=interleaved,
         server_port=server_port,
-        ssrc=ssrc,
+        ssrc=None,
     )
 
 
@@ -79,8 +79,27 @@ class UdpPair:
         return self.rtp.getsockname()[1], self.rtcp.getsockname()[1]
 
 
+class PlayTransport(Protocol):
+    """How all tracks of one playing session go out."""
+
+    answers: bool  # whether a sign of life can be expected of the client apart from what it reads
+
+    def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
+        """Whether another track can be set up as `spec` says: one session has one transport."""
+
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
+        """Agree on a track's part; `slot` is its place in the session's ports. Raises RtspError."""
+
+    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[Any, Any]:
+        """A viewer for some of the session's tracks, and its layout, in which they are numbered from 0."""
+
+    def close(self) -> None: ...
+
+
 class InterleavedTransport:
     """All tracks of a session inside one RTSP connection."""
+
+    answers = False
 
     def __init__(self, connection: RtspConnection, on_rtcp: RtcpSink) -> None:
         self.connection = connection
@@ -90,21 +109,24 @@ class InterleavedTransport:
     def __str__(self) -> str:
         return self.connection.link.name
 
-    def set_up(self, track_index: int, wanted: tuple[int, int] | None) -> tuple[int, int]:
-        """The channels of a track, by its wish where they are free."""
+    def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
+        return spec.is_tcp and connection is self.connection
+
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
+        """The channels a track has asked for, where they are free."""
         self.drop(track_index)
-        channels = self.connection.free_channels(wanted)
+        channels = self.connection.free_channels(spec.interleaved)
         self._channels[track_index] = channels
         self.connection.route(channels[0], _ignore)
         self.connection.route(channels[1], lambda data, _now_s: self._on_rtcp(track_index, data))
-        return channels
+        return agreed_transport(spec, interleaved=channels)
 
     def drop(self, track_index: int) -> None:
         for channel in self._channels.pop(track_index, ()):
             self.connection.unroute(channel)
 
-    def viewer(self, tracks: int, limit: BacklogLimit) -> tuple[TcpViewer, InterleavedLayout]:
-        channels = tuple(self._channels.get(index) for index in range(tracks))
+    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[TcpViewer, InterleavedLayout]:
+        channels = tuple(self._channels.get(index) for index in tracks)
         layout = InterleavedLayout(channels, self.connection.link.framing)
         return TcpViewer(self.connection.outbox, limit), layout
 
@@ -116,42 +138,62 @@ class InterleavedTransport:
 class UdpTransport:
     """Each track of a session through a pair of UDP sockets, connected to the client's ports."""
 
+    answers = True
+
     def __init__(
-        self, ports: SessionPorts, client_address: str, on_rtcp: RtcpSink, on_refused: Callable[[], None]
+        self,
+        ports: SessionPorts,
+        client_address: str,
+        on_rtcp: RtcpSink,
+        on_refused: Callable[[], None],
+        *,
+        segmentation: bool,
     ) -> None:
         self._ports = ports
+        self._segmentation = segmentation
         self._client_address = client_address
         self._on_rtcp = on_rtcp
         self._on_refused = on_refused
         self._pairs: dict[int, UdpPair] = {}
-        self._viewer: UdpViewer | None = None
+        self._viewers: list[UdpViewer] = []
         self._loop = asyncio.get_running_loop()
 
     def __str__(self) -> str:
         ports = ", ".join(str(pair.client_ports[0]) for pair in self._pairs.values())
         return f"UDP to port {ports}"
 
-    def set_up(self, track_index: int, slot: int, client_ports: tuple[int, int]) -> UdpPair:
-        """Raises NoPortsLeft."""
+    def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
+        return is_udp(spec) and not spec.multicast
+
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
+        """Raises NotEnoughBandwidth when there are no ports left."""
+        client_ports = spec.client_port
+        assert client_ports is not None
         self._forget(track_index)
-        rtp, rtcp = self._ports.open_pair(slot)
+        try:
+            rtp, rtcp = self._ports.open_pair(slot)
+        except NoPortsLeft as error:
+            raise NotEnoughBandwidth(str(error)) from error
         rtp.connect((self._client_address, client_ports[0]))
         rtcp.connect((self._client_address, client_ports[1]))
         pair = self._pairs[track_index] = UdpPair(rtp, rtcp, client_ports)
         self._loop.add_reader(rtcp, self._rtcp_readable, rtcp, track_index)
-        return pair
+        return agreed_transport(spec, server_port=pair.server_ports)
 
-    def viewer(self, tracks: int, limit: BacklogLimit, *, segmentation: bool) -> tuple[UdpViewer, UdpLayout]:
+    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[UdpViewer, UdpLayout]:
         senders = {}
-        for index, pair in self._pairs.items():
-            senders[2 * index] = RunSender(pair.rtp, segmentation=segmentation)
-            senders[2 * index + 1] = RunSender(pair.rtcp, segmentation=False)
-        self._viewer = UdpViewer(senders, limit, self._loop, self._on_refused)
-        return self._viewer, UdpLayout(tuple(index in self._pairs for index in range(tracks)))
+        for number, index in enumerate(tracks):
+            pair = self._pairs.get(index)
+            if pair is not None:
+                senders[2 * number] = RunSender(pair.rtp, segmentation=self._segmentation)
+                senders[2 * number + 1] = RunSender(pair.rtcp, segmentation=False)
+        viewer = UdpViewer(senders, limit, self._loop, self._on_refused)
+        self._viewers.append(viewer)
+        return viewer, UdpLayout(tuple(index in self._pairs for index in tracks))
 
     def close(self) -> None:
-        if self._viewer is not None:
-            self._viewer.clear()
+        for viewer in self._viewers:
+            viewer.clear()
         for track_index in tuple(self._pairs):
             self._forget(track_index)
         self._ports.close()

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
@@ -20,6 +21,18 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Za-z:.%_-]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{0,5}))?")
 _TRACK = re.compile(r"trackID=([0-9]{1,4})", re.IGNORECASE)
 _PARAMETERS = re.compile(r"((?:&[A-Za-z][A-Za-z0-9_]*=[^&]*)+)$")
+
+
+class Side(Enum):
+    """The media at a stream's side; the value is what their address ends with."""
+
+    METADATA = "trackID=metadata"
+    BACKCHANNEL = "audioback"  # the name ONVIF's examples have
+
+
+Control = int | Side  # a track of the stream itself by its number
+
+_SIDES = {side.value: side for side in Side}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +76,13 @@ class RtspUrl:
         """The query as names, in lower case, and values; of equal names the last one counts."""
         return dict(_parse_parameter(text) for text in self.query.split("&") if text)
 
-    def split_control(self) -> tuple[Self, int | None]:
-        """Take `/trackID=N` off the end of the path, or of the query, where players append it as well."""
-        query, track_index = split_control(self.query)
-        if track_index is not None:
-            return replace(self, query=query), track_index
-        path, track_index = split_control(self.path)
-        return replace(self, path=path), track_index
+    def split_control(self) -> tuple[Self, Control | None]:
+        """Take a medium's control off the end of the path, or of the query, where players append it as well."""
+        query, control = split_control(self.query)
+        if control is not None:
+            return replace(self, query=query), control
+        path, control = split_control(self.path)
+        return replace(self, path=path), control
 
     def __str__(self) -> str:
         """For people: without user and password."""
@@ -91,25 +104,27 @@ def encode_path(path: str) -> str:
     return quote(path, safe=_PATH_SAFE)
 
 
-def split_control(path: str) -> tuple[str, int | None]:
-    """Split the address of a track, `<base>/trackID=N`, into the base and N; None when it is no track's."""
+def split_control(path: str) -> tuple[str, Control | None]:
+    """Split the address of a medium into the base and what it ends with; None when it is no medium's."""
     base, _, last = path.rstrip("/").rpartition("/")
     match = _TRACK.fullmatch(last)
-    if match is None:
-        return path, None
-    return base.rstrip("/"), int(match[1])
+    if match is not None:
+        return base.rstrip("/"), int(match[1])
+    side = _SIDES.get(last)
+    return (path, None) if side is None else (base.rstrip("/"), side)
 
 
-def track_control(base_url: str, track_index: int) -> str:
+def track_control(base_url: str, control: Control) -> str:
     """The `a=control` that stands for a track in our own descriptions, for a client that asked for `base_url`.
 
     With a query it is absolute, in the form `.../trackID=N?query`: GStreamer resolves a relative one by RFC 3986,
     which drops the last segment of the path together with the query.
     """
     base, question, query = base_url.partition("?")
+    name = control.value if isinstance(control, Side) else f"trackID={control}"
     if not question:
-        return f"trackID={track_index}"
-    return f"{without_userinfo(base).rstrip('/')}/trackID={track_index}?{query.rstrip('/')}"
+        return name
+    return f"{without_userinfo(base).rstrip('/')}/{name}?{query.rstrip('/')}"
 
 
 def split_parameters(path: str) -> tuple[str, dict[str, str]]:
