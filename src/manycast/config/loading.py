@@ -128,4 +128,8 @@ def _anchored(settings: Settings, subject: Subject, paths: Sequence[Path]) -> Se
     key_file = anchored(settings.https.key_file, "https", "key_file")
     https = settings.https.model_copy(update={"cert_file": cert_file, "key_file": key_file})
     media_folder = anchored(settings.media_folder, "media_folder")
-    return settings.model_copy(update={"https": https, "media_folder": media_folder})
+    backchannel = settings.backchannel
+    if backchannel is not None and backchannel.record is not None:
+        record = anchored(backchannel.record, "backchannel", "record")
+        backchannel = backchannel.model_copy(update={"record": record})
+    return settings.model_copy(update={"https": https, "media_folder": media_folder, "backchannel": backchannel})

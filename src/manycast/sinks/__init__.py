@@ -1,0 +1,1 @@
+"""Where what is said to the server is heard: a sound card, files."""
