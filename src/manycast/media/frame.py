@@ -14,7 +14,8 @@ class Frame:
     everything else: a raw AAC access unit (no ADTS), an Opus, Vorbis, Theora, VP8 or VP9 packet, an MPEG audio or
     AC-3 frame with its header, interleaved samples of any number (G.711, G.722, G.726, L16 in network order), AMR
     frames in storage format (RFC 4867 section 5.3), a picture with its start codes and headers (MPEG-4, MPEG-1/2), a
-    whole JPEG image, transport stream packets, an XML document, or an RTP payload as it came.
+    whole JPEG image, transport stream packets, or an XML document. Of an UNKNOWN codec it holds RTP payloads as they
+    came, each behind a byte that is 1 where the packet had the marker and 0 elsewhere.
     A keyframe that has passed `normalise` starts with its track's parameter sets.
     Timestamps are in ticks of the track's `clock_rate_hz`, unwrapped; all tracks of a stream share one zero.
     """

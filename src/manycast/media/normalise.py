@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from manycast.media import h264, h265
+from manycast.media import ac3, h264, h265, mpeg_audio
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
 from manycast.media.h265 import H265NalType
-from manycast.media.track import Codec, H264Parameters, H265Parameters, Track
+from manycast.media.track import AudioParameters, Codec, H264Parameters, H265Parameters, Track
 
 _KEEP, _SET, _INTRA, _DROP = range(4)
 _H264_ACTIONS = bytes(
@@ -34,10 +35,15 @@ _H265_ACTIONS = bytes(
     else _KEEP
     for nal_unit_type in (first_byte >> 1 & 0x3F for first_byte in range(256))
 )
+_AUDIO_HEADERS: dict[Codec, Callable[[bytes], AudioParameters]] = {
+    Codec.MP3: mpeg_audio.parameters_of,
+    Codec.AC3: ac3.parameters_of,
+}
 
 
 def normalise(frame: Frame, track: Track) -> Track:
-    """Mend one frame in place; the caller owns it. Audio is left alone.
+    """Mend one frame in place; the caller owns it. Audio is left alone, but rate and channels are read from frames
+    that tell them.
 
     - Units that carry no picture are dropped: delimiters, filler, ends of sequence and stream, empty ones.
       A frame of nothing else has no units then.
@@ -53,6 +59,8 @@ def normalise(frame: Frame, track: Track) -> Track:
         actions, shortest = _H264_ACTIONS, 1
     elif codec is Codec.H265:
         actions, shortest = _H265_ACTIONS, 2
+    elif (read_header := _AUDIO_HEADERS.get(codec)) is not None:
+        return _with_header(frame, track, read_header)
     else:
         return track
     kept: list[bytes] | None = None  # made only when a unit goes
@@ -84,6 +92,14 @@ def normalise(frame: Frame, track: Track) -> Track:
         pictures = [unit for unit in frame.units if actions[unit[0]] != _SET]
         frame.units = [*sets, *pictures]
     return track
+
+
+def _with_header(frame: Frame, track: Track, read_header: Callable[[bytes], AudioParameters]) -> Track:
+    try:
+        parameters = read_header(frame.units[0]) if frame.units else track.parameters
+    except MalformedBitstream:
+        return track
+    return track if parameters == track.parameters else replace(track, parameters=parameters)
 
 
 def _take_sets(frame: Frame, track: Track, actions: bytes) -> Track:

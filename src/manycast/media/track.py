@@ -164,10 +164,13 @@ class G726Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedParameters:
-    """A payload format nobody here knows, as its SDP describes it. Frames are RTP payloads."""
+    """A payload format nobody here knows, as its SDP describes it. Frames are RTP payloads.
+
+    `payload_type` is the publisher's, None where another track of the stream could have that number.
+    """
 
     kind: MediaKind
-    payload_type: int
+    payload_type: int | None
     encoding_name: str
     channels: int | None = None
     fmtp: tuple[tuple[str, str], ...] = ()
@@ -179,14 +182,17 @@ class PassedParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioParameters:
-    """Audio that needs nothing but its shape (G.711, G.722, Opus, MP3, AC-3, L16, AMR)."""
+    """Audio that needs nothing but its shape (G.711, G.722, Opus, MP3, AC-3, L16, AMR).
 
-    sample_rate_hz: int
-    channels: int
+    0 while unknown: of MP3 and AC-3 the frames tell.
+    """
+
+    sample_rate_hz: int = 0
+    channels: int = 0
 
     @property
     def complete(self) -> bool:
-        return True
+        return self.sample_rate_hz > 0 and self.channels > 0
 
 
 CodecParameters = (

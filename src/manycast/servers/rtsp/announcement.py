@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from manycast.media.track import Track
-from manycast.wire.rtp.formats import static_rtpmap, track_from_rtpmap
+from manycast.hub.rtp_packager import FIRST_DYNAMIC_PAYLOAD_TYPE
+from manycast.media.track import MediaKind, PassedParameters, Track
+from manycast.wire.rtp.formats import passed_on, static_rtpmap, track_from_rtpmap
 from manycast.wire.rtp.payload import PayloadFormat, UnsupportedFormat
 from manycast.wire.rtsp.errors import BadRequest, UnsupportedMediaType
 from manycast.wire.sdp import MalformedSdp, MediaDescription, SessionDescription
+
+_KINDS = {kind.value: kind for kind in MediaKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,11 @@ class CarriedMedia:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedMedia:
-    """One media section; `carried` is None where its codec cannot be carried, and `refusal` says why."""
+    """One media section.
+
+    Where its description is not understood, `refusal` says why; it is passed on as it is then, or, where even that
+    cannot be, `carried` is None.
+    """
 
     control: str | None
     carried: CarriedMedia | None
@@ -43,7 +50,7 @@ def read_announcement(path: str, base_url: str, body: bytes) -> Announcement:
         raise BadRequest(f"SDP: {error}") from error
     if not description.media:
         raise BadRequest("the SDP announces no media")
-    media = tuple(_read_media(section) for section in description.media)
+    media = _without_clashes([_read_media(section) for section in description.media])
     if not any(item.carried for item in media):
         raise UnsupportedMediaType("; ".join(item.refusal for item in media))
     return Announcement(path, base_url, media)
@@ -62,4 +69,34 @@ def _read_media(section: MediaDescription) -> AnnouncedMedia:
             refusal = str(error)
             continue
         return AnnouncedMedia(section.control, CarriedMedia(track, payload_type, payload_format))
-    return AnnouncedMedia(section.control, None, refusal)
+    return AnnouncedMedia(section.control, _pass_on(section), refusal)
+
+
+def _pass_on(section: MediaDescription) -> CarriedMedia | None:
+    """Its first payload type that has an rtpmap, untouched; None where there is none, or the kind is none of ours."""
+    kind = _KINDS.get(section.kind)
+    if kind is None:
+        return None
+    for payload_type in section.payload_types:
+        rtpmap = section.rtpmaps.get(payload_type) or static_rtpmap(payload_type)
+        if rtpmap is not None:
+            track, payload_format = passed_on(rtpmap, kind)
+            return CarriedMedia(track, payload_type, payload_format)
+    return None
+
+
+def _without_clashes(media: Sequence[AnnouncedMedia]) -> tuple[AnnouncedMedia, ...]:
+    """Media passed on keep their payload type where no other track can get that number from us."""
+    count = sum(item.carried is not None for item in media)
+    taken = set(range(FIRST_DYNAMIC_PAYLOAD_TYPE, FIRST_DYNAMIC_PAYLOAD_TYPE + count))
+    settled = []
+    for item in media:
+        carried = item.carried
+        if carried is not None and isinstance(carried.track.parameters, PassedParameters):
+            if carried.payload_type in taken:
+                parameters = replace(carried.track.parameters, payload_type=None)
+                carried = replace(carried, track=replace(carried.track, parameters=parameters))
+                item = replace(item, carried=carried)
+            taken.add(carried.payload_type)
+        settled.append(item)
+    return tuple(settled)

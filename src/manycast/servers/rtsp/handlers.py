@@ -145,6 +145,8 @@ async def _announce(context: RtspContext, connection: RtspConnection, request: R
     for media in announcement.media:
         if media.carried is None:
             connection.log.warning("%s: a medium is left out: %s", path, media.refusal)
+        elif media.refusal:
+            connection.log.info("%s: a medium is passed on as it is: %s", path, media.refusal)
     connection.announcement = announcement
     return Reply(Response(status=200))
 
