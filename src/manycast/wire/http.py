@@ -1,0 +1,151 @@
+"""The heads of HTTP/1.x messages (RFC 9112): requests in, responses out.
+
+Only what must be known before it is decided who serves a connection; bodies are the business of whoever does.
+Text is read as UTF-8 with surrogateescape, as it is in RTSP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+from manycast.errors import ProtocolError
+
+MAX_HEAD_BYTES = 16 * 1024  # browsers send 1 KiB, with many cookies 8
+MAX_HEADER_LINES = 100
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BLANKS = " \t"
+
+REASONS = {  # RFC 9110 section 15, RFC 6585
+    101: "Switching Protocols",
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    426: "Upgrade Required",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+class HttpError(ProtocolError):
+    """A request that is refused; `status` and `headers` are what the client is told."""
+
+    def __init__(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = tuple(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """Request line and header fields."""
+
+    method: str
+    target: str
+    version: tuple[int, int]  # (1, 0) or (1, 1)
+    fields: tuple[tuple[str, str], ...] = field(repr=False)  # names in lower case; may hold passwords
+
+    @classmethod
+    def parse(cls, head: bytes) -> Self:
+        """Read what stands before the empty line, or all with it. Raises HttpError."""
+        text = head.decode("utf-8", "surrogateescape")
+        lines = [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
+        method, target, version = _request_line(lines[0])
+        if len(lines) - 1 > MAX_HEADER_LINES:
+            raise HttpError(431, f"more than {MAX_HEADER_LINES} header lines")
+        return cls(method, target, version, tuple(map(_header, lines[1:])))
+
+    def get(self, name: str) -> str | None:
+        """The first value of a header, whatever the case of its name."""
+        wanted = name.lower()
+        return next((value for key, value in self.fields if key == wanted), None)
+
+    def tokens(self, name: str) -> list[str]:
+        """The members of a header that is a list (RFC 9110 section 5.6.1), over all its lines."""
+        wanted = name.lower()
+        members = (part.strip(_BLANKS) for key, value in self.fields if key == wanted for part in value.split(","))
+        return [member for member in members if member]
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def content_length(self) -> int | None:
+        """None when it is unsaid, or no number."""
+        value = self.get("Content-Length")
+        return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 19 else None
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a word before it sends the body (RFC 9110 section 10.1.1)."""
+        return self.version >= (1, 1) and "100-continue" in (token.lower() for token in self.tokens("Expect"))
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def find_head_end(data: bytes | bytearray) -> int | None:
+    """Where the empty line behind a head ends; None while it has not come. Lines may end in LF alone.
+
+    Raises HttpError when no head can be that long.
+    """
+    end = data.find(b"\n\r\n", 0, MAX_HEAD_BYTES)
+    bare = data.find(b"\n\n", 0, MAX_HEAD_BYTES if end < 0 else end)
+    if bare >= 0:
+        return bare + 2
+    if end >= 0:
+        return end + 3
+    if len(data) >= MAX_HEAD_BYTES:
+        raise HttpError(431, f"no end of headers in {MAX_HEAD_BYTES} bytes")
+    return None
+
+
+def response_head(status: int, headers: Iterable[tuple[str, str]], *, version: str = "HTTP/1.1") -> bytes:
+    """Status line, headers and the empty line. What would break a line is our own mistake: ValueError."""
+    lines = [f"{version} {status} {REASONS[status]}", *(f"{name}: {value}" for name, value in headers)]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError(f"line break in {lines!r}")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+
+def refusal(error: HttpError) -> bytes:
+    """The whole answer to a request that is refused: the reason as plain text, and the connection ends."""
+    body = f"{error}\n".encode(errors="replace")
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+        *error.headers,
+    ]
+    return response_head(error.status, headers) + body
+
+
+def _request_line(line: str) -> tuple[str, str, tuple[int, int]]:
+    method, _, rest = line.partition(" ")
+    target, _, version = rest.rpartition(" ")
+    target = target.strip(" ")
+    if not method or not _TOKEN.issuperset(method) or not target or not version.startswith("HTTP/"):
+        raise HttpError(400, f"request line {line[:80]!r} is no 'method target HTTP/1.1'")
+    if any(character <= " " or character == "\x7f" for character in target):
+        raise HttpError(400, f"blank or control character in target {target[:80]!r}")
+    if version not in ("HTTP/1.0", "HTTP/1.1"):
+        raise HttpError(505, f"version {version[:20]!r}, wanted HTTP/1.1 or HTTP/1.0")
+    return method, target, (1, 1 if version == "HTTP/1.1" else 0)
+
+
+def _header(line: str) -> tuple[str, str]:
+    # A folded line (RFC 9112 section 5.2) begins with a blank, and so has no name: refused as it may be.
+    name, colon, value = line.partition(":")
+    if not colon or not name or not _TOKEN.issuperset(name) or "\r" in value or "\0" in value:
+        raise HttpError(400, f"header {line[:80]!r} is no 'name: value'")
+    return name.lower(), value.strip(_BLANKS)
