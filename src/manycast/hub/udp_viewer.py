@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,6 +23,7 @@ PACE_FACTOR = 3  # times the rate of the stream
 SOL_UDP = 17
 UDP_SEGMENT = 103  # linux/udp.h, since 4.18
 
+_UNSEGMENTED = ((SOL_UDP, UDP_SEGMENT, struct.pack("=H", 0)),)  # ancillary data: for one call no segments
 _NO_SEGMENTATION = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.ENOPROTOOPT})
 
 
@@ -29,14 +31,26 @@ class Datagrams(NamedTuple):
     """One frame's (or report's) datagrams for one socket of a viewer, as runs."""
 
     slot: int  # which socket: 2 * track for RTP, 2 * track + 1 for RTCP
-    runs: tuple[bytes, ...]  # each a row of datagrams of SEGMENT_BYTES, the last one may be shorter
+    runs: tuple[bytes, ...]  # each a row of datagrams of SEGMENT_BYTES, the last one may be shorter; or LongPackets
+
+
+class LongPacket(bytes):
+    """A datagram over SEGMENT_BYTES, which is no run: nothing but the network may cut it."""
+
+    __slots__ = ()
 
 
 def runs_of(packets: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Join packets, none longer than SEGMENT_BYTES, into as few runs as can be."""
+    """Join packets into as few runs as can be; those over SEGMENT_BYTES stay by themselves."""
     runs: list[bytes] = []
     run: list[bytes] = []
     for packet in packets:
+        if len(packet) > SEGMENT_BYTES:
+            if run:
+                runs.append(b"".join(run))
+                run = []
+            runs.append(LongPacket(packet))
+            continue
         run.append(packet)
         if len(packet) != SEGMENT_BYTES or len(run) == MAX_RUN_SEGMENTS:
             runs.append(b"".join(run))
@@ -63,6 +77,9 @@ class RunSender:
             self.send = self._send_run
 
     def _send_run(self, run: bytes) -> None:
+        if isinstance(run, LongPacket):
+            self._sock.sendmsg((run,), _UNSEGMENTED)
+            return
         try:
             self._sock.send(run)
         except OSError as error:
@@ -74,6 +91,9 @@ class RunSender:
             self._send_each(run)
 
     def _send_each(self, run: bytes) -> None:
+        if isinstance(run, LongPacket):
+            self._sock.send(run)
+            return
         for start in range(0, len(run), SEGMENT_BYTES):
             self._sock.send(run[start : start + SEGMENT_BYTES])
 

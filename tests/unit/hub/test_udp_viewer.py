@@ -17,13 +17,19 @@ from manycast.hub.udp_viewer import (
     MAX_RUN_SEGMENTS,
     PACE_BYTES,
     SEGMENT_BYTES,
+    SOL_UDP,
+    UDP_SEGMENT,
     Datagrams,
+    LongPacket,
     RunSender,
     UdpViewer,
     runs_of,
 )
 
-sizes = st.lists(st.one_of(st.just(SEGMENT_BYTES), st.integers(1, SEGMENT_BYTES)), max_size=150)
+sizes = st.lists(
+    st.one_of(st.just(SEGMENT_BYTES), st.integers(1, SEGMENT_BYTES), st.integers(SEGMENT_BYTES + 1, 9000)),
+    max_size=150,
+)
 
 
 def packets_of(lengths: list[int]) -> list[bytes]:
@@ -32,7 +38,12 @@ def packets_of(lengths: list[int]) -> list[bytes]:
 
 def cut(runs: tuple[bytes, ...]) -> list[bytes]:
     """As the kernel cuts them."""
-    return [run[start : start + SEGMENT_BYTES] for run in runs for start in range(0, len(run), SEGMENT_BYTES)]
+    return [
+        bytes(run[start : start + step])
+        for run in runs
+        for step in (len(run) if isinstance(run, LongPacket) else SEGMENT_BYTES,)
+        for start in range(0, len(run), step)
+    ]
 
 
 @given(sizes)
@@ -41,6 +52,7 @@ def test_runs_are_cut_into_the_packets_they_were_made_of(lengths: list[int]) -> 
     runs = runs_of(packets)
     assert cut(runs) == packets
     assert all(len(run) <= MAX_RUN_SEGMENTS * SEGMENT_BYTES <= 65_507 for run in runs)
+    assert all(len(run) > SEGMENT_BYTES for run in runs if isinstance(run, LongPacket))
 
 
 def test_an_ordinary_frame_is_one_run() -> None:
@@ -76,6 +88,35 @@ def test_datagrams_arrive_as_they_are_with_and_without_segmentation(
     for run in runs_of(packets):
         run_sender.send(run)
     assert [pair[1].recv(2048) for _ in packets] == packets
+
+
+LONG = [SEGMENT_BYTES, 3000, SEGMENT_BYTES, 7, 2 * SEGMENT_BYTES, SEGMENT_BYTES + 1, 65_507]
+
+
+@pytest.mark.parametrize("segmentation", [True, False])
+def test_packets_over_the_size_of_a_segment_are_never_cut(
+    pair: tuple[socket.socket, socket.socket], segmentation: bool
+) -> None:
+    packets = packets_of(LONG)
+    run_sender = RunSender(pair[0], segmentation=segmentation)
+    for run in runs_of(packets):
+        run_sender.send(run)
+    assert [pair[1].recv(65_536) for _ in packets] == packets
+
+
+@pytest.mark.parametrize("segmentation", [True, False])
+def test_a_packet_longer_than_any_datagram_is_lost_and_segmentation_stays(
+    pair: tuple[socket.socket, socket.socket], segmentation: bool
+) -> None:
+    run_sender = RunSender(pair[0], segmentation=segmentation)
+    (long,) = runs_of([bytes(65_508)])
+    with pytest.raises(OSError, match="too long"):
+        run_sender.send(long)
+    packets = packets_of([SEGMENT_BYTES] * 3 + [5])
+    (run,) = runs_of(packets)
+    run_sender.send(run)
+    assert [pair[1].recv(65_536) for _ in packets] == packets
+    assert pair[0].getsockopt(SOL_UDP, UDP_SEGMENT) == (SEGMENT_BYTES if segmentation else 0)
 
 
 class NoSegmentation:
