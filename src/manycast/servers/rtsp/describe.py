@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from manycast.hub.metadata import METADATA_TRACK
 from manycast.hub.rtp_packager import describe_track
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
+from manycast.servers.rtsp.backchannel import describe_backchannel
 from manycast.wire.rtsp.headers import NptRange
 from manycast.wire.rtsp.url import Control, Side, track_control
-from manycast.wire.sdp import Connection, MediaDescription, Origin, SessionDescription
+from manycast.wire.sdp import Connection, Direction, MediaDescription, Origin, SessionDescription
 
 SDP_TYPE = "application/sdp"
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only
@@ -22,12 +26,14 @@ async def describe(
     base_url: str,
     loops: int,
     metadata: bool,
+    speech: Sequence[Track] = (),
     local_address: str,
     session_id: str,
 ) -> SessionDescription:
     """The session description of a stream or a file; relative controls, `trackID=N` for track N.
 
-    With `metadata` it has one more section, for what is told at its side.
+    With `metadata` it has one more section, for what is told at its side; with `speech`, the tracks that can be
+    spoken, one more for the back channel.
     """
     if isinstance(found, Stream):
         await found.wait_complete(COMPLETE_TIMEOUT_S)
@@ -38,6 +44,10 @@ async def describe(
     media = [_describe_track(track, index, index, base_url) for index, track in enumerate(found.tracks)]
     if metadata:
         media.append(_describe_track(METADATA_TRACK, 0, Side.METADATA, base_url))
+    if speech:
+        # As ONVIF has it, directions are those of the client.
+        media = [replace(section, direction=Direction.RECVONLY) for section in media]
+        media.append(describe_backchannel(speech, base_url))
     return SessionDescription(
         origin=Origin(session_id=session_id, session_version="1", address=local_address),
         name=name,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from manycast.media.track import Track
+from manycast.servers.rtsp import backchannel
 from manycast.servers.rtsp.addresses import base_url, name_in
 from manycast.servers.rtsp.announcement import read_announcement
 from manycast.servers.rtsp.connection import RtspConnection
@@ -35,7 +37,6 @@ from manycast.wire.rtsp.state import PUBLIC, SessionState, next_state
 from manycast.wire.rtsp.url import RtspUrl, split_parameters
 
 PARAMETERS_TYPE = "text/parameters"
-SUPPORTED_OPTIONS: frozenset[str] = frozenset()  # feature tags for Require
 
 Handler = Callable[[RtspContext, RtspConnection, Request], Awaitable[Reply]]
 
@@ -48,7 +49,7 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
         context.login.check(connection, request)
     if request.uri == "*" and request.method in ("DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "RECORD"):
         raise MethodNotAllowed(request.method, ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
-    _check_options(request)
+    _check_options(context, request)
     session = _session_of(context, request)
     if session is not None or request.method not in HANDLERS:
         state, publishing = (session.state, session.publishing) if session else (SessionState.INIT, False)
@@ -56,12 +57,31 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
     return await HANDLERS[request.method](context, connection, request)
 
 
-def _check_options(request: Request) -> None:
-    for header in ("Require", "Proxy-Require"):
-        for value in request.headers.get_all(header):
-            unknown = [tag for tag in parse_require(value) if tag not in SUPPORTED_OPTIONS]
-            if unknown:
-                raise OptionNotSupported(unknown)
+def _check_options(context: RtspContext, request: Request) -> None:
+    supported = () if context.catalogue.backchannels is None else (backchannel.FEATURE_TAG,)
+    unknown = [tag for tag in _required(request) if tag not in supported]
+    if unknown:
+        raise OptionNotSupported(unknown)
+
+
+def _required(request: Request) -> list[str]:
+    """The feature tags a client asks for."""
+    values = [*request.headers.get_all("Require"), *request.headers.get_all("Proxy-Require")]
+    return [tag for value in values for tag in parse_require(value)]
+
+
+def _spoken_tracks(context: RtspContext, request: Request, name: str) -> Sequence[Track]:
+    """What a client who asks for the back channel can speak; none for others.
+
+    Raises OptionNotSupported where there is no back channel.
+    """
+    if backchannel.FEATURE_TAG not in _required(request):
+        return ()
+    catalogue = context.catalogue
+    found = backchannel.speakable(catalogue.backchannels, catalogue.path_of(name))
+    if found is None:
+        raise OptionNotSupported([backchannel.FEATURE_TAG])
+    return found.offered
 
 
 def _session_of(context: RtspContext, request: Request) -> RtspSession | None:
@@ -119,6 +139,7 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
         base_url=base_url(request.uri),
         loops=context.options.loops,
         metadata=context.options.metadata,
+        speech=_spoken_tracks(context, request, name),
         local_address=connection.local_address,
         session_id=session_id,
     )

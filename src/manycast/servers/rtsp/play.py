@@ -13,6 +13,8 @@ from manycast.hub.catalogue import Catalogue
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import MediaKind
 from manycast.servers.rtsp.addresses import name_in
+from manycast.servers.rtsp.backchannel import SLOT as SPEECH_SLOT
+from manycast.servers.rtsp.backchannel import SpeechPart, speakable
 from manycast.servers.rtsp.connection import LINGER_S, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.file_target import FileTarget
@@ -39,7 +41,7 @@ from manycast.wire.rtsp.headers import (
 )
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
-from manycast.wire.rtsp.url import RtspUrl, Side
+from manycast.wire.rtsp.url import Control, RtspUrl, Side
 
 REFUSED_S = 2.0  # a client's host that refuses packets for so long: the player is gone
 SLOTS = {MediaKind.VIDEO: 0, MediaKind.AUDIO: 2, MediaKind.APPLICATION: 4}  # in a session's eight ports
@@ -87,6 +89,7 @@ class PlaySession:
         self._log = connection.log
         self._main: _Part | None = None
         self._metadata: _Part | None = None
+        self._speech: SpeechPart | None = None  # what the client says
         self._transport: PlayTransport | None = None
         self._track_urls: dict[int, str] = {}
         self._started = False  # PLAY came once: the viewers are made
@@ -106,9 +109,13 @@ class PlaySession:
                 self._context.catalogue, self.name, self._context.options.loops, self._source_ended
             )
             self._main = _Part(target, 0)
-        track_index = self._track_of(self._main, request)
-        agreed = self._agree(connection, request, track_index)
-        self._track_urls[track_index] = request.uri
+        _url, control = RtspUrl.parse(request.uri).split_control()
+        if control is Side.BACKCHANNEL:
+            agreed = self._agree_speech(connection, request)
+        else:
+            track_index = self._track_of(self._main, control)
+            agreed = self._agree(connection, request, track_index)
+            self._track_urls[track_index] = request.uri
         self.state = SessionState.READY
         response = Response(status=200)
         response.headers.set("Transport", agreed.serialize())
@@ -120,7 +127,7 @@ class PlaySession:
         range_header = request.headers.get("Range")
         wanted = parse_range(range_header) if range_header else None
         self._make_viewers(parts)
-        if self.state is SessionState.PLAYING and (wanted is None or parts[0].target.position_s() is None):
+        if self.state is SessionState.PLAYING and (wanted is None or self._position_s(parts) is None):
             infos: list[PlayInfo] = []  # it plays already, and goes on
         else:
             infos = [await part.target.prepare(part.viewer, part.layout, wanted) for part in parts]
@@ -137,10 +144,12 @@ class PlaySession:
         parts = self._parts_set_up(request)
         for part in parts:
             part.target.pause()
+        if self._speech is not None:
+            self._speech.playing = False
         self.state = SessionState.READY
         response = Response(status=200)
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
-        position_s = parts[0].target.position_s()
+        position_s = self._position_s(parts)
         if position_s is not None:
             response.headers.set("Range", f"npt={position_s:.3f}-")
         return Reply(response)
@@ -158,9 +167,16 @@ class PlaySession:
             parameters["packets_lost"] = str(self._lost_packets)
         return parameters
 
+    def _position_s(self, parts: Sequence[_Part]) -> float | None:
+        return parts[0].target.position_s() if parts else None
+
     # Life
 
     def handle_timer(self, now_s: float) -> None:
+        if self._speech is not None and self._transport is not None:
+            report = self._speech.take_report(now_s)
+            if report is not None:
+                self._transport.send_rtcp(self._speech_track, report)
         if self._refused_s is not None and self._refused_s[1] - self._refused_s[0] > REFUSED_S:
             self.close("the client's ports are closed")
         elif self._transport is not None and not self._transport.answers and self.state is SessionState.PLAYING:
@@ -182,6 +198,8 @@ class PlaySession:
         self._closed = True
         for part in self._parts:
             part.target.close(say_goodbye=True)
+        if self._speech is not None:
+            self._speech.close(reason)
         if self._transport is not None:
             self._transport.close()
         self.state = SessionState.INIT
@@ -211,6 +229,8 @@ class PlaySession:
         self.state = SessionState.PLAYING
         for part in parts:
             part.target.begin()
+        if self._speech is not None:
+            self._speech.playing = True
 
     # Tracks and their transport
 
@@ -218,9 +238,8 @@ class PlaySession:
     def _parts(self) -> list[_Part]:
         return [part for part in (self._main, self._metadata) if part is not None]
 
-    def _track_of(self, main: _Part, request: Request) -> int:
+    def _track_of(self, main: _Part, control: Control | None) -> int:
         """Which track of the session a SETUP is for; what is at the stream's side is opened for it."""
-        _url, control = RtspUrl.parse(request.uri).split_control()
         count = len(main.target.tracks)
         if control is None:
             if count > 1:
@@ -239,7 +258,37 @@ class PlaySession:
     def _metadata_ended(self, _reason: str) -> None:
         """What it is about goes on."""
 
+    @property
+    def _speech_track(self) -> int:
+        """The number of what the client says: behind the tracks of all parts."""
+        assert self._main is not None
+        return len(self._main.target.tracks) + 1
+
+    def _agree_speech(self, connection: RtspConnection, request: Request) -> TransportSpec:
+        catalogue = self._context.catalogue
+        path = catalogue.path_of(self.name)
+        backchannels = speakable(catalogue.backchannels, path)
+        if backchannels is None:
+            raise NotFound(f"{self.name} has no back channel")
+        spec, transport = self._transport_for(connection, request)
+        if self._speech is None:
+            self._speech = SpeechPart(backchannels, path, f"RTSP client {connection.peer}", self._log)
+        self._speech.set_up(ordered=spec.is_tcp)
+        return transport.set_up(spec, self._speech_track, SPEECH_SLOT, self._speech_received)
+
+    def _speech_received(self, data: bytes, now_s: float) -> None:
+        self.last_sign_s = now_s
+        if self._speech is not None:
+            self._speech.rtp_received(data, now_s)
+
     def _agree(self, connection: RtspConnection, request: Request, track_index: int) -> TransportSpec:
+        spec, transport = self._transport_for(connection, request)
+        part = next(part for part in self._parts if track_index in part.tracks)
+        number = track_index - part.first_track
+        agreed = transport.set_up(spec, track_index, SLOTS[part.target.tracks[number].kind])
+        return replace(agreed, ssrc=part.target.senders[number].ssrc)
+
+    def _transport_for(self, connection: RtspConnection, request: Request) -> tuple[TransportSpec, PlayTransport]:
         """Take the first transport of the client's list that can be given (RFC 2326 section 12.39)."""
         spec = offered_transports(request)[0]
         if spec.is_record:
@@ -248,10 +297,7 @@ class PlaySession:
             self._transport = self._open_transport(connection, spec)
         if not self._transport.fits(connection, spec):
             raise UnsupportedTransport(f"one session has one transport: this one has {self._transport}")
-        part = next(part for part in self._parts if track_index in part.tracks)
-        number = track_index - part.first_track
-        agreed = self._transport.set_up(spec, track_index, SLOTS[part.target.tracks[number].kind])
-        return replace(agreed, ssrc=part.target.senders[number].ssrc)
+        return spec, self._transport
 
     def _open_transport(self, connection: RtspConnection, spec: TransportSpec) -> PlayTransport:
         connection.hold(self, ends_here=spec.is_tcp)
@@ -268,10 +314,11 @@ class PlaySession:
 
     def _parts_set_up(self, request: Request) -> list[_Part]:
         """What PLAY and PAUSE are for: all tracks at once (RFC 2326 section 10.5)."""
-        if self._transport is None or not self._track_urls:
+        media = len(self._track_urls) + (self._speech is not None)
+        if self._transport is None or not media:
             raise MethodNotValidInThisState(request.method, "without SETUP of a track", ("SETUP",))
         _url, control = RtspUrl.parse(request.uri).split_control()
-        if control is not None and len(self._track_urls) > 1:
+        if control is not None and media > 1:
             raise OnlyAggregateOperationAllowed("ask for the whole address, not for one track")
         return [part for part in self._parts if not self._track_urls.keys().isdisjoint(part.tracks)]
 
@@ -305,6 +352,9 @@ class PlaySession:
     def _rtcp_received(self, track_index: int, data: bytes) -> None:
         self.last_sign_s = time.monotonic()
         self._refused_s = None
+        if self._speech is not None and track_index == self._speech_track:
+            self._speech.rtcp_received(data, self.last_sign_s)
+            return
         try:
             packets = parse_compound(data)
         except ProtocolError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ MAX_DATAGRAMS_PER_WAKE_UP = 64  # then the other sockets get their turn
 MAX_DATAGRAM_BYTES = 65536
 
 RtcpSink = Callable[[int, bytes], None]  # track index, compound packet
+RtpSink = Callable[[bytes, float], None]  # packet, now_s
 
 
 def offered_transports(request: Request) -> list[TransportSpec]:
@@ -87,8 +89,14 @@ class PlayTransport(Protocol):
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
         """Whether another track can be set up as `spec` says: one session has one transport."""
 
-    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
-        """Agree on a track's part; `slot` is its place in the session's ports. Raises RtspError."""
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int, on_rtp: RtpSink | None = None) -> TransportSpec:
+        """Agree on a track's part; `slot` is its place in the session's ports. With `on_rtp` its packets come in.
+
+        Raises RtspError.
+        """
+
+    def send_rtcp(self, track_index: int, data: bytes) -> None:
+        """Send a compound packet beside a track that comes in."""
 
     def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[Any, Any]:
         """A viewer for some of the session's tracks, and its layout, in which they are numbered from 0."""
@@ -112,14 +120,17 @@ class InterleavedTransport:
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
         return spec.is_tcp and connection is self.connection
 
-    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int, on_rtp: RtpSink | None = None) -> TransportSpec:
         """The channels a track has asked for, where they are free."""
         self.drop(track_index)
         channels = self.connection.free_channels(spec.interleaved)
         self._channels[track_index] = channels
-        self.connection.route(channels[0], _ignore)
+        self.connection.route(channels[0], on_rtp or _ignore)
         self.connection.route(channels[1], lambda data, _now_s: self._on_rtcp(track_index, data))
         return agreed_transport(spec, interleaved=channels)
+
+    def send_rtcp(self, track_index: int, data: bytes) -> None:
+        self.connection.write(bytes((0x24, self._channels[track_index][1])) + len(data).to_bytes(2) + data)
 
     def drop(self, track_index: int) -> None:
         for channel in self._channels.pop(track_index, ()):
@@ -165,7 +176,7 @@ class UdpTransport:
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
         return is_udp(spec) and not spec.multicast
 
-    def set_up(self, spec: TransportSpec, track_index: int, slot: int) -> TransportSpec:
+    def set_up(self, spec: TransportSpec, track_index: int, slot: int, on_rtp: RtpSink | None = None) -> TransportSpec:
         """Raises NotEnoughBandwidth when there are no ports left."""
         client_ports = spec.client_port
         assert client_ports is not None
@@ -174,11 +185,20 @@ class UdpTransport:
             rtp, rtcp = self._ports.open_pair(slot)
         except NoPortsLeft as error:
             raise NotEnoughBandwidth(str(error)) from error
-        rtp.connect((self._client_address, client_ports[0]))
+        if on_rtp is None:
+            rtp.connect((self._client_address, client_ports[0]))
+        else:  # not every client sends from the port it receives at
+            self._loop.add_reader(rtp, self._rtp_readable, rtp, on_rtp)
         rtcp.connect((self._client_address, client_ports[1]))
         pair = self._pairs[track_index] = UdpPair(rtp, rtcp, client_ports)
         self._loop.add_reader(rtcp, self._rtcp_readable, rtcp, track_index)
         return agreed_transport(spec, server_port=pair.server_ports)
+
+    def send_rtcp(self, track_index: int, data: bytes) -> None:
+        try:
+            self._pairs[track_index].rtcp.send(data)
+        except OSError:
+            pass  # the client does without: reports are advice
 
     def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[UdpViewer, UdpLayout]:
         senders = {}
@@ -201,6 +221,7 @@ class UdpTransport:
     def _forget(self, track_index: int) -> None:
         pair = self._pairs.pop(track_index, None)
         if pair is not None:
+            self._loop.remove_reader(pair.rtp)
             self._loop.remove_reader(pair.rtcp)
             self._ports.close_pair((pair.rtp, pair.rtcp))
 
@@ -213,6 +234,16 @@ class UdpTransport:
             except OSError:
                 return
             self._on_rtcp(track_index, data)
+
+    def _rtp_readable(self, sock: socket.socket, on_rtp: RtpSink) -> None:
+        now_s = time.monotonic()
+        for _ in range(MAX_DATAGRAMS_PER_WAKE_UP):
+            try:
+                data, sender = sock.recvfrom(MAX_DATAGRAM_BYTES)
+            except OSError:
+                return
+            if sender[0] == self._client_address:
+                on_rtp(data, now_s)
 
 
 def _ignore(_data: bytes, _now_s: float) -> None:
