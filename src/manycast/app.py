@@ -91,6 +91,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         max_sessions=settings.limits.max_sessions or None,
         max_connections=max(16, descriptors - SPARE_DESCRIPTORS),
         users=users if settings.rtsp.need_auth else None,
+        basic_in_clear=settings.rtsp.basic_auth,
         stall_s=settings.limits.stall_timeout,
     )
     return Plan(

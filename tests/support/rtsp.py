@@ -22,8 +22,9 @@ class HungUp(Exception):
 class Reply:
     status: int
     reason: str
-    headers: dict[str, str]  # names in lower case
+    headers: dict[str, str]  # names in lower case; of several the last one
     body: bytes = b""
+    challenges: tuple[str, ...] = ()  # every WWW-Authenticate
 
     def __getitem__(self, name: str) -> str:
         return self.headers[name.lower()]
@@ -176,15 +177,14 @@ class RawRtsp:
         start, *lines = head.split("\r\n")
         version, status, reason = start.split(" ", 2)
         assert version == "RTSP/1.0", start
-        headers = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
+        pairs = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        headers = dict(pairs)
+        challenges = tuple(value for name, value in pairs if name == "www-authenticate")
         size = int(headers.get("content-length", "0"))
         self._need(size)
         body = bytes(self._buffer[:size])
         del self._buffer[:size]
-        return Reply(int(status), reason, headers, body)
+        return Reply(int(status), reason, headers, body, challenges)
 
     def hangs_up(self) -> list[Reply | Interleaved]:
         """What still comes before the server closes the connection; times out when it does not."""

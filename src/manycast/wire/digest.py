@@ -150,9 +150,12 @@ class DigestChallenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicChallenge:
-    """A `WWW-Authenticate: Basic` header (RFC 7617), which a source may send; this server never does."""
+    """A `WWW-Authenticate: Basic` header (RFC 7617)."""
 
     realm: str
+
+    def serialize(self) -> str:
+        return f'Basic realm={_quoted(self.realm)}, charset="UTF-8"'
 
 
 Challenge = DigestChallenge | BasicChallenge
@@ -162,10 +165,8 @@ class DigestGuard:
     """Challenges clients and checks their answers, for one realm.
 
     `secret` is random, at least 16 bytes, and the same for as long as nonces are to be known again.
-    `algorithms` are offered in this order. MD5 alone is the default: ffmpeg and LIVE555 take the last Digest
-    challenge of a reply, others the first, and many of either kind know no SHA-256; so in any order, offering
-    both locks somebody out. With both, SHA-256 belongs first (RFC 7616 section 3.7), where those who take the
-    last one get on with MD5. `offer_qop` is off because LIVE555 knows no qop; HTTP clients may be offered it.
+    `algorithms` are offered in this order. SHA-256 belongs first (RFC 7616 section 3.7): ffmpeg and LIVE555, which
+    know MD5 only, take the last Digest challenge of a reply.
     """
 
     def __init__(

@@ -27,7 +27,8 @@ class RtspSettings(Group):
         "metadata and back channel.",
     )
     metadata: Switch = setting(
-        False, "Metadata track (ONVIF) beside everything that is played, on or off. Some simple players stumble over it."
+        False,
+        "Metadata track (ONVIF) beside everything that is played, on or off. Some simple players stumble over it.",
     )
     rtsp_over_http: Switch = setting(
         True, "RTSP over HTTP, and over WebSocket, on the HTTP server's port; needs the HTTP server."
@@ -39,6 +40,12 @@ class RtspSettings(Group):
     need_auth: Switch = setting(
         False,
         "Whether a login is asked for. It holds for every protocol whose own block does not say otherwise.",
+    )
+    basic_auth: Switch = setting(
+        False,
+        "Whether passwords are also taken as they are (Basic) where anybody on the way can read them. "
+        "Inside TLS they always are.",
+        ours=True,
     )
 
 

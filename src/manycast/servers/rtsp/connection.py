@@ -65,6 +65,7 @@ class RtspConnection:
         self.announcement: Announcement | None = None
         self.sessions: dict[HeldSession, bool] = {}  # opened here, and whether they end with the connection
         self.log = ConnectionLog(host.log, {"peer": self.peer})
+        self.logged_in = False
         self.closed = False
         self._loop = asyncio.get_running_loop()
         self._receiver = RtspReceiver()

@@ -17,7 +17,9 @@ class RtspContext:
         self.catalogue = catalogue
         self.options = options
         self.faults = FaultLog()
-        self.login = Login(options.users, self.faults) if options.users is not None else None
+        self.login = None
+        if options.users is not None:
+            self.login = Login(options.users, self.faults, basic_in_clear=options.basic_in_clear)
         self.sessions: dict[str, RtspSession] = {}
         self.udp_ports = UdpPorts(options.udp_base_port)
         self.started_unix_s = time.time()

@@ -46,7 +46,7 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
     if request.cseq is None:
         raise BadRequest("no CSeq header, or no number in it")
     if context.login is not None:
-        context.login.check(connection, request)
+        await context.login.check(connection, request)
     if request.uri == "*" and request.method in ("DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "PAUSE", "RECORD"):
         raise MethodNotAllowed(request.method, ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
     _check_options(context, request)

@@ -2,47 +2,89 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import time
 from collections.abc import Mapping
 
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
-from manycast.wire.digest import DigestGuard, Verdict
-from manycast.wire.rtsp.errors import Unauthorized
+from manycast.servers.throttle import LoginThrottle, TooManyAttempts
+from manycast.wire.basic import parse_basic
+from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
+from manycast.wire.rtsp.errors import ServiceUnavailable, Unauthorized
 from manycast.wire.rtsp.message import Request
 
 REALM = "manycast"
 
-# The others need the id of a session that a login opened, or tell nothing.
 GUARDED_METHODS = frozenset({"DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD"})
 
 
 class Login:
-    """Asks for a user's name and password, by Digest."""
+    """Asks for a user's name and password: by Digest, and by Basic where nobody can read along.
 
-    def __init__(self, users: Mapping[str, str], faults: FaultLog) -> None:
+    The methods that open or start a stream are guarded each time. The others tell nothing, or need a session's id:
+    they are let through on a connection that has logged in, since not every player logs in again for a TEARDOWN.
+    """
+
+    def __init__(self, users: Mapping[str, str], faults: FaultLog, *, basic_in_clear: bool = False) -> None:
+        """`users` are names and passwords; `basic_in_clear` allows Basic without TLS."""
         self._users = users
         self._faults = faults
-        self._guard = DigestGuard(realm=REALM, secret=secrets.token_bytes(32))
+        self._basic_in_clear = basic_in_clear
+        self._throttle = LoginThrottle()
+        # LIVE555, VLC and ffmpeg take the last Digest challenge of a reply, and know MD5 only.
+        algorithms = (Algorithm.SHA256, Algorithm.MD5)
+        self._guard = DigestGuard(realm=REALM, secret=secrets.token_bytes(32), algorithms=algorithms)
 
-    def check(self, connection: RtspConnection, request: Request) -> None:
-        """Raises Unauthorized, with the challenge to answer."""
-        if request.method not in GUARDED_METHODS:
+    async def check(self, connection: RtspConnection, request: Request) -> None:
+        """Raises Unauthorized, with the challenges to answer, or ServiceUnavailable for one who guesses too fast."""
+        if request.method not in GUARDED_METHODS and (connection.logged_in or "Session" not in request.headers):
             return
-        now_s = time.monotonic()
         authorization = request.headers.get("Authorization")
         if authorization is None:
-            raise Unauthorized(self._guard.challenges(now_s=now_s))
-        verdict = self._guard.check(
+            raise Unauthorized(self._challenges(connection))
+        address = connection.peer_address
+        try:
+            async with self._throttle.attempt(address):
+                verdict = self._judge(connection, request, authorization)
+                if verdict is Verdict.REFUSED:
+                    failures = self._throttle.failed(address)
+                    text = f"login refused: wrong user or password, {failures} from {address}"
+                    self._faults.note(connection.log, text)
+        except TooManyAttempts as error:
+            raise ServiceUnavailable(str(error)) from error
+        if verdict is not Verdict.ACCEPTED:
+            raise Unauthorized(self._challenges(connection, stale=verdict is Verdict.STALE))
+        self._throttle.succeeded(address)
+        connection.logged_in = True
+
+    def _judge(self, connection: RtspConnection, request: Request, authorization: str) -> Verdict:
+        if authorization[:6].lower() == "basic ":
+            return self._judge_basic(connection, authorization)
+        return self._guard.check(
             authorization,
             method=request.method,
             uri=request.uri,
             password_of=self._users.get,
-            now_s=now_s,
+            now_s=time.monotonic(),
             since_s=connection.opened_s,
         )
-        if verdict is Verdict.REFUSED:
-            self._faults.note(connection.log, "login refused: wrong user or password")
-        if verdict is not Verdict.ACCEPTED:
-            raise Unauthorized(self._guard.challenges(now_s=now_s, stale=verdict is Verdict.STALE))
+
+    def _judge_basic(self, connection: RtspConnection, authorization: str) -> Verdict:
+        if not self._allows_basic(connection):
+            return Verdict.REFUSED
+        try:
+            user, given = parse_basic(authorization)
+        except MalformedAuthorization:
+            return Verdict.REFUSED
+        password = self._users.get(user)
+        same = hmac.compare_digest((password or "").encode(), given.encode("utf-8", "surrogateescape"))
+        return Verdict.ACCEPTED if same and password is not None else Verdict.REFUSED
+
+    def _allows_basic(self, connection: RtspConnection) -> bool:
+        return connection.link.secure or self._basic_in_clear
+
+    def _challenges(self, connection: RtspConnection, *, stale: bool = False) -> list[str]:
+        challenges = self._guard.challenges(now_s=time.monotonic(), stale=stale)
+        return [BasicChallenge(realm=REALM).serialize(), *challenges] if self._allows_basic(connection) else challenges

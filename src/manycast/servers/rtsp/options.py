@@ -17,6 +17,7 @@ class RtspOptions:
     max_sessions: int | None = None  # None: what the machine can do
     max_connections: int = 10_000
     users: Mapping[str, str] | None = field(default=None, repr=False)  # name to password; None: nobody is asked
+    basic_in_clear: bool = False  # whether passwords are taken by Basic without TLS
     segmentation: bool = True  # let the kernel cut a frame's packets, where it can
     first_request_timeout_s: float = 10.0  # for a connection that sends nothing, or half a request
     idle_timeout_s: float = RECLAIM_TIMEOUT_S  # for a connection without a session

@@ -1,0 +1,22 @@
+"""Basic authentication as HTTP and RTSP share it (RFC 7617), the server's side."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+
+from manycast.wire.digest import MAX_AUTHORIZATION_CHARS, MalformedAuthorization
+
+
+def parse_basic(authorization: str) -> tuple[str, str]:
+    """User and password of an `Authorization: Basic` header. Raises MalformedAuthorization."""
+    scheme, _, encoded = authorization.strip().partition(" ")
+    if scheme.lower() != "basic" or len(authorization) > MAX_AUTHORIZATION_CHARS:
+        raise MalformedAuthorization("no basic credentials")
+    try:
+        user, colon, password = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        raise MalformedAuthorization("basic credentials that are no base64 of UTF-8") from None
+    if not colon:
+        raise MalformedAuthorization("basic credentials without a colon")
+    return user, password

@@ -1,0 +1,143 @@
+"""Logins: by Digest and Basic, right, wrong, old and guessed."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+from support.inprocess import blocking, serving
+from support.rtsp import RawRtsp, Reply
+
+from manycast.wire.digest import Algorithm, DigestChallenge, parse_challenges, respond
+
+USERS = {"admin": "geheim", "zoë": "pä:ss"}
+
+
+def challenge_of(reply: Reply, algorithm: Algorithm) -> DigestChallenge:
+    found = [c for c in parse_challenges(reply.challenges) if isinstance(c, DigestChallenge)]
+    return next(challenge for challenge in found if challenge.algorithm is algorithm)
+
+
+def answer(
+    client: RawRtsp,
+    challenge: DigestChallenge,
+    method: str,
+    name: str,
+    *,
+    user: str = "admin",
+    password: str | None = None,
+    signed_method: str | None = None,
+    signed_name: str | None = None,
+) -> Reply:
+    authorization = respond(
+        challenge,
+        username=user,
+        password=USERS[user] if password is None else password,
+        method=signed_method or method,
+        uri=client.url(signed_name or name),
+        cnonce="0123456789abcdef",
+    )
+    return client.ask(method, name, {"Authorization": authorization, "Transport": "RTP/AVP/TCP;interleaved=0-1"})
+
+
+async def test_both_algorithms_are_offered_and_taken_the_stronger_first() -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        refused = await blocking(client.ask, "DESCRIBE", "nothing")
+        offered = [c.algorithm for c in parse_challenges(refused.challenges) if isinstance(c, DigestChallenge)]
+        assert refused.status == 401
+        assert offered == [Algorithm.SHA256, Algorithm.MD5]
+        for algorithm in Algorithm:
+            for user in USERS:
+                reply = await blocking(
+                    answer, client, challenge_of(refused, algorithm), "DESCRIBE", "nothing", user=user
+                )
+                assert reply.status == 404  # let in, and there is nothing of that name
+
+
+@pytest.mark.parametrize("qop", [False, True])
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+async def test_what_is_signed_must_be_what_is_asked(algorithm: Algorithm, qop: bool) -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        challenge = challenge_of(await blocking(client.ask, "DESCRIBE", "one"), algorithm)
+        challenge = replace(challenge, qop_auth=qop)
+        right = await blocking(answer, client, challenge, "DESCRIBE", "one")
+        assert right.status == 404
+        other_method = await blocking(answer, client, challenge, "DESCRIBE", "one", signed_method="OPTIONS")
+        other_stream = await blocking(answer, client, challenge, "DESCRIBE", "one", signed_name="two")
+        client = await server.connect()
+        made_up = await blocking(answer, client, replace(challenge, nonce="c91ab0-00"), "DESCRIBE", "one")
+        assert [reply.status for reply in (other_method, other_stream, made_up)] == [401] * 3
+
+
+@pytest.mark.parametrize("method", ["DESCRIBE", "SETUP", "ANNOUNCE", "PLAY", "RECORD"])
+async def test_every_method_that_reaches_a_stream_asks(method: str) -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        assert (await blocking(client.ask, method, "live")).status == 401
+        assert (await blocking(client.ask, "OPTIONS", "live")).status == 200
+
+
+@pytest.mark.parametrize("method", ["TEARDOWN", "PAUSE", "GET_PARAMETER", "SET_PARAMETER"])
+async def test_a_strangers_connection_cannot_touch_a_session(method: str) -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        stranger = await server.connect()
+        refused = await blocking(stranger.ask, method, "live", {"Session": "c894f3a45b23edfe"})
+        assert refused.status == 401
+        assert (await blocking(client.ask, "GET_PARAMETER", "live")).status == 200  # a keep-alive of nothing
+
+
+async def test_an_old_nonce_is_named_so_and_the_new_one_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(users=USERS) as server:
+        first = await server.connect()
+        challenge = challenge_of(await blocking(first.ask, "DESCRIBE", "one"), Algorithm.MD5)
+        later = await server.connect()
+        now_s = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now_s + 400)
+        stale = await blocking(answer, later, challenge, "DESCRIBE", "one")
+        assert stale.status == 401
+        fresh = challenge_of(stale, Algorithm.MD5)
+        assert fresh.stale
+        assert (await blocking(answer, later, fresh, "DESCRIBE", "one")).status == 404
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+async def test_a_password_in_the_clear_is_refused_unless_allowed() -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        refused = await blocking(client.ask, "DESCRIBE", "one", basic("admin", "geheim"))
+        assert refused.status == 401
+        assert not any(challenge.startswith("Basic") for challenge in refused.challenges)
+    async with serving(users=USERS, basic_in_clear=True) as server:
+        client = await server.connect()
+        refused = await blocking(client.ask, "DESCRIBE", "one", basic("admin", "wrong"))
+        assert refused.status == 401
+        assert refused.challenges[0].startswith('Basic realm="manycast"')
+        for user, password in USERS.items():
+            assert (await blocking(client.ask, "DESCRIBE", "one", basic(user, password))).status == 404
+        for wrong in ("Basic", "Basic !!!", "Basic " + b64encode(b"nocolon").decode(), "Basic /w=="):
+            assert (await blocking(client.ask, "DESCRIBE", "one", {"Authorization": wrong})).status == 401
+
+
+async def test_guessing_gets_slow_and_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        challenge = challenge_of(await blocking(client.ask, "DESCRIBE", "one"), Algorithm.MD5)
+        taken_s = []
+        for number in range(5):
+            started_s = time.monotonic()
+            reply = await blocking(answer, client, challenge, "DESCRIBE", "one", password=f"guess {number}")
+            taken_s.append(time.monotonic() - started_s)
+            assert reply.status == 401
+        assert taken_s[3] > 0.4
+        assert taken_s[4] > 0.9
+        assert (await blocking(answer, client, challenge, "DESCRIBE", "one")).status == 404  # the right one, at last
+        assert "login refused: wrong user or password" in caplog.text
+        assert "guess" not in caplog.text
