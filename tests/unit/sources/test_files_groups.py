@@ -182,11 +182,11 @@ def _reordered(b_frames: list[int], open_groups: bool) -> list[Sample]:
 def test_rounded_times_of_audio_become_steady_unless_there_is_a_gap() -> None:
     scale = TimeScale(Fraction(1, 1000), Fraction(0), 44_100)
     rounded = [round(index * 1024 / 44.1) for index in range(100)]
-    timing = GivenTimes(scale, FrameGrid(1024, 0, scale.unit_ticks))
+    timing = GivenTimes(scale, FrameGrid(Fraction(1024), 0, scale.unit_ticks))
     assert [pts for _, pts in timed(timing, [sample(time) for time in rounded])] == [
         index * 1024 for index in range(100)
     ]
-    gap = timed(GivenTimes(scale, FrameGrid(1024, 0, scale.unit_ticks)), [sample(0), sample(23), sample(500)])
+    gap = timed(GivenTimes(scale, FrameGrid(Fraction(1024), 0, scale.unit_ticks)), [sample(0), sample(23), sample(500)])
     assert gap == [(0, 0), (1024, 1024), (22050, 22050)]
 
 
@@ -197,7 +197,7 @@ def test_telephone_sound_is_cut_alike_wherever_it_starts(packs: list[int], start
     offsets = [sum(packs[:index]) for index in range(len(packs))]
 
     def cut(first: int) -> list[Frame]:
-        timing = PcmTimes(scale, 1)
+        timing = PcmTimes(scale, 8)
         frames = []
         for offset, size in list(zip(offsets, packs, strict=True))[first:]:
             pack = sample(offset, duration=size)

@@ -85,7 +85,8 @@ class Cursor:
         streams = demuxer.streams
         for index, lane in enumerate(self._plan.lanes):
             stream = streams[lane.stream_index]
-            self._readers.append(SampleReader(stream, index, lane.carried, ordered=lane.ordered))
+            reader = SampleReader(stream, index, lane.carried, ordered=lane.ordered, untimed=lane.untimed)
+            self._readers.append(reader)
             self._track_indices[lane.stream_index] = index
         self._ended = False
 

@@ -24,11 +24,13 @@ from manycast.sources.files.paths import FileStamp
 # What may be opened. Playlists and the like (hls, dash, concat, sdp, image2, ...) are not: they make FFmpeg
 # open other files and addresses.
 DEMUXERS = (
-    "aac", "ac3", "amr", "amrnb", "amrwb", "avi", "dv", "eac3", "flac", "flv", "h264", "hevc", "matroska",
-    "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "ogg", "wav",
+    "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "au", "avi", "dv", "eac3", "flac", "flv", "h264", "hevc", "ivf",
+    "m4v", "matroska", "mjpeg", "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "obu", "ogg", "w64", "wav",
 )  # fmt: skip
 # These hold no times and no index: there is no seeking but reading from the start.
-UNINDEXED_DEMUXERS = frozenset({"aac", "ac3", "eac3", "h264", "hevc", "mpegvideo", "amr", "amrnb", "amrwb"})
+UNINDEXED_DEMUXERS = frozenset(
+    {"aac", "ac3", "amr", "amrnb", "amrwb", "eac3", "h264", "hevc", "ivf", "m4v", "mjpeg", "mpegvideo", "obu"}
+)
 
 BUFFER_BYTES = 32 << 10  # of one read() from the file; more is wasted where FFmpeg hops from place to place
 MAX_READ_BYTES = 64 << 20  # for one group, with all that lies between its frames
@@ -37,6 +39,7 @@ MAX_STEP_S = 10.0  # for one such step; a crafted file can keep FFmpeg busy with
 FLV_HEADER_BYTES = 13  # with the number before the first tag
 MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
 
+_JPEG_START = b"\xff\xd8\xff"  # the first marker and the start of the second
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
 _OPEN_FLAGS = os.O_RDONLY
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # as far as the system knows them
@@ -233,10 +236,14 @@ def _open_regular(path: Path, stamp: FileStamp) -> io.FileIO:
 
 
 def _open_container(file: _MeteredFile) -> InputContainer:
+    is_jpeg = file.read_at(0, len(_JPEG_START)) == _JPEG_START
+    file.seek(0)
     try:
         return av.open(
             file,
             mode="r",
+            # FFmpeg takes a row of images for a single one, whose demuxer is none of ours.
+            format="mjpeg" if is_jpeg else None,
             container_options={
                 "format_whitelist": ",".join(DEMUXERS),
                 "protocol_whitelist": "none",  # no protocol has this name

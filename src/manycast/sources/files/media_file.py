@@ -98,6 +98,10 @@ class MediaFile:
             return await self._group(start_us)
         return await self._read(position_us, exact=False)
 
+    def held(self, position_us: int) -> FrameGroup | None:
+        """The group that starts at a position, where it is in memory."""
+        return self._cache.get((self._number, position_us))
+
     async def group_after(self, group: FrameGroup) -> FrameGroup | None:
         """The group that follows, None after the last. Raises SourceError when it cannot be read."""
         return None if group.last else await self._group(group.end_us)

@@ -10,16 +10,19 @@ from pathlib import Path
 
 from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.dts import DtsEstimator
-from manycast.media.track import AacParameters, AudioParameters, Codec, MediaKind, Track
+from manycast.media.track import Codec, MediaKind, Track
+from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
 from manycast.sources.files.demuxer import UNINDEXED_DEMUXERS, Demuxer
 from manycast.sources.files.paths import FileStamp
+from manycast.sources.files.pcm import loses_bits
 from manycast.sources.files.samples import SampleReader
 from manycast.sources.files.timing import (
+    AnchorTimes,
     FrameGrid,
     GivenTimes,
     PcmTimes,
@@ -29,14 +32,7 @@ from manycast.sources.files.timing import (
     TrackTimes,
     reorder_delay,
 )
-from manycast.sources.files.tracks import (
-    CODECS,
-    Carried,
-    aac_frame_ticks,
-    describe_aac,
-    describe_plain_audio,
-    describe_video,
-)
+from manycast.sources.files.tracks import ANCHORED_CODECS, REORDERED_CODECS, Carried, codec_of, describe_video
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +41,11 @@ PROBE_PACKETS = 5000
 PROBE_VIDEO_FRAMES = 100  # enough to see how far frames are reordered
 SPARE_DEPTH = 2  # frames more than that, in case it was not enough
 
-_COUNTING_DEMUXERS = frozenset({"avi", "h264", "hevc"})  # their times do no more than number the frames
-_PTS_DEMUXERS = frozenset({"matroska", "ogg"})  # they store no dts
+_COUNTING_DEMUXERS = frozenset({"avi", "h264", "hevc", "mpegvideo"})  # their times only number the frames
+_PTS_DEMUXERS = frozenset({"m4v", "matroska", "ogg"})  # they store no dts
+_NO_MEDIA = Disposition.attached_pic | Disposition.timed_thumbnails  # covers, previews
+_UNTIMED_DEMUXERS = frozenset({"ac3"})  # their times are sums of rounded lengths
+_WHOLLY_REFUSED = {"dv": "DV video"}  # nobody wants the sound alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +56,23 @@ class Lane:
     carried: Carried
     time_base: Fraction
     zero_s: Fraction = Fraction(0)  # the container's time that is 0
-    ordered: bool = False  # whether the pts follow from the slices' picture order
+    ordered: bool = False  # whether the pts follow from the pictures' order
+    untimed: bool = False  # whether the container's times are better not used
     delay: int | None = None  # for SortedTimes, in units of the time base
     depth: int = 0  # likewise, in frames
     origin: int | None = None  # for FrameGrid: the time of the first frame
 
     def make_times(self) -> TrackTimes:
         """The timing for one reading of the file."""
-        track = self.carried.track
-        scale = TimeScale(self.time_base, self.zero_s, track.clock_rate_hz)
-        match track.parameters:
-            case AudioParameters(channels=channels) if track.codec is not Codec.OPUS:
-                return PcmTimes(scale, channels)
-            case AacParameters() as parameters if self.origin is not None and scale.unit_ticks != 1:
-                grid = FrameGrid(aac_frame_ticks(parameters), scale.ticks(self.origin), scale.unit_ticks)
-                return GivenTimes(scale, grid)
+        carried = self.carried
+        scale = TimeScale(self.time_base, self.zero_s, carried.track.clock_rate_hz)
+        if carried.bits_per_tick is not None:
+            return PcmTimes(scale, carried.bits_per_tick)
+        if carried.frame_ticks is not None and self.origin is not None and scale.unit_ticks != 1:
+            return GivenTimes(scale, FrameGrid(carried.frame_ticks, scale.ticks(self.origin), scale.unit_ticks))
         if self.delay is not None:
             return SortedTimes(scale, scale.length_ticks(self.delay), self.depth)
-        return GivenTimes(scale)
+        return AnchorTimes(scale) if carried.track.codec in ANCHORED_CODECS else GivenTimes(scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +112,8 @@ def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
 
 
 def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
+    if (reason := _WHOLLY_REFUSED.get(demuxer.format_name)) is not None:
+        raise SourceError(f"{path.name}: nothing that can be carried, only {reason}")
     probes, left_out = _choose(demuxer)
     if probes:
         demuxer.select([probe.stream.index for probe in probes])
@@ -125,17 +125,27 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
         raise SourceError(f"{path.name}: nothing that can be carried, only {found or 'neither picture nor sound'}")
     if found:
         log.info("%s: left out: %s", path.name, found)
+    for probe in good:
+        if loses_bits(name := _codec_name(probe.stream)):
+            log.info("%s: %s is sent with 16 bits a sample", path.name, name)
     demuxer.select([probe.stream.index for probe in good])
     starts = [start for probe in good if (start := _start_s(probe.stream)) is not None]
     zero_s = min(starts, default=Fraction(0))
+    lanes = tuple(probe.lane(zero_s) for probe in good)
     return FilePlan(
         path=path,
         stamp=stamp,
-        lanes=tuple(probe.lane(zero_s) for probe in good),
+        lanes=lanes,
         zero_s=zero_s,
-        indexed=demuxer.format_name not in UNINDEXED_DEMUXERS,
+        indexed=_is_indexed(demuxer.format_name, lanes),
         duration_us=demuxer.duration_us,
     )
+
+
+def _is_indexed(format_name: str, lanes: Sequence[Lane]) -> bool:
+    if format_name == "wav" and lanes[0].carried.track.codec is Codec.G722:
+        return False  # FFmpeg looks for a time where twice that time is
+    return format_name not in UNINDEXED_DEMUXERS
 
 
 def _choose(demuxer: Demuxer) -> tuple[list[_VideoProbe | _AudioProbe], list[str]]:
@@ -144,12 +154,14 @@ def _choose(demuxer: Demuxer) -> tuple[list[_VideoProbe | _AudioProbe], list[str
     audio: list[_VideoProbe | _AudioProbe] = []
     left_out = []
     for stream in demuxer.streams:
-        codec = CODECS.get(_codec_name(stream))
+        codec = codec_of(_codec_name(stream))
+        if stream.disposition & _NO_MEDIA:
+            continue
         if codec is None:
             if stream.type in ("video", "audio"):
                 left_out.append(_describe(stream))
         elif codec.kind is MediaKind.AUDIO:
-            audio = audio or [_AudioProbe(stream, codec)]
+            audio = audio or [_AudioProbe(stream, codec, untimed=demuxer.format_name in _UNTIMED_DEMUXERS)]
         elif not video:
             try:
                 carried = describe_video(codec, stream.codec_context.extradata or b"")
@@ -200,8 +212,9 @@ class _VideoProbe:
         self.stream = stream
         self.done = False
         self.fault: str | None = None
-        self._ordered = format_name in _COUNTING_DEMUXERS
-        self._needs_delay = self._ordered or format_name in _PTS_DEMUXERS
+        is_reordered = carried.track.codec in REORDERED_CODECS
+        self._ordered = is_reordered and format_name in _COUNTING_DEMUXERS
+        self._needs_delay = self._ordered or (is_reordered and format_name in _PTS_DEMUXERS)
         self._carried = carried
         self._reader = SampleReader(stream, 0, carried, ordered=self._ordered)
         self._samples: list[Sample] = []  # from the first keyframe on
@@ -247,8 +260,9 @@ class _VideoProbe:
 class _AudioProbe:
     """Sees the first packet, whose header may be the only place that says what it is."""
 
-    def __init__(self, stream: Stream, codec: Codec) -> None:
+    def __init__(self, stream: Stream, codec: Codec, *, untimed: bool) -> None:
         self.stream = stream
+        self._untimed = untimed
         self.done = False
         self.fault: str | None = None
         self._codec = codec
@@ -275,10 +289,18 @@ class _AudioProbe:
 
     def _describe(self, first_packet: bytes) -> Carried:
         context = self.stream.codec_context
-        if self._codec is Codec.AAC:
-            return describe_aac(context.extradata or b"", first_packet)
         assert isinstance(context, AudioCodecContext)
-        return describe_plain_audio(self._codec, context.sample_rate, context.channels)
+        return describe_audio(
+            self._codec,
+            AudioFacts(
+                codec_name=_codec_name(self.stream),
+                sample_rate_hz=context.sample_rate,
+                channels=context.channels,
+                bit_rate_bps=context.bit_rate or 0,
+                extradata=context.extradata or b"",
+                first_packet=first_packet,
+            ),
+        )
 
     def lane(self, zero_s: Fraction) -> Lane:
         assert self._carried is not None
@@ -288,5 +310,6 @@ class _AudioProbe:
             carried=self._carried,
             time_base=self.stream.time_base,
             zero_s=zero_s,
+            untimed=self._untimed,
             origin=self._origin,
         )

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from av.packet import Packet
 from av.stream import Stream
 
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
-from manycast.media.track import MediaKind
+from manycast.media.track import Codec, MediaKind, Mpeg4Parameters
+from manycast.sources.files.anchors import (
+    AnchorOrder,
+    PictureType,
+    VopUnpacker,
+    mpeg4_configuration,
+    mpeg4_type,
+    mpeg_video_type,
+    sequence_header,
+)
 from manycast.sources.files.picture_order import PictureOrder, PictureSlots
 from manycast.sources.files.timing import Sample
-from manycast.sources.files.tracks import Carried, video_configuration, with_configuration
+from manycast.sources.files.tracks import ANCHORED_CODECS, Carried, video_configuration, with_configuration
 
 DEFAULT_FRAME_RATE = 25
 
@@ -19,8 +30,11 @@ DEFAULT_FRAME_RATE = 25
 class SampleReader:
     """Unpacks and normalises the packets of one stream, for one reading of the file."""
 
-    def __init__(self, stream: Stream, track_index: int, carried: Carried, *, ordered: bool) -> None:
-        """`ordered` says that the pts must be made from the pictures' order, as the container has none."""
+    def __init__(
+        self, stream: Stream, track_index: int, carried: Carried, *, ordered: bool = False, untimed: bool = False
+    ) -> None:
+        """`ordered` says that the pts must be made from the pictures' order, as the container has none; `untimed`
+        that the container's times are worse than adding up the frames' lengths."""
         assert stream.time_base is not None
         self.track = carried.track  # with the parameter sets seen so far
         self.malformed = 0  # packets that were left out
@@ -28,17 +42,26 @@ class SampleReader:
         self._is_video = carried.track.kind is MediaKind.VIDEO
         self._unpack = carried.unpack
         self._default_duration = max(1, round(1 / (DEFAULT_FRAME_RATE * stream.time_base)))
+        self._untimed = untimed
+        codec = carried.track.codec
+        self._is_anchored = codec in ANCHORED_CODECS
+        self._lead = carried.lead
         self._ordered = ordered
-        self._order = PictureOrder()
+        is_mpeg4 = codec is Codec.MPEG4
+        self._order = AnchorOrder(is_mpeg4=is_mpeg4) if self._is_anchored else PictureOrder()
         self._slots = PictureSlots()
+        self._vops = VopUnpacker() if ordered and is_mpeg4 else None
         self._next_dts = 0
 
     def push(self, packet: Packet[Stream]) -> list[Sample]:
         """Return the samples that are certain by now."""
         if self._is_video and packet.is_keyframe and packet.has_sidedata("new_extradata"):
             self._take_configuration(bytes(packet.get_sidedata("new_extradata")))
+        data = bytes(packet)
+        if self._vops is not None:
+            data = self._vops.push(data)
         try:
-            units = self._unpack(bytes(packet))
+            units = self._unpack(data)
         except MalformedBitstream:
             self.malformed += 1
             return []
@@ -51,6 +74,8 @@ class SampleReader:
     def reset(self) -> None:
         """Reading goes on elsewhere."""
         self._slots.reset()
+        if self._vops is not None:
+            self._vops.reset()
 
     def _audio_samples(self, packet: Packet[Stream], units: list[bytes]) -> list[Sample]:
         # A packet with several units (ADTS) has one time; those of the others follow from it.
@@ -58,8 +83,8 @@ class SampleReader:
         return [
             Sample(
                 track_index=self._track_index,
-                dts=packet.dts if index == 0 else None,
-                pts=packet.pts if index == 0 else None,
+                dts=packet.dts if index == 0 and not self._untimed else None,
+                pts=packet.pts if index == 0 and not self._untimed else None,
                 duration=duration,
                 keyframe=True,
                 units=[unit],
@@ -69,6 +94,8 @@ class SampleReader:
 
     def _video_samples(self, packet: Packet[Stream], units: list[bytes]) -> list[Sample]:
         frame = Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=packet.is_keyframe, units=units)
+        if self._is_anchored:
+            self._complete(frame)
         self.track = normalise(frame, self.track)
         if not frame.units:
             return []
@@ -88,8 +115,30 @@ class SampleReader:
         count = self._order.count(sample.units, self.track.parameters, keyframe=sample.keyframe)
         return self._slots.push(sample, count)
 
+    def _complete(self, frame: Frame) -> None:
+        """See what picture it is, and put in front of a keyframe the headers that a decoder needs first."""
+        parameters = self.track.parameters
+        picture = frame.units[0]
+        if isinstance(parameters, Mpeg4Parameters):
+            picture_type = mpeg4_type(picture)
+            found = mpeg4_configuration(picture)
+            if found and found != parameters.config:
+                self.track = replace(self.track, parameters=Mpeg4Parameters(config=found))
+            lead = found or parameters.config
+        else:
+            picture_type = mpeg_video_type(picture)
+            found = sequence_header(picture)
+            lead = self._lead = found or self._lead
+        frame.keyframe = picture_type is PictureType.I and bool(lead)
+        if picture_type is None:
+            frame.units = []
+        elif frame.keyframe and not found:
+            frame.units = [lead + picture]
+
     def _take_configuration(self, extradata: bytes) -> None:
         """The container changes its configuration in the middle: parameter sets, and the size of lengths."""
+        if self.track.codec not in (Codec.H264, Codec.H265):
+            return
         try:
             parameters, self._unpack = video_configuration(self.track.codec, extradata)
             self.track = with_configuration(self.track, parameters)

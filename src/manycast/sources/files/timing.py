@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import gcd
 from typing import Protocol
 
 from manycast.media.frame import Frame
 
 PCM_BLOCKS_PER_SECOND = 50  # 20 ms, what RTP carries in a packet (RFC 3551 section 4.2)
+MAX_B_PICTURES = 32  # between two anchors; far beyond what encoders make
 MAX_BACKWARD_S = 1.0  # a step back by less is a wrong timestamp, one by more another recording
 
 
@@ -114,7 +116,7 @@ class FrameGrid:
     No memory is needed for that, so it comes out the same wherever reading has started.
     """
 
-    def __init__(self, frame_ticks: int, origin_ticks: int, unit_ticks: Fraction) -> None:
+    def __init__(self, frame_ticks: Fraction, origin_ticks: int, unit_ticks: Fraction) -> None:
         """`origin_ticks` is the time of the first frame of the file, as rounded as all the others."""
         self.frame_ticks = frame_ticks
         self._origin_ticks = origin_ticks
@@ -122,7 +124,7 @@ class FrameGrid:
 
     def nearest(self, ticks: int) -> int:
         count = round((ticks - self._origin_ticks) / self.frame_ticks)
-        steady = self._origin_ticks + count * self.frame_ticks
+        steady = self._origin_ticks + round(count * self.frame_ticks)
         return steady if abs(steady - ticks) <= self._tolerance_ticks else ticks
 
 
@@ -145,7 +147,7 @@ class GivenTimes:
         dts = self._next_dts if given is None else self._scale.ticks(given)
         pts = dts if sample.pts is None else self._scale.ticks(sample.pts)
         if self._grid is not None:
-            dts, pts, duration = self._grid.nearest(dts), self._grid.nearest(pts), self._grid.frame_ticks
+            dts, pts, duration = self._grid.nearest(dts), self._grid.nearest(pts), round(self._grid.frame_ticks)
         self._next_dts = dts + max(duration, 1)
         return [self._order.frame(sample, dts, pts, duration)]
 
@@ -154,6 +156,55 @@ class GivenTimes:
 
     def reset(self) -> None:
         self._order.reset()
+
+
+class AnchorTimes:
+    """Times of MPEG-1, MPEG-2 and MPEG-4 video as the container gives them, with some of the pts missing.
+
+    Program streams need not have any but those of a group's first picture. Of the others FFmpeg tells all dts, and the
+    pts of B pictures, which is their dts; an anchor is shown when the next one is decoded. After a search those dts
+    are made up, until a picture with a pts comes.
+    """
+
+    def __init__(self, scale: TimeScale) -> None:
+        self._given = GivenTimes(scale)
+        self._certain = True
+        self._waiting: list[Sample] = []  # an anchor without pts, and B pictures
+
+    @property
+    def end_ticks(self) -> int:
+        return self._given.end_ticks
+
+    def push(self, sample: Sample) -> list[Frame]:
+        is_anchor = sample.pts is None or sample.pts != sample.dts
+        if not self._certain and (sample.pts is None or not (is_anchor or sample.keyframe)):
+            return []
+        self._certain = True
+        frames: list[Frame] = []
+        if self._waiting and (is_anchor or len(self._waiting) > MAX_B_PICTURES):
+            frames = self._release(sample.dts)
+        if self._waiting or (sample.pts is None and sample.dts is not None):
+            self._waiting.append(sample)
+            return frames
+        return frames + self._given.push(sample)
+
+    def flush(self) -> list[Frame]:
+        return self._release(None)
+
+    def reset(self) -> None:
+        self._given.reset()
+        self._waiting.clear()
+        self._certain = False
+
+    def _release(self, shown: int | None) -> list[Frame]:
+        """What was held back, its anchor shown at a time, or behind all there is."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return []
+        last = waiting[-1]
+        assert last.dts is not None
+        waiting[0].pts = last.dts + last.duration if shown is None else shown
+        return [frame for sample in waiting for frame in self._given.push(sample)]
 
 
 class SortedTimes:
@@ -202,12 +253,15 @@ class SortedTimes:
 
 
 class PcmTimes:
-    """G.711 samples, cut anew: containers pack any number together, and seek to the middle of a pack."""
+    """Samples (G.711, G.722, G.726, L16), cut anew: containers pack any number together, and seek to the middle of a
+    pack."""
 
-    def __init__(self, scale: TimeScale, channels: int) -> None:
+    def __init__(self, scale: TimeScale, bits_per_tick: int) -> None:
         self._scale = scale
-        self._channels = channels
-        self._block_ticks = scale.clock_rate_hz // PCM_BLOCKS_PER_SECOND
+        self._bits_per_tick = bits_per_tick
+        self._whole_ticks = 8 // gcd(bits_per_tick, 8)  # that make whole bytes
+        block_ticks = scale.clock_rate_hz // PCM_BLOCKS_PER_SECOND
+        self._block_ticks = max(block_ticks // self._whole_ticks, 1) * self._whole_ticks
         self._tolerance_ticks = _rounding_ticks(scale.unit_ticks)
         self._order = _Order(scale.clock_rate_hz)
         self._held = bytearray()
@@ -220,7 +274,7 @@ class PcmTimes:
 
     def push(self, sample: Sample) -> list[Frame]:
         given = sample.pts if sample.pts is not None else sample.dts
-        expected = self._held_ticks + len(self._held) // self._channels
+        expected = self._held_ticks + len(self._held) * 8 // self._bits_per_tick
         pts = expected if given is None else self._scale.ticks(given)
         frames: list[Frame] = []
         if self._last is None or abs(pts - expected) > self._tolerance_ticks:
@@ -231,8 +285,11 @@ class PcmTimes:
         return frames + self._whole_blocks()
 
     def flush(self) -> list[Frame]:
-        ticks = len(self._held) // self._channels
-        return [self._cut(ticks)] if ticks else []
+        ticks = len(self._held) * 8 // self._bits_per_tick
+        ticks -= ticks % self._whole_ticks
+        frames = [self._cut(ticks)] if ticks else []
+        self._held.clear()  # half a sample: the file was cut there
+        return frames
 
     def reset(self) -> None:
         self._order.reset()
@@ -243,13 +300,14 @@ class PcmTimes:
         frames: list[Frame] = []
         while True:
             ticks = self._block_ticks - self._held_ticks % self._block_ticks
-            if len(self._held) < ticks * self._channels:
+            ticks += -ticks % self._whole_ticks
+            if len(self._held) * 8 < ticks * self._bits_per_tick:
                 return frames
             frames.append(self._cut(ticks))
 
     def _cut(self, ticks: int) -> Frame:
         assert self._last is not None
-        size = ticks * self._channels
+        size = ticks * self._bits_per_tick // 8
         block = replace(self._last, units=[bytes(self._held[:size])])
         frame = self._order.frame(block, self._held_ticks, self._held_ticks, ticks)
         del self._held[:size]

@@ -4,32 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 
 from manycast.media import h264, h265
-from manycast.media.aac import AdtsHeader, AudioSpecificConfig, parameters_from_config, split_adts
 from manycast.media.bits import MalformedBitstream
 from manycast.media.nal import split_annex_b, split_length_prefixed
 from manycast.media.track import (
-    AacParameters,
-    AudioParameters,
     Codec,
     CodecParameters,
     H264Parameters,
     H265Parameters,
+    Mpeg4Parameters,
+    PlainParameters,
     Track,
 )
+from manycast.sources.files.anchors import mpeg4_configuration, sequence_header
+from manycast.sources.files.pcm import is_plain
+from manycast.sources.files.xiph import split_headers
 
-CODECS = {  # by FFmpeg's names
+_CODECS = {  # by FFmpeg's names
     "h264": Codec.H264,
     "hevc": Codec.H265,
+    "mpeg4": Codec.MPEG4,
+    "mjpeg": Codec.MJPEG,
+    "mpeg1video": Codec.MPEG_VIDEO,
+    "mpeg2video": Codec.MPEG_VIDEO,
+    "vp8": Codec.VP8,
+    "vp9": Codec.VP9,
+    "av1": Codec.AV1,
+    "theora": Codec.THEORA,
     "aac": Codec.AAC,
+    "mp1": Codec.MP3,
+    "mp2": Codec.MP3,
+    "mp3": Codec.MP3,
+    "ac3": Codec.AC3,
+    "amr_nb": Codec.AMR,
+    "amr_wb": Codec.AMR_WB,
+    "opus": Codec.OPUS,
+    "vorbis": Codec.VORBIS,
     "pcm_alaw": Codec.G711A,
     "pcm_mulaw": Codec.G711U,
-    "opus": Codec.OPUS,
+    "adpcm_g722": Codec.G722,
+    "adpcm_g726": Codec.G726,
+    "adpcm_g726le": Codec.G726,
 }
+REORDERED_CODECS = frozenset({Codec.H264, Codec.H265, Codec.MPEG4, Codec.MPEG_VIDEO})  # shown in another order
+ANCHORED_CODECS = frozenset({Codec.MPEG4, Codec.MPEG_VIDEO})  # where the types of pictures tell that order
 VIDEO_CLOCK_HZ = 90_000
-OPUS_CLOCK_HZ = 48_000  # whatever the rate of the sound (RFC 7587 section 4.1)
 
 Unpack = Callable[[bytes], list[bytes]]  # a packet's bytes into units; raises MalformedBitstream
 
@@ -40,36 +62,36 @@ class Carried:
 
     track: Track
     unpack: Unpack
+    frame_ticks: Fraction | None = None  # of audio whose frames are all as long, in ticks of the track's clock
+    bits_per_tick: int | None = None  # of audio that is samples, which can be cut anywhere
+    lead: bytes = b""  # MPEG-1/2: the sequence header, for keyframes that have none
+
+
+def codec_of(name: str) -> Codec | None:
+    """The codec FFmpeg calls so, if it can be carried."""
+    return Codec.L16 if is_plain(name) else _CODECS.get(name)
 
 
 def describe_video(codec: Codec, extradata: bytes) -> Carried:
     """How a video stream is carried, by what its container says. Raises MalformedBitstream."""
-    parameters, unpack = video_configuration(codec, extradata)
+    parameters: CodecParameters
+    unpack: Unpack = unpack_whole
+    lead = b""
+    match codec:
+        case Codec.H264 | Codec.H265:
+            parameters, unpack = video_configuration(codec, extradata)
+        case Codec.MPEG4:
+            parameters = Mpeg4Parameters(config=mpeg4_configuration(extradata))
+        case Codec.THEORA:
+            parameters = split_headers(extradata)
+        case Codec.MPEG_VIDEO:
+            parameters, lead = PlainParameters(), sequence_header(extradata)
+        case Codec.MJPEG:
+            parameters, unpack = PlainParameters(), _unpack_jpeg
+        case _:
+            parameters = PlainParameters()
     track = Track(codec=codec, clock_rate_hz=VIDEO_CLOCK_HZ, parameters=parameters)
-    return Carried(track=track, unpack=unpack)
-
-
-def describe_aac(extradata: bytes, first_packet: bytes) -> Carried:
-    """How an AAC stream is carried, by what its container says, or else its first packet.
-
-    Raises MalformedBitstream.
-    """
-    if not extradata:
-        header = AdtsHeader.parse(first_packet)
-        extradata = header.config(first_packet[header.header_bytes :]).serialize()
-    parameters = parameters_from_config(extradata)
-    track = Track(codec=Codec.AAC, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
-    return Carried(track=track, unpack=_unpack_aac)
-
-
-def describe_plain_audio(codec: Codec, sample_rate_hz: int, channels: int) -> Carried:
-    """How a stream of G.711 or Opus is carried. Raises MalformedBitstream."""
-    if sample_rate_hz < 1 or channels < 1:
-        raise MalformedBitstream(f"{channels} channels at {sample_rate_hz} Hz")
-    clock_rate_hz = OPUS_CLOCK_HZ if codec is Codec.OPUS else sample_rate_hz
-    parameters = AudioParameters(sample_rate_hz=clock_rate_hz, channels=channels)
-    track = Track(codec=codec, clock_rate_hz=clock_rate_hz, parameters=parameters)
-    return Carried(track=track, unpack=_unpack_whole)
+    return Carried(track=track, unpack=unpack, lead=lead)
 
 
 def video_configuration(codec: Codec, extradata: bytes) -> tuple[H264Parameters | H265Parameters, Unpack]:
@@ -107,20 +129,11 @@ def with_configuration(track: Track, parameters: H264Parameters | H265Parameters
     return track if known is track.parameters else replace(track, parameters=known)
 
 
-def aac_frame_ticks(parameters: AacParameters) -> int:
-    """How long an access unit is, in ticks of the track's clock. Raises MalformedBitstream."""
-    config = AudioSpecificConfig.parse(parameters.config)
-    return config.core_frame_samples * parameters.sample_rate_hz // config.core_rate_hz
-
-
-def _unpack_aac(data: bytes) -> list[bytes]:
-    """Raw access units, whether the container keeps them raw or in ADTS.
-
-    None of them begins like an ADTS header: that would be the element that ends a frame (table 4.85).
-    """
-    is_adts = len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0
-    return split_adts(data) if is_adts else _unpack_whole(data)
-
-
-def _unpack_whole(data: bytes) -> list[bytes]:
+def unpack_whole(data: bytes) -> list[bytes]:
     return [data] if data else []
+
+
+def _unpack_jpeg(data: bytes) -> list[bytes]:
+    if not data.startswith(b"\xff\xd8"):
+        raise MalformedBitstream("a JPEG image without its start")
+    return [data]
