@@ -1,4 +1,4 @@
-"""Takes TCP connections from listening sockets."""
+"""Takes TCP connections from listening sockets, and makes them fit for media."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from manycast.servers.faults import FaultLog
 
 LISTEN_BACKLOG = 1024
+SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 
 Peer = tuple[str, int]
@@ -58,3 +59,15 @@ class Acceptor:
     def _resume(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:
             self._loop.add_reader(listener, self._accept, listener)
+
+
+def prepare_socket(sock: socket.socket) -> None:
+    """Set what every connection that carries media needs. Raises OSError for a peer that has gone already."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    # Let the kernel ask after a client that lost its power or its cable: such a one never says that it is gone.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # not everywhere; there the system's own, longer times hold
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

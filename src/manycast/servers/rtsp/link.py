@@ -13,7 +13,6 @@ from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
 
 READ_BUFFER_BYTES = 64 * 1024
-SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 
 # One for all connections: what one read holds is taken apart before anyone else's.
 _read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
@@ -111,18 +110,6 @@ class PipeLink:
     def _end(self, reason: str) -> None:
         if not self._closed:
             self._on_end(reason)
-
-
-def prepare_socket(sock: socket.socket) -> None:
-    """Set what every connection that carries media needs. Raises OSError for a peer that has gone already."""
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    # Let the kernel ask after a client that lost its power or its cable: such a one never says that it is gone.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):  # not everywhere; there the system's own, longer times hold
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def family_of(address: str) -> socket.AddressFamily:

@@ -16,11 +16,11 @@ from manycast.hub.catalogue import Catalogue
 from manycast.hub.pipe import SocketPipe
 from manycast.hub.source import SourceError
 from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
-from manycast.servers.acceptor import Acceptor, Peer
+from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.handlers import handle
-from manycast.servers.rtsp.link import Link, PipeLink, prepare_socket
+from manycast.servers.rtsp.link import Link, PipeLink
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized

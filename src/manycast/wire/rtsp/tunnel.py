@@ -101,6 +101,11 @@ class PostBody:
         self._base64 = Base64Decoder()
         self._head = b""  # what may become the head of the next POST
 
+    @property
+    def pending(self) -> bool:
+        """Whether what came last is incomplete."""
+        return self._base64.pending or bool(self._head)
+
     def receive(self, data: bytes) -> bytes:
         """Feed what the socket gave; returns the RTSP in it. Raises WrongTunnelData."""
         decoded = b""
