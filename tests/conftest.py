@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from support.media import make_media
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
@@ -15,6 +16,8 @@ from support.server import ServerProcess
 from support.sockets import closing
 
 ServerFactory = Callable[..., ServerProcess]
+
+settings.register_profile("long", max_examples=20_000)  # for fuzzing by hand
 
 CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
 
