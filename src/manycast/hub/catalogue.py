@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from manycast.hub.backchannel import Backchannels
 from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
+from manycast.hub.pacer import Pacer
 from manycast.hub.rtp_title import RtpTitle
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
@@ -40,6 +41,7 @@ class Catalogue:
         self.backchannels = backchannels  # None: nobody can speak
         self._files = files
         self._applications = tuple(applications)
+        self._pacer = Pacer()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
 
     def path_of(self, name: str) -> str:
@@ -85,5 +87,5 @@ class Catalogue:
         """The RTP form of a file, shared by its viewers and gone with the last of them."""
         title = self._titles.get(media)
         if title is None:
-            title = self._titles[media] = RtpTitle(media)
+            title = self._titles[media] = RtpTitle(media, self._pacer)
         return title

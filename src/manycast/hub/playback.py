@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from manycast.hub.fanout import BacklogLimit, Viewer
+from manycast.hub.pace import NORMAL_PACE, Pace, Selection
+from manycast.hub.pacer import NO_TURN
 from manycast.hub.rtp_packager import REPORT_INTERVAL_S, Layout, TrackStart
 from manycast.hub.rtp_title import PackedGroup, RtpTitle
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup
+from manycast.hub.stored_frame import StoredFrame
 
 ENDLESS = -1
-AHEAD_S = 0.005  # frames due this soon go together: fewer wake-ups, and no jitter that is seen
+AHEAD_S = 0.010  # frames due this soon go together, in one call: fewer of them, and no jitter that is seen
 MAX_LAG_S = 0.5  # after a longer standstill the clock is set anew, instead of sending all that was missed at once
 MAX_BACKLOG_BYTES = 1024 * 1024  # a viewer of a file who is too slow is waited for: nobody else is held up
 BACKLOG_RETRY_S = 0.05
 SEEK_GAP_US = 1000  # between the timestamps before and after a seek
-
-log = logging.getLogger(__name__)
+PAUSE_POINT = "the pause point"
 
 ChunkT = TypeVar("ChunkT")
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
 
 
 class _Next(NamedTuple):
-    group: FrameGroup
-    shift_us: int
-    loops_left: int
+    group: PackedGroup | FrameGroup
+    again: bool  # it begins the next loop
 
 
 class PacedViewer(Viewer[ChunkT_contra], Protocol[ChunkT_contra]):
@@ -38,9 +39,16 @@ class PacedViewer(Viewer[ChunkT_contra], Protocol[ChunkT_contra]):
     def backlog_bytes(self) -> int:
         """What waits to be sent to this viewer."""
 
+    def offer_together(self, chunks: Sequence[ChunkT_contra]) -> None:
+        """Send several frames in as few calls as can be."""
+
 
 class Playback(Generic[ChunkT]):
-    """Sends one file to one viewer in real time."""
+    """Sends one file to one viewer in real time.
+
+    Two lines hold from one seek, loop or change of pace to the next: a frame is due at `_zero_s + dts * _s_per_us`
+    of the loop's clock, and its timestamp is `pts / scale + _shift_us`.
+    """
 
     def __init__(
         self,
@@ -52,9 +60,10 @@ class Playback(Generic[ChunkT]):
         limit: BacklogLimit,
         on_end: Callable[[str], None],
     ) -> None:
-        """`loops` is how often the file is played, ENDLESS for ever; `on_end` is called once, at its end.
+        """`loops` is how often the file is played, ENDLESS for ever.
 
-        `limit` is the viewer's own, and is set so that nothing is ever dropped.
+        `on_end` is called when the end of the file, of the range or a pause point is reached, or the file cannot be
+        read any more. `limit` is the viewer's own, and is set so that nothing is ever dropped.
         """
         self._title = title
         self._viewer = viewer
@@ -64,17 +73,29 @@ class Playback(Generic[ChunkT]):
         limit.size_bytes = BacklogLimit.MAX_BYTES
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
+        self.pace = NORMAL_PACE
+        self._selection = Selection.ALL
+        self.playing = False
+        self.at_end = False  # and a goodbye was said; not so at a pause point
+        self.turn = NO_TURN
         self._packed: PackedGroup | None = None
+        self._frames: tuple[StoredFrame, ...] = ()  # those of the group that are to be sent
         self._next_frame = 0
         self._stop_us: int | None = None
-        self._zero_s = 0.0  # loop time at which position 0 of the first loop was, or would have been, due
-        self._timer: asyncio.TimerHandle | None = None
-        self._turning: asyncio.Task[None] | None = None
-        self._ahead: asyncio.Task[_Next | None] | None = None  # reads the group after the one being sent
-        self._next_report_s = 0.0
+        self._stop_reason = ""
+        self._ending: str | None = None
+        self._following: _Next | SourceError | None = None
+        self._reading: asyncio.Task[_Next | None] | None = None  # what follows
+        self._waits_for_group = False
+        self._zero_s = 0.0
+        self._s_per_us = 1e-6
+        self._shift_us = 0
+        self._timestamp_bases = [0] * len(title.senders)  # what is added to pts / scale
+        self._sequences = [0] * len(title.senders)  # of each track's next packet
         self._packet_counts = [0] * len(title.senders)
         self._octet_counts = [0] * len(title.senders)
-        self.playing = False
+        self._played_s = self._played_unix_s = 0.0  # the two clocks at play()
+        self._next_report_s = 0.0
 
     @property
     def position_us(self) -> int:
@@ -82,168 +103,318 @@ class Playback(Generic[ChunkT]):
         packed = self._packed
         if packed is None:
             return 0
-        if self._next_frame < len(packed.frames):
-            return max(0, packed.frames[self._next_frame].due_us) if self._next_frame else packed.group.position_us
-        return packed.group.end_us
+        if not self._next_frame or self.pace.backwards:
+            return packed.position_us
+        if self._next_frame < len(self._frames):
+            return max(0, self._frames[self._next_frame].dts_us)
+        if self._stop_us is not None and self._stops_in(packed, self._stop_us):
+            return self._stop_us
+        return packed.end_us
 
-    async def seek(self, position_us: int, *, loops: int | None = None) -> None:
+    @property
+    def ready(self) -> bool:
+        return self._packed is not None
+
+    async def seek(self, position_us: int, *, loops: int | None = None, pace: Pace | None = None) -> None:
         """Go to the keyframe at or before a position, and count loops anew where `loops` says so.
 
         For a viewer who has had packets, sequence numbers and timestamps go on where they were (RFC 2326
         appendix B): LIVE555 drops what goes back, ffmpeg what jumps far. Raises SourceError when the file cannot be
         read; then nothing has changed.
         """
-        group = await self._title.media.group_at(position_us)
-        sequences, shift_us = self._title.sequences_at(group), 0
-        if self._packed is not None:
-            sequences = tuple(start.sequence for start in self.starts())
-            sent_us = self._title.latest_us(self._packed, self._next_frame)
-            shift_us = sent_us + SEEK_GAP_US + self._title.lead_us(group) - group.position_us
+        packed = self._title.pack(await self._title.media.group_at(position_us))
         self.pause()
         self._viewer.clear()
         if loops is not None:
             self._loops_left = loops
-        self._take_up(self._title.pack(group, sequences, shift_us))
+        latest_us = self._latest_timestamp_us()
+        self._set_pace(pace or self.pace)
+        if latest_us is None:
+            self._sequences = list(self._title.start_sequences(packed))
+            self._set_shift(0)
+        else:
+            self._set_shift(latest_us + SEEK_GAP_US - self._stretched_us(self._earliest_us(packed)))
+        self._stop_us = None
+        self._take_up(packed)
 
-    @property
-    def ready(self) -> bool:
-        return self._packed is not None
+    async def change_pace(self, pace: Pace) -> None:
+        """Go on at another pace: from here, or where one of the two has only keyframes, from the one before."""
+        assert self._packed is not None
+        if pace.scale != self.pace.scale and Selection.KEYFRAMES in (pace.selection, self._selection):
+            await self.seek(self.position_us, pace=pace)
+            return
+        self.pause()
+        latest_us = self._latest_timestamp_us() or 0
+        sent_us = round((latest_us - self._shift_us) * self.pace.scale)  # on the file's timeline
+        next_us = self._frames[self._next_frame].dts_us if self._next_frame < len(self._frames) else None
+        self._set_pace(pace)
+        self._set_shift(latest_us - self._stretched_us(sent_us))
+        self._stop_us = None
+        self._frames = self._selected(self._packed)
+        self._next_frame = (
+            len(self._frames) if next_us is None else bisect_left(self._frames, next_us, key=lambda frame: frame.dts_us)
+        )
 
     def starts(self) -> list[TrackStart]:
-        """The first packet of each track that play() will send."""
-        assert self._packed is not None
+        """The next packet of each track, and the RTP time of the position itself.
+
+        The two need not belong together: a packet may be of a little earlier (audio's priming) or later.
+        """
+        position_us = self._stretched_us(self.position_us) + self._shift_us
         return [
-            self._title.start_of(self._packed, self._next_frame, index, self.position_us)
-            for index in range(len(self._title.senders))
+            TrackStart(sequence, sender.rtp_timestamp(position_us * sender.clock_rate_hz // 1_000_000))
+            for sequence, sender in zip(self._sequences, self._title.senders, strict=True)
         ]
 
     def play(self, stop_us: int | None = None) -> None:
         """Send from the position on, up to one in the same loop where `stop_us` says so."""
-        assert self._packed is not None
-        self._stop_us = stop_us
         self.playing = True
-        self._set_clock()
-        self._send_reports()
-        self._read_ahead()
-        self._step()
+        self.at_end = False
+        self._stop_at(stop_us, "the end of the range")
+        self._played_s, self._played_unix_s = self._loop.time(), time.time()
+        self._set_clock(self._played_s)
+        self._send_reports(self._played_s)
+        self._look_ahead()
+        self.take_turn(self._played_s)
+
+    def pause_at(self, position_us: int) -> None:
+        """Play on to a position ahead and pause there (RFC 2326 section 10.6)."""
+        self._stop_at(position_us, PAUSE_POINT)
+        if not self._waits_for_group:
+            self._title.pacer.ask(self, self._loop.time())
 
     def pause(self) -> None:
         self.playing = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for task in (self._turning, self._ahead):
-            if task is not None:
-                task.cancel()
-        self._turning = self._ahead = None
+        self.turn = NO_TURN
+        self._ending = self._following = None
+        self._waits_for_group = False
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def goodbye(self) -> None:
         """Tell the viewer that nothing more comes."""
         for index, sender in enumerate(self._title.senders):
             self._control(self._layout.report(index, sender.goodbye()))
 
-    def _set_clock(self) -> None:
-        """Make the next frame due now."""
-        assert self._packed is not None
-        if self._next_frame < len(self._packed.frames):
-            due_us = self._packed.frames[self._next_frame].due_us
-        else:
-            due_us = self._packed.group.end_us
-        self._zero_s = self._loop.time() - (due_us + self._packed.shift_us) / 1e6
-
-    def _due_s(self, due_us: int) -> float:
-        assert self._packed is not None
-        return self._zero_s + (due_us + self._packed.shift_us) / 1e6
-
-    def _step(self) -> None:
+    def take_turn(self, now_s: float) -> None:
         """Send all that is due, and come back for the next frame."""
-        self._timer = None
-        packed = self._packed
-        assert packed is not None
-        now_s = self._loop.time()
         if self._viewer.backlog_bytes > MAX_BACKLOG_BYTES:
-            self._timer = self._loop.call_later(BACKLOG_RETRY_S, self._step)
+            self._title.pacer.ask(self, now_s + BACKLOG_RETRY_S)
             return
         if now_s >= self._next_report_s:
-            self._send_reports()
-        frames = packed.frames
-        if self._next_frame < len(frames) and now_s - self._due_s(frames[self._next_frame].due_us) > MAX_LAG_S:
-            self._set_clock()
-        until_us = (now_s + AHEAD_S - self._zero_s) * 1e6 - packed.shift_us
-        while self._next_frame < len(frames) and frames[self._next_frame].due_us <= until_us:
-            if self._stop_us is not None and frames[self._next_frame].due_us >= self._stop_us:
+            self._send_reports(now_s)
+        if self._next_frame < len(self._frames):
+            due_s = self._zero_s + self._frames[self._next_frame].dts_us * self._s_per_us
+            if now_s - due_s > MAX_LAG_S:
+                self._set_clock(now_s)
+        until_s = now_s + AHEAD_S
+        chunks: list[ChunkT] = []
+        while True:
+            next_s = self._take_due(until_s, chunks)
+            if next_s is not None:
+                self._title.pacer.ask(self, next_s)
                 break
-            self._send(self._next_frame)
-        if self._stop_us is not None and self.position_us >= self._stop_us:
-            self._finish("the end of the range")
-        elif self._next_frame < len(frames):
-            self._timer = self._loop.call_at(self._due_s(frames[self._next_frame].due_us), self._step)
+            if not self._go_on(until_s):
+                break
+        if len(chunks) == 1:
+            self._viewer.offer(chunks[0], True)
+        elif chunks:
+            self._viewer.offer_together(chunks)
+        if self._ending is not None:
+            self._finish(self._ending)
+
+    def _take_due(self, until_s: float, chunks: list[ChunkT]) -> float | None:
+        """Add what is due to `chunks`; return when the next frame of the group is, None after the last."""
+        frames, index, end = self._frames, self._next_frame, len(self._frames)
+        zero_s, s_per_us, scale = self._zero_s, self._s_per_us, self.pace.scale
+        sequences, bases, layout = self._sequences, self._timestamp_bases, self._layout
+        while index < end:
+            frame = frames[index]
+            due_s = zero_s + frame.dts_us * s_per_us
+            if due_s > until_s:
+                self._next_frame = index
+                return due_s
+            index += 1
+            track_index = frame.track_index
+            sequence = sequences[track_index]
+            ticks = frame.pts_ticks if scale == 1.0 else round(frame.pts_ticks / scale)
+            chunk = layout.frame(frame.numbered(sequence, (ticks + bases[track_index]) & 0xFFFFFFFF))
+            sequences[track_index] = (sequence + frame.count) & 0xFFFF
+            if chunk is not None and frame.count:
+                self._packet_counts[track_index] += frame.count
+                self._octet_counts[track_index] += frame.payload_bytes
+                chunks.append(chunk)
+        self._next_frame = end
+        return None
+
+    def _go_on(self, until_s: float) -> bool:
+        """After a group's last frame, take up the next group; False when there is none, or none yet."""
+        packed = self._packed
+        assert packed is not None
+        if self._stop_us is not None and self._stops_in(packed, self._stop_us):
+            self._end_at(self._stop_us, self._stop_reason, until_s)
+        elif self._reading is not None:
+            self._waits_for_group = True
+        elif isinstance(self._following, SourceError):
+            self._ending = str(self._following)
+        elif self._following is not None:
+            self._turn_over(packed, self._following)
+            return True
+        elif self.pace.backwards:
+            self._ending = "the start of the file"
         else:
-            self._turning = self._loop.create_task(self._turn_over(packed), name="playback")
+            self._end_at(packed.end_us, "the end of the file", until_s)
+        return False
 
-    def _send(self, position: int) -> None:
-        assert self._packed is not None
-        frame = self._packed.frames[position].frame
-        self._next_frame = position + 1
-        chunk = self._layout.frame(frame)
-        if chunk is None or not frame.packets:
-            return
-        self._packet_counts[frame.track_index] += len(frame.packets)
-        self._octet_counts[frame.track_index] += frame.size_bytes - 12 * len(frame.packets)
-        self._viewer.offer(chunk, frame.joinable)
-
-    async def _turn_over(self, packed: PackedGroup) -> None:
-        """Go on with the next group, or the next loop, or end."""
-        assert self._ahead is not None
-        try:
-            following = await self._ahead
-        except SourceError as error:
-            self._finish(str(error))
-            return
-        if following is None:
-            await asyncio.sleep(self._due_s(packed.group.end_us) - self._loop.time())
-            self._finish("the end of the file")
-            return
-        self._loops_left = following.loops_left
-        self._take_up(self._title.pack(following.group, packed.next_sequences, following.shift_us))
-        self._turning = None
-        self._read_ahead()
-        self._step()
-
-    def _take_up(self, packed: PackedGroup) -> None:
-        self._packed = packed
-        self._next_frame = 0
-        self._limit.bytes_per_s = packed.bytes_per_s
-
-    def _read_ahead(self) -> None:
-        assert self._packed is not None
-        self._ahead = self._loop.create_task(self._following(self._packed), name="read ahead")
-
-    async def _following(self, packed: PackedGroup) -> _Next | None:
-        media = self._title.media
-        if not packed.group.last:
-            group = await media.group_after(packed.group)
-            if group is not None:
-                return _Next(group, packed.shift_us, self._loops_left)
-        loops_left = self._loops_left
-        if loops_left != ENDLESS:
-            loops_left -= 1
-            if loops_left <= 0:
-                return None
-        first = await media.group_at(0)
-        shift_us = packed.shift_us + packed.group.end_us + self._title.lead_us(first) - first.position_us
-        return _Next(first, shift_us, loops_left)
+    def _end_at(self, position_us: int, reason: str, until_s: float) -> None:
+        due_s = self._zero_s + position_us * self._s_per_us
+        if due_s > until_s:
+            self._title.pacer.ask(self, due_s)
+        else:
+            self._ending = reason
 
     def _finish(self, reason: str) -> None:
         self.pause()
-        self.goodbye()
+        if reason != PAUSE_POINT:
+            self.at_end = True
+            self.goodbye()
         self._on_end(reason)
 
-    def _send_reports(self) -> None:
-        """Tie all tracks to the wall clock at this moment."""
-        self._next_report_s = self._loop.time() + REPORT_INTERVAL_S
-        unix_s = time.time()
-        since_zero_s = self._loop.time() - self._zero_s
+    def _turn_over(self, packed: PackedGroup, following: _Next) -> None:
+        group = following.group
+        if isinstance(group, FrameGroup):
+            group = self._title.pack(group, tuple(self._sequences))
+        if following.again:
+            if self._loops_left != ENDLESS:
+                self._loops_left -= 1
+            gap_us = packed.end_us - self._earliest_us(group)
+            self._zero_s += gap_us * self._s_per_us
+            self._set_shift(self._shift_us + self._stretched_us(gap_us))
+        self._take_up(group)
+        self._look_ahead()
+
+    def _take_up(self, packed: PackedGroup) -> None:
+        self._packed = packed
+        self._frames = self._selected(packed)
+        self._next_frame = 0
+        self._limit.bytes_per_s = packed.bytes_per_s * self.pace.rate
+
+    def _look_ahead(self) -> None:
+        """Find out what follows the group under way: from memory, or by a task that reads it."""
+        packed = self._packed
+        assert packed is not None
+        self._following = None
+        if packed.position_us <= 0 if self.pace.backwards else packed.group.last and self._loops_left == 1:
+            return
+        self._following = self._following_in_memory(packed)
+        if self._following is None:
+            self._reading = self._loop.create_task(self._read_following(packed), name="read ahead")
+            self._reading.add_done_callback(self._was_read)
+
+    def _following_in_memory(self, packed: PackedGroup) -> _Next | None:
+        again = packed.group.last
+        if self.pace.backwards or (self._skips_groups(packed) and not again):
+            return None
+        position_us = 0 if again else packed.end_us
+        group = self._title.packed_at(position_us) or self._title.media.held(position_us)
+        return None if group is None else _Next(group, again)
+
+    async def _read_following(self, packed: PackedGroup) -> _Next | None:
+        media = self._title.media
+        stride_us = int(self.pace.stride_us)
+        if self.pace.backwards:
+            return _Next(await media.group_at(packed.position_us - max(1, stride_us)), again=False)
+        if not packed.group.last:
+            group: FrameGroup | None = None
+            if self._skips_groups(packed):
+                group = await media.group_at(packed.position_us + stride_us)
+            if group is None or group.position_us <= packed.position_us:
+                group = await media.group_after(packed.group)
+            if group is not None:
+                return _Next(group, again=False)
+        return None if self._loops_left == 1 else _Next(await media.group_at(0), again=True)
+
+    def _was_read(self, task: asyncio.Task[_Next | None]) -> None:
+        if task is not self._reading:
+            return
+        self._reading = None
+        try:
+            self._following = task.result()
+        except SourceError as error:
+            self._following = error
+        if self._waits_for_group:
+            self._waits_for_group = False
+            self.take_turn(self._loop.time())
+
+    def _skips_groups(self, packed: PackedGroup) -> bool:
+        """Whether the next keyframe is nearer than those that are shown are to be."""
+        return self._selection is Selection.KEYFRAMES and packed.end_us - packed.position_us < self.pace.stride_us
+
+    def _selected(self, packed: PackedGroup) -> tuple[StoredFrame, ...]:
+        """The frames of a group that are to be sent, up to where it stops."""
+        frames = packed.select(self._selection, self._title.video_index)
+        stop_us = self._stop_us
+        if stop_us is None or not self._stops_in(packed, stop_us):
+            return frames
+        if self.pace.backwards:
+            return frames if packed.position_us == stop_us else ()
+        return frames[: bisect_left(frames, stop_us, key=lambda frame: frame.dts_us)]
+
+    def _stop_at(self, stop_us: int | None, reason: str) -> None:
+        assert self._packed is not None
+        self._stop_us = stop_us
+        self._stop_reason = reason
+        self._frames = self._selected(self._packed)
+
+    def _stops_in(self, packed: PackedGroup, stop_us: int) -> bool:
+        return packed.position_us <= stop_us if self.pace.backwards else stop_us <= packed.end_us
+
+    # Times
+
+    def _set_pace(self, pace: Pace) -> None:
+        self.pace = pace
+        self._selection = pace.selection
+        self._s_per_us = 1e-6 / (pace.scale * pace.speed)
+
+    def _set_shift(self, shift_us: int) -> None:
+        self._shift_us = shift_us
+        self._timestamp_bases = [
+            sender.timestamp_offset + shift_us * sender.clock_rate_hz // 1_000_000 for sender in self._title.senders
+        ]
+
+    def _set_clock(self, now_s: float) -> None:
+        """Make the next frame due now."""
+        due = self._next_frame < len(self._frames)
+        position_us = self._frames[self._next_frame].dts_us if due else self.position_us
+        self._zero_s = now_s - position_us * self._s_per_us
+
+    def _stretched_us(self, position_us: int) -> int:
+        """A time of the file as this viewer sees it."""
+        return position_us if self.pace.scale == 1.0 else round(position_us / self.pace.scale)
+
+    def _earliest_us(self, packed: PackedGroup) -> int:
+        """The earliest pts of what is sent of a group, or one before it."""
+        return packed.position_us if self._selection is Selection.KEYFRAMES else packed.earliest_us
+
+    def _latest_timestamp_us(self) -> int | None:
+        """The latest time that the viewer has had a packet of; None when he has had none."""
+        if self._packed is None:
+            return None
+        sent = [self._title.pts_us(frame) for frame in self._frames[: self._next_frame]]
+        return max(self._stretched_us(time_us) for time_us in (self._packed.position_us, *sent)) + self._shift_us
+
+    # Reports
+
+    def _send_reports(self, now_s: float) -> None:
+        """Tie all tracks to the wall clock at this moment; at another speed, to one that runs as fast as they do.
+
+        Receivers take times by the latest report: with the true clock they would go back at each.
+        """
+        self._next_report_s = now_s + REPORT_INTERVAL_S
+        speed = self.pace.speed
+        unix_s = time.time() if speed == 1.0 else self._played_unix_s + (now_s - self._played_s) * speed
+        since_zero_s = (now_s - self._zero_s) * speed + self._shift_us * 1e-6
         for index, sender in enumerate(self._title.senders):
             ticks = round(since_zero_s * sender.clock_rate_hz)
             report = sender.report_of(self._packet_counts[index], self._octet_counts[index], unix_s=unix_s, ticks=ticks)

@@ -28,10 +28,26 @@ ChunkT_co = TypeVar("ChunkT_co", covariant=True)
 _random = random.SystemRandom()
 
 
-class RtpFrame:
-    """The packets of one frame, and the forms transports send them in, each made once."""
+class PacketisedFrame(Protocol):
+    """The packets of one frame, and the forms transports send them in."""
 
-    __slots__ = ("_interleaved", "_runs", "joinable", "packets", "pts_ticks", "track_index")
+    @property
+    def track_index(self) -> int: ...
+
+    @property
+    def packets(self) -> list[bytes]: ...
+
+    def interleaved(self, channel: int, framing: Framing | None = None) -> bytes:
+        """All packets with the four bytes before each that RFC 2326 section 10.12 puts there."""
+
+    def runs(self) -> tuple[bytes, ...]:
+        """All packets in rows of datagrams."""
+
+
+class RtpFrame:
+    """The packets of one live frame, and the forms transports send them in, each made once."""
+
+    __slots__ = ("__weakref__", "_interleaved", "_runs", "joinable", "packets", "pts_ticks", "track_index")
 
     def __init__(self, track_index: int, packets: list[bytes], pts_ticks: int, joinable: bool) -> None:
         self.track_index = track_index
@@ -46,7 +62,6 @@ class RtpFrame:
         return sum(map(len, self.packets))
 
     def interleaved(self, channel: int, framing: Framing | None = None) -> bytes:
-        """All packets with the four bytes before each that RFC 2326 section 10.12 puts there."""
         if self._interleaved is None:
             self._interleaved = {}
         key = (channel, framing)
@@ -70,7 +85,7 @@ def interleave(channel: int, packets: Sequence[bytes]) -> bytes:
 class Layout(Protocol[ChunkT_co]):
     """How one transport sends RTP. Viewers with equal layouts get the same bytes; it is hashable for that."""
 
-    def frame(self, frame: RtpFrame) -> ChunkT_co | None:
+    def frame(self, frame: PacketisedFrame) -> ChunkT_co | None:
         """What to send for a frame; None when its track was not set up."""
 
     def report(self, track_index: int, rtcp: bytes) -> ChunkT_co | None:
@@ -84,7 +99,7 @@ class InterleavedLayout:
     channels: tuple[tuple[int, int] | None, ...]
     framing: Framing | None = None
 
-    def frame(self, frame: RtpFrame) -> bytes | None:
+    def frame(self, frame: PacketisedFrame) -> bytes | None:
         pair = self.channels[frame.track_index]
         return None if pair is None else frame.interleaved(pair[0], self.framing)
 
@@ -102,7 +117,7 @@ class UdpLayout:
 
     tracks: tuple[bool, ...]
 
-    def frame(self, frame: RtpFrame) -> Datagrams | None:
+    def frame(self, frame: PacketisedFrame) -> Datagrams | None:
         return Datagrams(2 * frame.track_index, frame.runs()) if self.tracks[frame.track_index] else None
 
     def report(self, track_index: int, rtcp: bytes) -> Datagrams | None:
@@ -133,7 +148,7 @@ def make_sender(track: Track, index: int, cname: str) -> RtpTrackSender:
         clock_rate_hz=track.clock_rate_hz,
         payload_type=describe_track(track, index).payload_type,
         ssrc=_random.getrandbits(32),
-        first_sequence=_random.getrandbits(16),
+        first_sequence=_random.getrandbits(15),  # SRTP would lose count where the first packets are lost at the edge
         timestamp_offset=_random.getrandbits(32),
         cname=cname,
     )

@@ -47,5 +47,8 @@ class StoredMedia(Protocol):
     async def group_at(self, position_us: int) -> FrameGroup:
         """The last seekable group that starts at or before a position; the first one for positions before it."""
 
+    def held(self, position_us: int) -> FrameGroup | None:
+        """The group that starts at a position, where it is in memory."""
+
     async def group_after(self, group: FrameGroup) -> FrameGroup | None:
         """The group that follows, None after the last. Raises SourceError when the file has gone or is broken."""

@@ -40,19 +40,19 @@ class LongPacket(bytes):
     __slots__ = ()
 
 
-def runs_of(packets: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Join packets into as few runs as can be; those over SEGMENT_BYTES stay by themselves."""
+def runs_of(packets: Sequence[bytes], segment_bytes: int = SEGMENT_BYTES) -> tuple[bytes, ...]:
+    """Join packets into as few runs as can be; those over `segment_bytes` stay by themselves."""
     runs: list[bytes] = []
     run: list[bytes] = []
     for packet in packets:
-        if len(packet) > SEGMENT_BYTES:
+        if len(packet) > segment_bytes:
             if run:
                 runs.append(b"".join(run))
                 run = []
             runs.append(LongPacket(packet))
             continue
         run.append(packet)
-        if len(packet) != SEGMENT_BYTES or len(run) == MAX_RUN_SEGMENTS:
+        if len(packet) != segment_bytes or len(run) == MAX_RUN_SEGMENTS:
             runs.append(b"".join(run))
             run = []
     if run:
@@ -63,15 +63,16 @@ def runs_of(packets: Sequence[bytes]) -> tuple[bytes, ...]:
 class RunSender:
     """Sends runs through one connected UDP socket."""
 
-    __slots__ = ("_sock", "send")
+    __slots__ = ("_segment_bytes", "_sock", "send")
 
-    def __init__(self, sock: socket.socket, *, segmentation: bool = True) -> None:
+    def __init__(self, sock: socket.socket, *, segmentation: bool = True, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Without `segmentation`, or where the kernel has none, each datagram costs a call."""
         self._sock = sock
+        self._segment_bytes = segment_bytes
         self.send: Callable[[bytes], object] = self._send_each
         if segmentation:
             try:
-                sock.setsockopt(SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES)
+                sock.setsockopt(SOL_UDP, UDP_SEGMENT, segment_bytes)
             except OSError:
                 return
             self.send = self._send_run
@@ -94,8 +95,8 @@ class RunSender:
         if isinstance(run, LongPacket):
             self._sock.send(run)
             return
-        for start in range(0, len(run), SEGMENT_BYTES):
-            self._sock.send(run[start : start + SEGMENT_BYTES])
+        for start in range(0, len(run), self._segment_bytes):
+            self._sock.send(run[start : start + self._segment_bytes])
 
 
 class UdpViewer:
@@ -162,6 +163,11 @@ class UdpViewer:
         self.counters.sent_frames += 1
         for run in chunk.runs:
             self._send(chunk.slot, run)
+
+    def offer_together(self, chunks: Sequence[Datagrams]) -> None:
+        """Send several frames of a file."""
+        for chunk in chunks:
+            self.offer(chunk, True)
 
     def control(self, chunk: Datagrams) -> None:
         for run in chunk.runs:

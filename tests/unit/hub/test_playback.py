@@ -11,6 +11,7 @@ import pytest
 from support.virtual_time import run
 
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.pacer import Pacer
 from manycast.hub.playback import ENDLESS, MAX_BACKLOG_BYTES, Playback
 from manycast.hub.rtp_packager import InterleavedLayout
 from manycast.hub.rtp_title import RtpTitle
@@ -66,6 +67,9 @@ class Film:
     async def group_at(self, position_us: int) -> FrameGroup:
         return self.group(max(0, min(position_us // GROUP_US, GROUPS - 1)))
 
+    def held(self, position_us: int) -> FrameGroup | None:
+        return None
+
     async def group_after(self, group: FrameGroup) -> FrameGroup | None:
         index = group.end_us // GROUP_US
         return None if index == GROUPS else self.group(index)
@@ -90,6 +94,10 @@ class Seat:
             end = 4 + int.from_bytes(chunk[2:4])
             self.packets.append((now_s, chunk[1], RtpPacket.parse(chunk[4:end])))
             chunk = chunk[end:]
+
+    def offer_together(self, chunks: Sequence[bytes]) -> None:
+        for chunk in chunks:
+            self.offer(chunk, True)
 
     def clear(self) -> None:
         self.cleared += 1
@@ -120,7 +128,7 @@ def evening(film: Film | None = None, *, loops: int = 1, title: RtpTitle | None 
     seat = Seat()
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     playback = Playback(
-        title or RtpTitle(film), seat, LAYOUT, loops=loops, limit=BacklogLimit(), on_end=ended.set_result
+        title or RtpTitle(film, Pacer()), seat, LAYOUT, loops=loops, limit=BacklogLimit(), on_end=ended.set_result
     )
     return Evening(film, seat, playback, ended)
 
@@ -275,7 +283,7 @@ def test_after_a_seek_numbers_and_times_go_on(position_us: int) -> None:
 def test_viewers_who_start_at_the_same_place_get_the_same_packets() -> None:
     async def main() -> None:
         film = Film()
-        title = RtpTitle(film)
+        title = RtpTitle(film, Pacer())
         first, second = evening(film, title=title), evening(film, title=title)
         await first.playback.seek(0)
         first.playback.play()

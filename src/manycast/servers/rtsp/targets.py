@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.pace import NORMAL_PACE, Pace
 from manycast.hub.rtp_packager import RtpPackager, TrackStart
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
@@ -25,6 +26,7 @@ class PlayInfo:
 
     range: str
     starts: Sequence[TrackStart]
+    pace: Pace = NORMAL_PACE
 
 
 class Target(Protocol):

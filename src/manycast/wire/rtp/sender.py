@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import HEADER_BYTES, header
@@ -10,6 +12,19 @@ from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, Source
 
 MAX_PACKET_BYTES = 1400  # with UDP, IPv6 and a tunnel's headers it still fits an Ethernet frame of 1500
 MAX_PAYLOAD_BYTES = MAX_PACKET_BYTES - HEADER_BYTES
+
+
+class UnnumberedPacket(NamedTuple):
+    """An RTP packet without its sequence number and its timestamp, which stand between `head` and `tail`."""
+
+    head: bytes  # the first two bytes: version, marker, payload type
+    tail: bytes  # SSRC and payload
+    timestamp_offset: int  # ticks after the frame's own timestamp
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole packet."""
+        return len(self.tail) + HEADER_BYTES - 4
 
 
 class RtpTrackSender:
@@ -64,6 +79,14 @@ class RtpTrackSender:
             self.octet_count += len(data)
         self.packet_count += len(packets)
         self.sequence = sequence & 0xFFFF
+        return packets
+
+    def unnumbered_packets(self, frame: Frame) -> list[UnnumberedPacket]:
+        """The packets of one frame for viewers who count each for themselves; nothing is counted here."""
+        packets = []
+        for data, offset, marker in self._packetiser.packetise(frame):
+            start = header(self.payload_type, 0, 0, self.ssrc, marker)
+            packets.append(UnnumberedPacket(start[:2], start[8:] + data, offset))
         return packets
 
     def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
