@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -19,6 +17,7 @@ from av.stream import Discard, Stream
 
 from manycast.hub.source import SourceError
 from manycast.sources.files.flv_search import find_tag_before
+from manycast.sources.files.metered_file import MAX_STEP_S, MeteredFile, open_metered
 from manycast.sources.files.paths import FileStamp
 
 # What may be opened. Playlists and the like (hls, dash, concat, sdp, image2, ...) are not: they make FFmpeg
@@ -35,15 +34,11 @@ UNINDEXED_DEMUXERS = frozenset(
 BUFFER_BYTES = 32 << 10  # of one read() from the file; more is wasted where FFmpeg hops from place to place
 MAX_READ_BYTES = 64 << 20  # for one group, with all that lies between its frames
 MAX_SEEK_BYTES = 1 << 30  # for opening, or one search: without index FFmpeg looks at all that lies before
-MAX_STEP_S = 10.0  # for one such step; a crafted file can keep FFmpeg busy without reading anything new
 FLV_HEADER_BYTES = 13  # with the number before the first tag
 MAX_ERRORS_IN_ROW = 64  # damaged packets, before the rest of the file is given up
 
 _JPEG_START = b"\xff\xd8\xff"  # the first marker and the start of the second
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV always sets
-_OPEN_FLAGS = os.O_RDONLY
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # as far as the system knows them
-    _OPEN_FLAGS |= getattr(os, _flag, 0)
 
 
 class Demuxer:
@@ -51,7 +46,7 @@ class Demuxer:
 
     def __init__(self, path: Path, stamp: FileStamp) -> None:
         """Open a file that has been found as `stamp` says. Raises SourceError."""
-        self._file = _MeteredFile(_open_regular(path, stamp), path.name)
+        self._file = open_metered(path, stamp)
         self.errors = 0
         self._errors_in_row = 0
         self._unread: deque[Packet[Stream]] = deque()
@@ -169,73 +164,7 @@ class Demuxer:
         self._errors_in_row += 1
 
 
-class _MeteredFile(io.RawIOBase):
-    """The file as FFmpeg reads it: no more than was allowed."""
-
-    def __init__(self, file: io.FileIO, name: str) -> None:
-        super().__init__()
-        self.name = name  # FFmpeg guesses by its extension what the content does not tell
-        self._file = file
-        self.bytes_read = 0
-        self._refused = False
-        self._left_bytes = 0
-        self._deadline_s = 0.0
-
-    def allow(self, size_bytes: int) -> None:
-        """Set how much may be read from now on, and start the clock."""
-        self._left_bytes = size_bytes
-        self._deadline_s = time.monotonic() + MAX_STEP_S
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._refused:  # PyAV prints every error but the first
-            return b""
-        if self._left_bytes <= 0 or time.monotonic() > self._deadline_s:
-            self._refused = True
-            raise SourceError(f"{self.name}: too much to read before anything plays; is the index broken?")
-        data = self._file.read(size) or b""
-        self._left_bytes -= len(data)
-        self.bytes_read += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Read at a place, which moves the file's position."""
-        self.seek(offset)
-        return self.read(size)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _open_regular(path: Path, stamp: FileStamp) -> io.FileIO:
-    """Open a regular file, never a link, a device or a pipe that has taken its place since it was found."""
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-    except OSError as error:
-        raise SourceError(f"{path.name}: {error.strerror}") from error
-    status = os.fstat(descriptor)
-    if not status.st_size:
-        os.close(descriptor)
-        raise SourceError(f"{path.name}: the file is empty")
-    if not stat.S_ISREG(status.st_mode) or not stamp.same_file(FileStamp.of(status)):
-        os.close(descriptor)
-        raise SourceError(f"{path.name}: the file was replaced")
-    return io.FileIO(descriptor, "r")
-
-
-def _open_container(file: _MeteredFile) -> InputContainer:
+def _open_container(file: MeteredFile) -> InputContainer:
     is_jpeg = file.read_at(0, len(_JPEG_START)) == _JPEG_START
     file.seek(0)
     try:

@@ -19,9 +19,7 @@ from manycast.sources.files.groups import NEAR_US, FileGroup
 from manycast.sources.files.paths import FileStamp
 
 if TYPE_CHECKING:  # they bring PyAV with them
-    from manycast.sources.files.cursor import Cursor
-    from manycast.sources.files.plan import FilePlan
-    from manycast.sources.files.reading import OpenedFile
+    from manycast.sources.files.reading import AnyCursor, AnyPlan, OpenedFile
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class _Extent:
 
 @dataclass(slots=True)
 class _IdleCursor:
-    cursor: Cursor
+    cursor: AnyCursor
     since_s: float
 
 
@@ -163,7 +161,7 @@ class MediaFile:
             raise SourceError(f"{self._name}: nothing to be read at {position_us / 1e6:.3f} s; was it changed?")
         return group
 
-    def _take_cursor(self, position_us: int) -> Cursor | None:
+    def _take_cursor(self, position_us: int) -> AnyCursor | None:
         """The idle cursor that gets to a position with the least work; None where a new one is better."""
         near_us = NEAR_US if self._plan.indexed else position_us
         best: _IdleCursor | None = None
@@ -179,7 +177,7 @@ class MediaFile:
         self._idle.remove(best)
         return best.cursor
 
-    def _put_back(self, cursor: Cursor, groups: list[FileGroup]) -> list[FileGroup]:
+    def _put_back(self, cursor: AnyCursor, groups: list[FileGroup]) -> list[FileGroup]:
         """Keep a cursor for later, and what it has read; returns the groups that hold from now on."""
         self._idle.append(_IdleCursor(cursor, asyncio.get_running_loop().time()))
         for group in groups:
@@ -213,25 +211,28 @@ class MediaFile:
         return self._starts[index] if extent.seekable else None
 
 
-async def open_media_file(name: str, path: Path, stamp: FileStamp, cache: GroupCache, executor: Executor) -> MediaFile:
+async def open_media_file(
+    name: str, path: Path, stamp: FileStamp, cache: GroupCache, executor: Executor, *, whole: bool = False
+) -> MediaFile:
     """Open a file that was found as `stamp` says, and read its first group.
 
-    Raises SourceError when it is no media file, or nothing in it can be carried.
+    `whole` asks for a transport stream as one track. Raises SourceError when it is no media file, or nothing in it
+    can be carried.
     """
     loop = asyncio.get_running_loop()
-    opened = await loop.run_in_executor(executor, _open_in_thread, path, stamp)
+    opened = await loop.run_in_executor(executor, _open_in_thread, path, stamp, whole)
     return MediaFile(name, opened, cache, executor)
 
 
-def _open_in_thread(path: Path, stamp: FileStamp) -> OpenedFile:
+def _open_in_thread(path: Path, stamp: FileStamp, whole: bool) -> OpenedFile:
     from manycast.sources.files.reading import open_and_begin
 
-    return open_and_begin(path, stamp)
+    return open_and_begin(path, stamp, whole=whole)
 
 
 def _read_in_thread(
-    plan: FilePlan, cursor: Cursor | None, position_us: int, first_end_us: int, exact: bool
-) -> tuple[Cursor, list[FileGroup]]:
+    plan: AnyPlan, cursor: AnyCursor | None, position_us: int, first_end_us: int, exact: bool
+) -> tuple[AnyCursor, list[FileGroup]]:
     from manycast.sources.files.reading import read_groups
 
     return read_groups(plan, cursor, position_us, first_end_us, exact=exact)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+log = logging.getLogger(__name__)
 
 MAX_NAME_CHARACTERS = 1024  # far longer than any name a person gives; bounds the work a stranger can cause
 _REFUSED_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -53,25 +55,9 @@ def find_inside(folder: Path, name: str) -> tuple[Path, FileStamp] | None:
         root = folder.resolve(strict=True)
         path = (root / name).resolve(strict=True)
         if not path.is_relative_to(root) or not is_acceptable(path.relative_to(root).as_posix()):
+            log.info("%s: a link out of the media folder, or to something hidden", name)
             return None
         status = path.stat()
     except (OSError, RuntimeError, ValueError):  # not there, a loop of links, not encodable
         return None
     return (path, FileStamp.of(status)) if stat.S_ISREG(status.st_mode) else None
-
-
-def walk_files(folder: Path, limit: int) -> Iterator[str]:
-    """The names of at most `limit` files below a folder that `find_inside` would find, in no order."""
-    try:
-        root = folder.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return
-    for parent, folders, files in os.walk(root):  # does not follow links to folders
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in files:
-            name = (Path(parent) / file).relative_to(root).as_posix()
-            if find_inside(root, name) is not None:
-                yield name
-                limit -= 1
-                if limit <= 0:
-                    return

@@ -48,6 +48,14 @@ _UNTIMED_DEMUXERS = frozenset({"ac3"})  # their times are sums of rounded length
 _WHOLLY_REFUSED = {"dv": "DV video"}  # nobody wants the sound alone
 
 
+class NothingCarried(SourceError):
+    """A media file whose streams cannot be carried; `format_name` is FFmpeg's."""
+
+    def __init__(self, name: str, found: str, format_name: str) -> None:
+        super().__init__(f"{name}: nothing that can be carried, only {found}")
+        self.format_name = format_name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """One stream of a file on its way to becoming a track."""
@@ -98,7 +106,7 @@ class FilePlan:
 
 
 def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
-    """Open a file and find out how to read it. Raises SourceError when nothing in it can be carried.
+    """Open a file and find out how to read it. Raises SourceError; NothingCarried when nothing in it can be carried.
 
     The demuxer stands at the file's start.
     """
@@ -113,7 +121,7 @@ def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
 
 def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
     if (reason := _WHOLLY_REFUSED.get(demuxer.format_name)) is not None:
-        raise SourceError(f"{path.name}: nothing that can be carried, only {reason}")
+        raise NothingCarried(path.name, reason, demuxer.format_name)
     probes, left_out = _choose(demuxer)
     if probes:
         demuxer.select([probe.stream.index for probe in probes])
@@ -122,7 +130,7 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
     left_out += [f"{_describe(probe.stream)} ({probe.fault})" for probe in probes if probe.fault is not None]
     found = ", ".join(left_out)
     if not good:
-        raise SourceError(f"{path.name}: nothing that can be carried, only {found or 'neither picture nor sound'}")
+        raise NothingCarried(path.name, found or "neither picture nor sound", demuxer.format_name)
     if found:
         log.info("%s: left out: %s", path.name, found)
     for probe in good:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,13 @@ from manycast.hub.source import SourceError
 from manycast.sources.files.cursor import Cursor
 from manycast.sources.files.groups import NEAR_US, FileGroup
 from manycast.sources.files.paths import FileStamp
-from manycast.sources.files.plan import FilePlan, open_file
+from manycast.sources.files.plan import FilePlan, NothingCarried, open_file
+from manycast.sources.files.whole_ts import WholeCursor, WholePlan, plan_whole
 
+log = logging.getLogger(__name__)
+
+AnyPlan = FilePlan | WholePlan
+AnyCursor = Cursor | WholeCursor
 T = TypeVar("T")
 
 
@@ -22,28 +28,30 @@ T = TypeVar("T")
 class OpenedFile:
     """How to read a file, the start of a reading, and the file's first group."""
 
-    plan: FilePlan
-    cursor: Cursor
+    plan: AnyPlan
+    cursor: AnyCursor
     first: FileGroup
 
 
-def open_and_begin(path: Path, stamp: FileStamp) -> OpenedFile:
-    """Open a file that was found as `stamp` says. Raises SourceError when it has nothing to play."""
-    plan, demuxer = _guarded(path, lambda: open_file(path, stamp))
+def open_and_begin(path: Path, stamp: FileStamp, *, whole: bool = False) -> OpenedFile:
+    """Open a file that was found as `stamp` says. Raises SourceError when it has nothing to play.
+
+    `whole` asks for a transport stream as one track; one with nothing else that can be carried is played so anyway.
+    """
+    plan, cursor = _guarded(path, lambda: _begin_whole(path, stamp) if whole else _begin(path, stamp))
     try:
-        cursor = _guarded(path, lambda: Cursor(plan, demuxer))
         first = _guarded(path, cursor.next_group)
         if first is None:
             raise SourceError(f"{path.name}: it holds no frames")
     except BaseException:
-        demuxer.close()
+        cursor.close()
         raise
     return OpenedFile(plan, cursor, first)
 
 
 def read_groups(
-    plan: FilePlan, cursor: Cursor | None, position_us: int, first_end_us: int, *, exact: bool
-) -> tuple[Cursor, list[FileGroup]]:
+    plan: AnyPlan, cursor: AnyCursor | None, position_us: int, first_end_us: int, *, exact: bool
+) -> tuple[AnyCursor, list[FileGroup]]:
     """Read the group at a position, with a cursor that stands anywhere, or a new one.
 
     Args:
@@ -54,16 +62,40 @@ def read_groups(
     Returns: The cursor, and the groups that were read: with `exact`, one of them is the wanted one, else the first.
     Raises: SourceError, and the cursor is closed.
     """
-    cursor = cursor or _guarded(plan.path, lambda: Cursor(plan))
+    used = cursor or _guarded(plan.path, lambda: _new_cursor(plan))
     try:
-        return cursor, _guarded(plan.path, lambda: _read_groups(plan, cursor, position_us, first_end_us, exact=exact))
+        return used, _guarded(plan.path, lambda: _read_groups(plan, used, position_us, first_end_us, exact=exact))
     except BaseException:
-        cursor.close()
+        used.close()
         raise
 
 
+def _begin(path: Path, stamp: FileStamp) -> tuple[AnyPlan, AnyCursor]:
+    try:
+        plan, demuxer = open_file(path, stamp)
+    except NothingCarried as error:
+        if error.format_name != "mpegts":
+            raise
+        log.info("%s; played as a whole", error)
+        return _begin_whole(path, stamp)
+    try:
+        return plan, Cursor(plan, demuxer)
+    except BaseException:
+        demuxer.close()
+        raise
+
+
+def _begin_whole(path: Path, stamp: FileStamp) -> tuple[WholePlan, WholeCursor]:
+    plan = plan_whole(path, stamp)
+    return plan, WholeCursor(plan)
+
+
+def _new_cursor(plan: AnyPlan) -> AnyCursor:
+    return Cursor(plan) if isinstance(plan, FilePlan) else WholeCursor(plan)
+
+
 def _read_groups(
-    plan: FilePlan, cursor: Cursor, position_us: int, first_end_us: int, *, exact: bool
+    plan: AnyPlan, cursor: AnyCursor, position_us: int, first_end_us: int, *, exact: bool
 ) -> list[FileGroup]:
     next_us = cursor.next_position_us
     if exact and next_us == position_us:
