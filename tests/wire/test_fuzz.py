@@ -37,6 +37,10 @@ NAMES = (
     "clip.mp4", "clip.mp4/trackID=0", "clip.mp4/trackID=1", "clip.mp4/trackID=metadata", "clip.mp4/audioback",
     "watched", "watched/trackID=0", "fuzzed", "fuzzed/track", "nothing", "*", "", "a/../b", "%00", "x" * 2000,
 )  # fmt: skip
+HEADER_NAMES = (
+    "Session", "Transport", "Range", "Scale", "Speed", "Require", "Accept", "Content-Type", "CSeq", "Blocksize",
+    "Authorization", "KeyMgmt", "If-Match", "Bandwidth", "x-sessioncookie",
+)  # fmt: skip
 
 numbers = st.sampled_from(["0", "1", "-1", "2.5", "1e9", "99999999999999999999", "x", "nan", "", "-0.0", "0x10"])
 ranges = st.one_of(
@@ -54,10 +58,7 @@ transports = st.one_of(
     ),
 )
 headers = st.dictionaries(
-    st.sampled_from(
-        "Session Transport Range Scale Speed Require Accept Content-Type CSeq Blocksize Authorization KeyMgmt "
-        "If-Match Bandwidth x-sessioncookie".split()
-    ),
+    st.sampled_from(HEADER_NAMES),
     st.one_of(
         transports,
         ranges,
