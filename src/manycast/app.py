@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manycast.config import LoadedConfiguration
+from manycast.config.schema.backchannel import Backchannel
 from manycast.errors import ManycastError
+from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
+from manycast.media.track import Codec, Track
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
+from manycast.sinks.audio_device import AudioDevice
+from manycast.sinks.wav_file import WavRecorder
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import CLIP_NAME, FileLibrary
 
@@ -58,6 +63,15 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechPlan:
+    """The back channel: which codec is offered first, and where what is said goes."""
+
+    first: Track
+    device: str | None
+    record_folder: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is to run."""
 
@@ -66,6 +80,7 @@ class Plan:
     limits: ViewerLimits
     media_folder: Path
     applications: tuple[str, ...]
+    speech: SpeechPlan | None = None  # None: nobody can speak
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
 
@@ -100,9 +115,17 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
+        speech=_speech_plan(settings.backchannel),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *loaded.unavailable, *_folder_notes(media_folder)),
     )
+
+
+def _speech_plan(settings: Backchannel | None) -> SpeechPlan | None:
+    if settings is None:
+        return None
+    first = audio_track(Codec(settings.codec.value), settings.samplerate, settings.channels)
+    return SpeechPlan(first=first, device=settings.device, record_folder=settings.record)
 
 
 def _folder_notes(media_folder: Path) -> tuple[str, ...]:
@@ -118,7 +141,8 @@ class App:
         self.plan = plan
         self.hub = Hub(plan.limits)
         self.library = FileLibrary(plan.media_folder)
-        self.catalogue = Catalogue(self.hub, self.library, plan.applications)
+        self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
+        self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
         self.rtsp: RtspServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -147,6 +171,8 @@ class App:
         await self.hub.close(reason)
         if self.rtsp is not None:
             await self.rtsp.close(reason)
+        if self.backchannels is not None:
+            await self.backchannels.close(reason)
         await self.library.close()
 
     async def _tidy_files(self) -> None:
@@ -168,6 +194,15 @@ class App:
             rows.append((self.plan.rtsp.protocol, "a file of the media folder", f"{base}FILENAME"))
             rows.append((self.plan.rtsp.protocol, "publish and watch", f"{base}ANY-NAME"))
         return rows
+
+
+def _backchannels(hub: Hub, plan: SpeechPlan) -> Backchannels:
+    listeners: list[Listener] = []
+    if plan.device is not None:
+        listeners.append(AudioDevice(plan.device))
+    if plan.record_folder is not None:
+        listeners.append(WavRecorder(plan.record_folder))
+    return Backchannels(hub, offered_tracks(plan.first), listeners)
 
 
 async def run(plan: Plan, on_started: Callable[[App], None]) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,12 +33,13 @@ class ServerProcess:
         host: str | None = "127.0.0.1",
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Without `config` (YAML) there is no configuration file, and so the test pattern.
 
         Without `host` the configuration says where to listen, 127.0.0.1 among others.
 
-        `descriptors` is how many files the process may open.
+        `descriptors` is how many files the process may open; `environment` is added to the tests' own.
         """
         self.folder = folder
         self.host = host or "127.0.0.1"
@@ -59,7 +60,13 @@ class ServerProcess:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
         with self.log_path.open("wb") as log, self.output_path.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, cwd=folder, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                cwd=folder,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
             )
         try:
             wait_until(self._listens, f"the server listens; its log:\n{self.log}", deadline_s=START_S)

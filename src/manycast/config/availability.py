@@ -99,9 +99,4 @@ MISSING: tuple[Missing, ...] = (
     ),
     Missing(_has_proxy, _APPLICATIONS, "proxies (proxy with a url) are not available yet"),
     Missing(_has_raw_pusher, _APPLICATIONS, "raw pushers (pusher in mode TCP or UDP) are not available yet"),
-    Missing(
-        lambda s: s.backchannel is not None,
-        (("backchannel",),),
-        "the audio back channel (backchannel) is not available yet",
-    ),
 )

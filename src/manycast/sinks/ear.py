@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from manycast.sinks.decoder import SpeechDecoder
 
 MAX_WAITING = 100  # packets, 2 s as they usually are: what is heard later than that is worse than a gap
+POLL_S = 0.01
 MAX_AHEAD_S = 2.0  # who sends more sound than time passes is not speaking
 
 log = logging.getLogger(__name__)
@@ -178,4 +179,5 @@ class EarsAtWork:
         ears, self._ears = self._ears, []
         for ear in ears:
             ear.end()
-        await asyncio.gather(*(asyncio.to_thread(ear.join) for ear in ears))
+        while not all(ear.done for ear in ears):
+            await asyncio.sleep(POLL_S)

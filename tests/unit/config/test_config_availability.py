@@ -49,7 +49,6 @@ ASKED = [
         "<application><pusher><video/><transfer><mode>TCP</mode></transfer></pusher></application>",
         ["raw pushers (pusher in mode TCP or UDP) are not available yet"],
     ),
-    ("<backchannel/>", ["the audio back channel (backchannel) is not available yet"]),
 ]
 
 NOT_ASKED = [
