@@ -11,6 +11,7 @@ from manycast.media.clock import Unwrapper
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, Packetiser, RtpMap
+from manycast.wire.rtp.static import static_rtpmap
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "rtp"
 
@@ -32,7 +33,7 @@ def read_packets(name: str) -> list[RtpPacket]:
 
 def read_rtpmap(name: str) -> RtpMap:
     """The one media description of a .sdp file. Knows only what these files hold."""
-    encoding, fmtp, payload_type = "PCMU/8000", "", 0
+    encoding, fmtp, payload_type = "", "", 0
     for line in (VECTORS / f"{name}.sdp").read_text().splitlines():
         if line.startswith("m="):
             payload_type = int(line.split()[3])
@@ -40,6 +41,10 @@ def read_rtpmap(name: str) -> RtpMap:
             encoding = line.split(" ", 1)[1]
         elif line.startswith("a=fmtp:"):
             fmtp = line.split(" ", 1)[1]
+    if not encoding:
+        rtpmap = static_rtpmap(payload_type)
+        assert rtpmap is not None
+        return rtpmap
     encoding_name, rate, *channels = encoding.split("/")
     pairs = [part.strip().partition("=") for part in fmtp.split(";") if part.strip()]
     return RtpMap(
@@ -66,6 +71,10 @@ def packets_of(packetiser: Packetiser, frames: Iterable[Frame], *, payload_type:
                 )
             )
     return packets
+
+
+def rtp_packet(payload: bytes, *, timestamp: int = 0, marker: bool = False) -> RtpPacket:
+    return RtpPacket(payload_type=96, sequence=0, timestamp=timestamp, ssrc=1, marker=marker, payload=payload)
 
 
 def push_all(depacketiser: Depacketiser, packets: Iterable[RtpPacket]) -> list[Frame]:

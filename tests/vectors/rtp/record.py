@@ -7,6 +7,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ VIDEO = "-f lavfi -i testsrc2=size=176x144:rate=25 -frames:v 26"
 AUDIO = "-f lavfi -i sine=frequency=440:sample_rate={rate} -t 0.5"
 H264 = f"{VIDEO} -c:v libx264 -pix_fmt yuv420p -preset medium -bf 2 -g 13"
 H265 = f"{VIDEO} -c:v libx265 -pix_fmt yuv420p -x265-params keyint=13:bframes=2:log-level=none"
+TEST_TONE = "audiotestsrc num-buffers=8 ! audio/x-raw"
 NOISE = "-f lavfi -i anoisesrc=sample_rate=48000:amplitude=0.9 -t 0.2"
 
 # Coded once, so that what each sender sends can be compared to it: name, ffmpeg's arguments.
@@ -27,6 +29,21 @@ STREAMS = {
     "aac.mp4": f"{AUDIO.format(rate=44100)} -ac 2 -c:a aac -b:a 96k",
     "aac_mono_22050.mp4": f"{AUDIO.format(rate=22050)} -ac 1 -c:a aac -b:a 32k",
     "aac_5_1.mp4": f"{NOISE} -ac 6 -c:a aac -b:a 1200k",
+    "sound.mp3": f"{AUDIO.format(rate=44100)} -ac 2 -c:a libmp3lame -b:a 128k -write_xing 0 -id3v2_version 0",
+    "sound_32000.mp2": f"{AUDIO.format(rate=32000)} -ac 2 -c:a mp2 -b:a 384k",
+    "sound.ac3": f"{AUDIO.format(rate=48000)} -ac 2 -c:a ac3 -b:a 96k",
+    "sound_640k.ac3": f"{NOISE} -ac 6 -c:a ac3 -b:a 640k",
+}
+# Coded by GStreamer, for want of an encoder in FFmpeg; it writes no magic number (RFC 4867 section 5.1).
+SPEECH = {
+    "speech.amr": (
+        b"#!AMR\n",
+        "audiotestsrc num-buffers=75 samplesperbuffer=160 freq=440 ! audio/x-raw,rate=8000 ! amrnbenc",
+    ),
+    "speech_wb.amr": (
+        b"#!AMR-WB\n",
+        "audiotestsrc num-buffers=75 samplesperbuffer=320 freq=440 ! audio/x-raw,rate=16000 ! voamrwbenc",
+    ),
 }
 # Elementary streams kept beside the packets.
 KEPT = {
@@ -36,6 +53,13 @@ KEPT = {
     "aac.adts": "-i aac.mp4 -c copy",
     "aac_mono_22050.adts": "-i aac_mono_22050.mp4 -c copy",
     "aac_5_1.adts": "-i aac_5_1.mp4 -c copy",
+    "sound.mp3": "-i sound.mp3 -c copy -write_xing 0 -id3v2_version 0",
+    "sound_32000.mp2": "-i sound_32000.mp2 -c copy",
+    "sound.ac3": "-i sound.ac3 -c copy",
+    "sound_640k.ac3": "-i sound_640k.ac3 -c copy",
+    "speech.amr": "-i speech.amr -c copy",
+    "speech_wb.amr": "-i speech_wb.amr -c copy",
+    "g722.g722": f"{AUDIO.format(rate=16000)} -c:a g722",
 }
 FFMPEG = {
     "h264_ffmpeg": "-i h264.mp4 -c copy -bsf:v h264_mp4toannexb",
@@ -52,6 +76,22 @@ FFMPEG = {
     "opus_stereo_ffmpeg": f"{AUDIO.format(rate=48000)} -ac 2 -c:a libopus -b:a 32k",
     "pcmu_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a pcm_mulaw",
     "pcma_16000_stereo_ffmpeg": f"{AUDIO.format(rate=16000)} -ac 2 -c:a pcm_alaw",
+    "mp3_ffmpeg": "-i sound.mp3 -c copy",
+    "mp2_32000_384k_ffmpeg": "-i sound_32000.mp2 -c copy",
+    "mpegts_ffmpeg": "-i h264.mp4 -c copy -f rtp_mpegts",
+    "g722_ffmpeg": f"{AUDIO.format(rate=16000)} -c:a g722",
+    "g726_16_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726le -b:a 16k",
+    "g726_24_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726le -b:a 24k",
+    "g726_32_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726le -b:a 32k",
+    "g726_40_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726le -b:a 40k",
+    "aal2_g726_16_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726 -b:a 16k",
+    "aal2_g726_24_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726 -b:a 24k",
+    "aal2_g726_32_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726 -b:a 32k",
+    "aal2_g726_40_ffmpeg": f"{AUDIO.format(rate=8000)} -c:a g726 -b:a 40k",
+    "l16_44100_stereo_ffmpeg": "-f lavfi -i sine=frequency=440:sample_rate=44100 -t 0.1 -ac 2 -c:a pcm_s16be",
+    "l16_48000_ffmpeg": "-f lavfi -i sine=frequency=440:sample_rate=48000 -t 0.1 -ac 1 -c:a pcm_s16be",
+    "amr_ffmpeg": "-i speech.amr -c copy",
+    "amr_wb_ffmpeg": "-i speech_wb.amr -c copy",
 }
 GSTREAMER = {
     "h264_gstreamer": "filesrc location=h264.mp4 ! qtdemux ! h264parse ! rtph264pay config-interval=-1 mtu=1400",
@@ -64,23 +104,48 @@ GSTREAMER = {
     "latm_5_1_gstreamer": "filesrc location=aac_5_1.mp4 ! qtdemux ! aacparse ! rtpmp4apay mtu=1400",
     "pcma_gstreamer": "audiotestsrc num-buffers=8 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay",
     "opus_gstreamer": "audiotestsrc num-buffers=10 ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay",
+    "mp3_gstreamer": "filesrc location=sound.mp3 ! mpegaudioparse ! rtpmpapay mtu=1400",
+    "mp2_32000_384k_gstreamer": "filesrc location=sound_32000.mp2 ! mpegaudioparse ! rtpmpapay mtu=1400",
+    "mpegts_gstreamer": "filesrc location=h264.mp4 ! qtdemux ! h264parse ! mpegtsmux alignment=7 ! rtpmp2tpay mtu=1400",
+    "ac3_gstreamer": "filesrc location=sound.ac3 ! ac3parse ! rtpac3pay mtu=1400",
+    "ac3_640k_gstreamer": "filesrc location=sound_640k.ac3 ! ac3parse ! rtpac3pay mtu=1400",
+    "g722_gstreamer": f"{TEST_TONE},rate=16000,channels=1 ! avenc_g722 ! rtpg722pay",
+    "g726_32_gstreamer": f"{TEST_TONE},rate=8000,channels=1 ! avenc_g726 bitrate=32000 ! rtpg726pay force-aal2=false",
+    "g726_32_default_gstreamer": f"{TEST_TONE},rate=8000,channels=1 ! avenc_g726 bitrate=32000 ! rtpg726pay",
+    "l16_44100_stereo_gstreamer": f"{TEST_TONE},rate=44100,channels=2 ! rtpL16pay mtu=1400",
+    "amr_gstreamer": "filesrc location=speech.amr ! amrparse ! rtpamrpay",
+    "amr_wb_gstreamer": "filesrc location=speech_wb.amr ! amrparse ! rtpamrpay",
 }
 
 
-def main() -> None:
+def main(wanted: list[str]) -> None:
+    """Make all vectors, or those of these names."""
     with tempfile.TemporaryDirectory() as folder:
         for name, arguments in STREAMS.items():
             ffmpeg(f"{arguments} {name}", folder)
-        for name, arguments in KEPT.items():
+        for name, (magic, pipeline) in SPEECH.items():
+            gstreamer(f"{pipeline} ! filesink location=body", folder)
+            body = Path(folder, "body").read_bytes()
+            Path(folder, name).write_bytes(magic + body)
+        for name, arguments in chosen(KEPT, wanted):
             ffmpeg(f"{arguments} {HERE / name}", folder)
-        for name, arguments in FFMPEG.items():
+        for name, arguments in chosen(FFMPEG, wanted):
             record(name, arguments, folder, from_ffmpeg)
-        for name, arguments in GSTREAMER.items():
+        for name, arguments in chosen(GSTREAMER, wanted):
             record(name, arguments, folder, from_gstreamer)
+
+
+def chosen(table: dict[str, str], wanted: list[str]) -> list[tuple[str, str]]:
+    return [(name, arguments) for name, arguments in table.items() if not wanted or name in wanted]
 
 
 def ffmpeg(arguments: str, folder: str) -> str:
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(arguments)]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def gstreamer(pipeline: str, folder: str) -> str:
+    command = ["gst-launch-1.0", "-v", *shlex.split(pipeline)]
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -103,19 +168,21 @@ def record(name: str, arguments: str, folder: str, send: object) -> None:
 
 def from_ffmpeg(arguments: str, folder: str, port: int) -> str:
     url = f"rtp://127.0.0.1:{port}?rtcpport={port + 1}&pkt_size=1400"
+    if arguments.endswith(" -f rtp_mpegts"):  # it writes no description
+        ffmpeg(f"{arguments} '{url}'", folder)
+        return f"m=video {port} RTP/AVP 33\n"
     return ffmpeg(f"{arguments} -flags +bitexact -f rtp '{url}'", folder).removeprefix("SDP:\n")
 
 
 def from_gstreamer(arguments: str, folder: str, port: int) -> str:
-    command = f"gst-launch-1.0 -v {arguments} ! udpsink name=out host=127.0.0.1 port={port} sync=false"
-    output = subprocess.run(shlex.split(command), cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = gstreamer(f"{arguments} ! udpsink name=out host=127.0.0.1 port={port} sync=false", folder)
     caps = re.findall(r"GstUDPSink:out\.GstPad:sink: caps = (.*)", output)[-1]
     fields = dict(re.findall(r"([\w-]+)=\(\w+\)((?:\\.|[^,;\\]|(?<=\\),)+)", caps))
     fields = {name: re.sub(r"\\(.)", r"\1", value).strip('"') for name, value in fields.items()}
     rtpmap = "/".join(fields[name] for name in ("encoding-name", "clock-rate", "encoding-params") if name in fields)
     payload_type = fields["payload"]
     known = {"media", "payload", "clock-rate", "encoding-name", "encoding-params", "ssrc", "a-framerate"}
-    known |= {"timestamp-offset", "seqnum-offset", "packetization-supported"}
+    known |= {"timestamp-offset", "seqnum-offset", "packetization-supported", "channels"}
     fmtp = ";".join(f"{name}={value}" for name, value in fields.items() if name not in known)
     return f"m={fields['media']} {port} RTP/AVP {payload_type}\na=rtpmap:{payload_type} {rtpmap}\n" + (
         f"a=fmtp:{payload_type} {fmtp}\n" if fmtp else ""
@@ -123,4 +190,4 @@ def from_gstreamer(arguments: str, folder: str, port: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

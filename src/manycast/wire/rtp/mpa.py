@@ -39,7 +39,7 @@ class MpaPacketiser:
         return [
             RtpPayload(offset.to_bytes(HEADER_BYTES) + unit[offset : offset + step], 0, False)
             for unit in frame.units
-            if len(unit) <= MAX_OFFSET  # the largest legal frame has 2880 bytes
+            if len(unit) <= MAX_OFFSET  # the largest legal frame has 2881 bytes
             for offset in range(0, len(unit), step)
         ]
 

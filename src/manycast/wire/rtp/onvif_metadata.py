@@ -20,6 +20,8 @@ CLOCK_RATE_HZ = 90_000
 MAX_DOCUMENT_BYTES = 1024 * 1024  # scenes of hundreds of objects have some hundred kB
 MAX_PACKETS = 4096  # of one document: packets of a few bytes would cost fifty times their size
 
+_PROLOG = b"<?xml"  # nothing but a document begins so
+
 
 class MetadataPacketiser:
     """Cuts documents at the limit; all packets have the document's time."""
@@ -51,9 +53,10 @@ class MetadataDepacketiser:
         self._discarding = False  # up to the end of a document whose beginning is missing
 
     def push(self, packet: RtpPacket) -> list[Frame]:
-        if self._discarding:
+        if self._discarding and not packet.payload.startswith(_PROLOG):
             self._discarding = not packet.marker
             return []
+        self._discarding = False
         if packet.payload:
             if not self._parts:
                 self._timestamp = packet.timestamp
