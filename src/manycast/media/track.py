@@ -129,17 +129,20 @@ class Av1Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XiphParameters:
-    """Theora or Vorbis: the three header packets a decoder needs first. Rate and channels are 0 for video."""
+    """Theora or Vorbis: the three header packets a decoder needs first, empty while unknown.
 
-    identification: bytes
-    comment: bytes
-    setup: bytes
+    Rate and channels are 0 for video.
+    """
+
+    identification: bytes = b""
+    comment: bytes = b""
+    setup: bytes = b""
     sample_rate_hz: int = 0
     channels: int = 0
 
     @property
     def complete(self) -> bool:
-        return True
+        return bool(self.identification and self.setup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ from manycast.wire.rtp.opus import OPUS
 from manycast.wire.rtp.passed import PASSED, passed_track
 from manycast.wire.rtp.payload import PayloadFormat, RtpMap, UnsupportedFormat
 from manycast.wire.rtp.static import static_rtpmap
+from manycast.wire.rtp.theora import THEORA
+from manycast.wire.rtp.vorbis import VORBIS
 
 __all__ = ["FORMATS", "format_for_codec", "passed_on", "static_rtpmap", "track_from_rtpmap"]
 
@@ -44,6 +46,8 @@ FORMATS: tuple[PayloadFormat, ...] = (
     AMR,
     AMR_WB,
     ONVIF_METADATA,
+    THEORA,
+    VORBIS,
     PASSED,
 )
 
@@ -63,6 +67,8 @@ _TO_SEND = {
     Codec.AMR: AMR,
     Codec.AMR_WB: AMR_WB,
     Codec.METADATA: ONVIF_METADATA,
+    Codec.THEORA: THEORA,
+    Codec.VORBIS: VORBIS,
     Codec.UNKNOWN: PASSED,
 }
 _TO_RECEIVE = {name: payload_format for payload_format in FORMATS for name in payload_format.encoding_names}
