@@ -123,6 +123,12 @@ class Stream:
         assert isinstance(found, packager)
         return found
 
+    def packager(self, packager: type[PackagerT]) -> PackagerT | None:
+        """The packager of a format, where somebody watches in it."""
+        found = self._packagers.get(packager)
+        assert found is None or isinstance(found, packager)
+        return found
+
     def unwatch(self, watcher: object) -> None:
         gone = self._watchers.pop(watcher, None)
         if gone is None:

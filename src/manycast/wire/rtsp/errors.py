@@ -130,6 +130,10 @@ class UnsupportedTransport(RtspError):
     status = 461  # RFC 2326 section 11.3.12
 
 
+class KeyManagementFailure(RtspError):
+    status = 463  # RFC 4567 section 5.2
+
+
 class MethodNotImplemented(RtspError):
     """A method nobody knows."""
 

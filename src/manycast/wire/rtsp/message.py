@@ -69,6 +69,7 @@ REASONS = {  # RFC 2326 section 7.1.1
     460: "Only aggregate operation allowed",
     461: "Unsupported transport",
     462: "Destination unreachable",
+    463: "Key management Failure",
     500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
