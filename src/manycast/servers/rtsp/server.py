@@ -17,6 +17,7 @@ from manycast.hub.pipe import SocketPipe
 from manycast.hub.source import SourceError
 from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
 from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
+from manycast.servers.http.request import Client
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.handlers import handle
@@ -103,6 +104,19 @@ class RtspServer:
             self._refuse(link)
         else:
             self._connections.add(RtspConnection(self, link))
+
+    def take(self, client: Client, received: bytes) -> None:
+        """Serve a client of an HTTP port who speaks RTSP without HTTP around it."""
+        name = "TLS" if client.secure else "TCP"
+        link = PipeLink(
+            client.pipe,
+            name=name,
+            secure=client.secure,
+            peer=client.peer,
+            local_address=client.local_address,
+            received=received,
+        )
+        self.adopt(link)
 
     def forget(self, connection: RtspConnection) -> None:
         self._connections.discard(connection)

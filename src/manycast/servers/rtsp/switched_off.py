@@ -14,9 +14,8 @@ class SwitchedOffRoute:
 
     def take(self, request: HttpRequest) -> bool:
         head = request.head
-        if is_tunnel_request(head) or (
-            asks_for_websocket(head) and SUBPROTOCOL in head.tokens("Sec-WebSocket-Protocol")
-        ):
+        websocket = asks_for_websocket(head) and SUBPROTOCOL in head.tokens("Sec-WebSocket-Protocol")
+        if websocket or is_tunnel_request(head):
             protocol = "HTTPS" if request.client.secure else "HTTP"
             raise HttpError(404, f"RTSP over {protocol} is switched off (rtsp_over_{protocol.lower()})")
         return False
