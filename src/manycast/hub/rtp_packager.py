@@ -196,6 +196,11 @@ class RtpPackager:
             if frame.track_index == track_index and frame.packets:
                 sequence = int.from_bytes(frame.packets[0][2:4])
                 return TrackStart(sequence, sender.rtp_timestamp(frame.pts_ticks))
+        return self.edge_of(track_index, unix_s=unix_s)
+
+    def edge_of(self, track_index: int, *, unix_s: float) -> TrackStart:
+        """What comes next in a track."""
+        sender = self.senders[track_index]
         return TrackStart(sender.sequence, sender.rtp_timestamp(self._ticks_at(track_index, unix_s)))
 
     def join(self, viewer: Viewer[ChunkT], layout: Layout[ChunkT], *, unix_s: float) -> None:

@@ -8,7 +8,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from manycast.hub.counters import ViewerCounters
 from manycast.hub.fanout import BacklogLimit
@@ -58,6 +58,11 @@ def runs_of(packets: Sequence[bytes], segment_bytes: int = SEGMENT_BYTES) -> tup
     if run:
         runs.append(b"".join(run))
     return tuple(runs)
+
+
+class Sender(Protocol):
+    def send(self, run: bytes, /) -> object:
+        """Send a row of datagrams (see `Datagrams`)."""
 
 
 class RunSender:
@@ -121,7 +126,7 @@ class UdpViewer:
 
     def __init__(
         self,
-        senders: Mapping[int, RunSender],
+        senders: Mapping[int, Sender],
         limit: BacklogLimit,
         loop: asyncio.AbstractEventLoop,
         on_refused: Callable[[], None],

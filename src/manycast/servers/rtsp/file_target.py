@@ -84,6 +84,13 @@ class FileTarget:
         duration_us = self._title.media.duration_us
         return duration_us / 1e6 if duration_us is not None and self._loops == 1 else None
 
+    def playing(self) -> PlayInfo:
+        playback = self._playback
+        assert playback is not None
+        position_s = playback.position_us / 1e6
+        end_s = self._stop_us / 1e6 if self._stop_us is not None else self._end_s(playback.pace)
+        return PlayInfo(NptRange(start_s=position_s, end_s=end_s).serialize(), playback.starts(), playback.pace)
+
     def begin(self) -> None:
         if self._playback is not None and not self._playback.playing:
             self._playback.play(self._stop_us)

@@ -48,6 +48,11 @@ class Target(Protocol):
     def close(self, *, say_goodbye: bool) -> None: ...
 
 
+class JoinableTarget(Target, Protocol):
+    def playing(self) -> PlayInfo:
+        """What to say to who joins in while it plays."""
+
+
 class LiveTarget:
     def __init__(self, stream: Stream, on_end: Callable[[str], None]) -> None:
         """Raises StreamEnded."""
@@ -64,6 +69,11 @@ class LiveTarget:
         self._next = (viewer, layout)
         unix_s = time.time()
         starts = [self._packager.start_of(index, unix_s=unix_s) for index in range(len(self.senders))]
+        return PlayInfo(NptRange(now=True).serialize(), starts)
+
+    def playing(self) -> PlayInfo:
+        unix_s = time.time()
+        starts = [self._packager.edge_of(index, unix_s=unix_s) for index in range(len(self.senders))]
         return PlayInfo(NptRange(now=True).serialize(), starts)
 
     def begin(self) -> None:
