@@ -11,7 +11,7 @@ import pytest
 
 from manycast.media.track import Codec
 
-from .media_making import make_file
+from .media_making import make_amr, make_file, make_file_with_program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,15 @@ class Recipe:
     codecs: tuple[Codec, ...]
     video: str | None = None
     audio: str | None = None
+    program: tuple[str, ...] | None = None  # ffmpeg's options, for codecs that PyAV does not encode
     more: dict[str, Any] = field(default_factory=dict)
     exact: bool = True  # whether a group read after a search is the same to the last sample
 
 
 _TELEPHONE = {"sample_rate": 8000, "layout": "mono"}
 _OPUS = {"sample_rate": 48000}
+_JPEG = {"pixels": "yuvj420p"}
+_LIGHT = {"video_options": {"cpu-used": "8", "deadline": "realtime"}}  # encoders that take their time
 
 RECIPES = {
     "h264_aac.mp4": Recipe(codecs=(Codec.H264, Codec.AAC), video="libx264", audio="aac"),
@@ -77,6 +80,39 @@ RECIPES = {
     "aac.m4a": Recipe(codecs=(Codec.AAC,), audio="aac"),
     "opus.ogg": Recipe(codecs=(Codec.OPUS,), audio="libopus", more=_OPUS),
     "alaw.wav": Recipe(codecs=(Codec.G711A,), audio="pcm_alaw", more=_TELEPHONE),
+    "mpeg1.mpg": Recipe(codecs=(Codec.MPEG_VIDEO, Codec.MP3), video="mpeg1video", audio="mp2"),
+    "mpeg2.vob": Recipe(
+        codecs=(Codec.MPEG_VIDEO, Codec.AC3), video="mpeg2video", audio="ac3", more={**_OPUS, "muxer": "vob"}
+    ),
+    "mpeg2.ts": Recipe(codecs=(Codec.MPEG_VIDEO, Codec.MP3), video="mpeg2video", audio="mp2"),
+    "mpeg2_s16.mov": Recipe(codecs=(Codec.MPEG_VIDEO, Codec.L16), video="mpeg2video", audio="pcm_s16be"),
+    "mpeg2_mp3.mkv": Recipe(codecs=(Codec.MPEG_VIDEO, Codec.MP3), video="mpeg2video", audio="libmp3lame"),
+    "mpeg4_mp3.avi": Recipe(codecs=(Codec.MPEG4, Codec.MP3), video="mpeg4", audio="libmp3lame"),
+    "mpeg4_ac3.mp4": Recipe(codecs=(Codec.MPEG4, Codec.AC3), video="mpeg4", audio="ac3"),
+    "mpeg4_vorbis.mkv": Recipe(
+        codecs=(Codec.MPEG4, Codec.VORBIS), program=("-c:v", "mpeg4", "-bf", "2", "-c:a", "libvorbis")
+    ),
+    "mpeg4.m4e": Recipe(codecs=(Codec.MPEG4,), video="mpeg4", more={"muxer": "m4v"}),
+    "mpeg1.m1v": Recipe(codecs=(Codec.MPEG_VIDEO,), video="mpeg1video", more={"muxer": "mpeg1video"}),
+    "mpeg2.m2v": Recipe(codecs=(Codec.MPEG_VIDEO,), video="mpeg2video", more={"muxer": "mpeg2video"}),
+    "mjpeg_s16.avi": Recipe(codecs=(Codec.MJPEG, Codec.L16), video="mjpeg", audio="pcm_s16le", more=_JPEG),
+    "mjpeg.mjpeg": Recipe(codecs=(Codec.MJPEG,), video="mjpeg", more=_JPEG | {"muxer": "mjpeg"}),
+    "vp8.webm": Recipe(codecs=(Codec.VP8,), video="libvpx", more=_LIGHT),
+    "vp9_opus.webm": Recipe(codecs=(Codec.VP9, Codec.OPUS), video="libvpx-vp9", audio="libopus", more=_LIGHT | _OPUS),
+    "theora_vorbis.ogv": Recipe(
+        codecs=(Codec.THEORA, Codec.VORBIS), program=("-c:v", "libtheora", "-c:a", "libvorbis")
+    ),
+    "vorbis.ogg": Recipe(codecs=(Codec.VORBIS,), program=("-vn", "-c:a", "libvorbis")),
+    "mp3.mp3": Recipe(codecs=(Codec.MP3,), audio="libmp3lame"),
+    "mp3_bare.mp3": Recipe(codecs=(Codec.MP3,), audio="libmp3lame", more={"muxer_options": {"write_xing": "0"}}),
+    "mp2.mp2": Recipe(codecs=(Codec.MP3,), audio="mp2"),
+    "ac3.ac3": Recipe(codecs=(Codec.AC3,), audio="ac3"),
+    "s16.wav": Recipe(codecs=(Codec.L16,), audio="pcm_s16le"),
+    "s24.wav": Recipe(codecs=(Codec.L16,), audio="pcm_s24le"),
+    "g722.wav": Recipe(codecs=(Codec.G722,), audio="g722", more={"sample_rate": 16000, "layout": "mono"}),
+    "g726.wav": Recipe(codecs=(Codec.G726,), audio="g726", more=_TELEPHONE),
+    "speech.amr": Recipe(codecs=(Codec.AMR,), more={"sample_rate": 8000}),
+    "speech.awb": Recipe(codecs=(Codec.AMR_WB,), more={"sample_rate": 16000}),
     "mulaw.wav": Recipe(codecs=(Codec.G711U,), audio="pcm_mulaw", more={"sample_rate": 16000, "layout": "stereo"}),
 }
 
@@ -90,7 +126,12 @@ def media_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         path = folder / name
         if not path.exists():
             recipe = RECIPES[name]
-            make_file(path, video=recipe.video, audio=recipe.audio, **recipe.more)
+            if recipe.program is not None:
+                make_file_with_program(path, *recipe.program)
+            elif recipe.codecs[0] in (Codec.AMR, Codec.AMR_WB):
+                make_amr(path, wide=recipe.codecs[0] is Codec.AMR_WB)
+            else:
+                make_file(path, video=recipe.video, audio=recipe.audio, **recipe.more)
         return path
 
     return made

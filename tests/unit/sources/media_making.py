@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 from av.filter import Graph
+from support.programs import gst, make
 
 from manycast.media.frame import Frame
 from manycast.sources.files.paths import FileStamp
@@ -29,6 +30,7 @@ def make_file(
     layout: str = "stereo",
     size: str = "160x120",
     noise: bool = False,
+    pixels: str = "yuv420p",
     video_options: dict[str, str] | None = None,
     muxer_options: dict[str, str] | None = None,
 ) -> Path:
@@ -36,6 +38,8 @@ def make_file(
     options = {"preset": "ultrafast", "g": str(group), "bf": str(b_frames)}
     if video == "libx265":
         options["x265-params"] = f"log-level=error:keyint={group}:bframes={b_frames}:open-gop=0"
+    elif video == "mjpeg":
+        options = {}
     elif video == "libx264":
         options |= {"x264-params": "b-adapt=0:scenecut=0"}
     options |= video_options or {}
@@ -44,9 +48,9 @@ def make_file(
         if video is not None:
             stream: Any = container.add_stream(video, rate=RATE, options=options)
             stream.width, stream.height = (int(number) for number in size.split("x"))
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixels
             pattern = f"size={size}:rate={RATE}:duration={seconds}"
-            change = ("noise", "alls=80:allf=t") if noise else ("format", "yuv420p")
+            change = ("noise", "alls=80:allf=t") if noise else ("format", pixels)
             packets += _encoded(stream, _frames("testsrc2", pattern, change, "buffersink"))
         if audio is not None:
             stream = container.add_stream(audio, rate=sample_rate)
@@ -57,6 +61,24 @@ def make_file(
             packets += _encoded(stream, _frames("sine", source, ("aformat", format), "abuffersink"))
         for _, packet in sorted(packets, key=lambda entry: entry[0]):
             container.mux(packet)
+    return path
+
+
+def make_file_with_program(path: Path, *codecs: str, seconds: float = 6) -> Path:
+    """As `make_file`, for codecs that only the ffmpeg program encodes."""
+    video = f"testsrc2=size=160x120:rate={RATE}:duration={seconds}"
+    audio = f"sine=frequency=440:beep_factor=4:duration={seconds}"
+    sources = [word for source in (video, audio) for word in ("-f", "lavfi", "-i", source)]
+    return make(path, *sources, "-ac", "2", "-g", "25", *codecs)
+
+
+def make_amr(path: Path, *, wide: bool, seconds: float = 6) -> Path:
+    """A file of speech frames, which only GStreamer encodes."""
+    rate_hz, encoder, magic = (16_000, "voamrwbenc", b"#!AMR-WB\n") if wide else (8000, "amrnbenc", b"#!AMR\n")
+    frames = path.with_suffix(".frames")
+    source = f"audiotestsrc num-buffers={round(50 * seconds)} samplesperbuffer={rate_hz // 50}"
+    gst(f"{source} ! audio/x-raw,rate={rate_hz},channels=1 ! {encoder} ! filesink location={frames}")
+    path.write_bytes(magic + frames.read_bytes())
     return path
 
 

@@ -13,7 +13,7 @@ from manycast.media.bits import MalformedBitstream
 from manycast.media.track import AacParameters, AudioParameters, Codec, G726Parameters, Track
 from manycast.sources.files.pcm import l16_converter
 from manycast.sources.files.tracks import Carried, Unpack, unpack_whole
-from manycast.sources.files.xiph import split_headers
+from manycast.sources.files.xiph import parameters_from_extradata
 
 OPUS_CLOCK_HZ = 48_000  # whatever the rate of the sound (RFC 7587 section 4.1)
 G722_CLOCK_HZ = 8000  # half of the sample rate (RFC 3551 section 4.5.2)
@@ -87,9 +87,8 @@ def _describe_amr(codec: Codec) -> Carried:
 
 
 def _describe_vorbis(facts: AudioFacts) -> Carried:
-    _check_shape(facts)
-    parameters = split_headers(facts.extradata, sample_rate_hz=facts.sample_rate_hz, channels=facts.channels)
-    track = Track(codec=Codec.VORBIS, clock_rate_hz=facts.sample_rate_hz, parameters=parameters)
+    parameters = parameters_from_extradata(Codec.VORBIS, facts.extradata)
+    track = Track(codec=Codec.VORBIS, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
     return Carried(track=track, unpack=unpack_whole)
 
 

@@ -16,7 +16,6 @@ from manycast.sources.files.timing import Sample
 # How far before a wanted position the search goes, until it finds an entry point and all of its audio.
 SEARCH_STEPS_S = (0, 1, 4, 16, 64)
 MAX_INCOMPLETE = 2  # searches repeated only because audio seems to be missing: perhaps there is none
-AUDIO_PREROLL_S = 1  # without video the first second that is read is not whole
 
 
 class Cursor:
@@ -45,9 +44,7 @@ class Cursor:
         """
         incomplete = 0
         for step_s in SEARCH_STEPS_S if self._plan.indexed else ():
-            start_us = position_us - step_s * 1_000_000
-            if not self._has_video:
-                start_us -= AUDIO_PREROLL_S * 1_000_000
+            start_us = position_us - (step_s + self._plan.preroll_s) * 1_000_000
             if start_us <= 0 or not self._land(start_us):
                 break
             groups = self.walk(position_us)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from manycast.hub.stored import FrameGroup
 from manycast.media.frame import Frame
-from manycast.media.track import MediaKind, Track
+from manycast.media.track import Codec, MediaKind, Track
 
 SECOND_NS = 1_000_000_000
 MAX_GROUP_BYTES = 4 << 20  # of video; a group is the least that is read and kept at once
@@ -30,12 +30,14 @@ class VideoGrouper:
     A group is a stretch of time. It ends where the first video frame of the next one is decoded, and audio
     belongs to it by its own time, not by its place in the file: only so it does not matter where reading has
     started. Audio is waited for as far as `LOOKAHEAD_NS`; what is later goes into the group of the moment.
+    Where every frame is a keyframe, only the first one in each second opens a group.
     """
 
     def __init__(self, tracks: Sequence[Track]) -> None:
         self._rates_hz = [track.clock_rate_hz for track in tracks]
         self._video_index = next(i for i, track in enumerate(tracks) if track.kind is MediaKind.VIDEO)
         self._has_audio = len(tracks) > 1
+        self._all_keyframes = tracks[self._video_index].codec is Codec.MJPEG
         self.restart(at_start=True)
 
     def restart(self, *, at_start: bool) -> None:
@@ -47,6 +49,7 @@ class VideoGrouper:
         self._at_start = at_start
         self._first = True  # no group was given out yet
         self._ended = False
+        self._last_video_ns: int | None = None
         self.complete = at_start or not self._has_audio  # whether no audio is missing in the first group
         self._open: _Opening | None = None
 
@@ -74,15 +77,24 @@ class VideoGrouper:
 
     def _push_video(self, frame: Frame) -> None:
         if self._open is None:
-            if not frame.keyframe:
-                return  # nobody could show it
+            if not frame.keyframe or not self._may_open(frame):
+                return  # nobody could show it, or it is in the middle of a group
             position_us = 0 if self._at_start else self._position_us(frame)
-            self._open = _Opening(self._time_ns(frame), position_us, seekable=True)
+            self._open = self._opening(self._time_ns(frame), position_us, seekable=True)
             self._drop_earlier_audio()
         else:
             self._open.consider(frame, self._time_ns(frame))
         self._video.append(frame)
         self._waiting_bytes += frame.size_bytes
+
+    def _may_open(self, keyframe: Frame) -> bool:
+        if not self._all_keyframes or self._at_start:
+            return True
+        last_ns, self._last_video_ns = self._last_video_ns, self._time_ns(keyframe)
+        return last_ns is not None and last_ns // SECOND_NS != self._last_video_ns // SECOND_NS
+
+    def _opening(self, start_ns: int, position_us: int, *, seekable: bool) -> _Opening:
+        return _Opening(start_ns, position_us, seekable=seekable, once_a_second=self._all_keyframes)
 
     def _push_audio(self, frame: Frame) -> None:
         time_ns = self._time_ns(frame)
@@ -112,7 +124,7 @@ class VideoGrouper:
                 groups.append(self._take(time_ns, position_us))
             # Otherwise a wrong timestamp has opened a group that nothing belongs to: it becomes the next one.
             is_keyframe = opener.keyframe and opener.track_index == self._video_index
-            self._open = _Opening(time_ns, position_us, seekable=is_keyframe)
+            self._open = self._opening(time_ns, position_us, seekable=is_keyframe)
             for frame in self._video:
                 if frame is not opener:
                     self._open.consider(frame, self._time_ns(frame))
@@ -177,9 +189,10 @@ class VideoGrouper:
 class _Opening:
     """Where the group under way has begun, and where its video says it ends."""
 
-    __slots__ = ("next_frame", "next_ns", "position_us", "seekable", "start_ns", "video_bytes")
+    __slots__ = ("_once_a_second", "next_frame", "next_ns", "position_us", "seekable", "start_ns", "video_bytes")
 
-    def __init__(self, start_ns: int, position_us: int, *, seekable: bool) -> None:
+    def __init__(self, start_ns: int, position_us: int, *, seekable: bool, once_a_second: bool) -> None:
+        self._once_a_second = once_a_second
         self.start_ns = start_ns
         self.position_us = position_us
         self.seekable = seekable
@@ -193,7 +206,8 @@ class _Opening:
             return
         self.video_bytes += frame.size_bytes
         too_long = time_ns - self.start_ns >= MAX_GROUP_NS or self.video_bytes > MAX_GROUP_BYTES
-        if frame.keyframe or too_long:
+        opens = frame.keyframe and not (self._once_a_second and time_ns // SECOND_NS == self.start_ns // SECOND_NS)
+        if opens or too_long:
             self.next_frame, self.next_ns = frame, time_ns
 
 

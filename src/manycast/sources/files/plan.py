@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 PROBE_BYTES = 16 << 20  # how far into a file its first keyframe and its parameter sets are looked for
 PROBE_PACKETS = 5000
 PROBE_VIDEO_FRAMES = 100  # enough to see how far frames are reordered
+MADE_UP_S = 2  # writers of Ogg end a page after a second at most
 SPARE_DEPTH = 2  # frames more than that, in case it was not enough
 
 _COUNTING_DEMUXERS = frozenset({"avi", "h264", "hevc", "mpegvideo"})  # their times only number the frames
@@ -92,7 +93,16 @@ class FilePlan:
     lanes: tuple[Lane, ...]  # video first
     zero_s: Fraction
     indexed: bool  # whether the container can be searched
+    made_up_times: bool  # whether the first times after a search may be wrong
     duration_us: int | None
+
+    @property
+    def preroll_s(self) -> int:
+        """How far before a wanted place a search has to go."""
+        if self.made_up_times:
+            return MADE_UP_S
+        # Without video the first second that is read is not whole.
+        return 0 if self.tracks[0].kind is MediaKind.VIDEO else 1
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -146,6 +156,7 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
         lanes=lanes,
         zero_s=zero_s,
         indexed=_is_indexed(demuxer.format_name, lanes),
+        made_up_times=demuxer.format_name == "ogg",  # up to the end of a page, where its time stands
         duration_us=demuxer.duration_us,
     )
 

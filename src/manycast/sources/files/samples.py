@@ -25,6 +25,7 @@ from manycast.sources.files.timing import Sample
 from manycast.sources.files.tracks import ANCHORED_CODECS, Carried, video_configuration, with_configuration
 
 DEFAULT_FRAME_RATE = 25
+MAX_DURATION_S = 10  # of one packet of audio; FFmpeg counts below zero at the end of Ogg files
 
 
 class SampleReader:
@@ -46,6 +47,7 @@ class SampleReader:
         codec = carried.track.codec
         self._is_anchored = codec in ANCHORED_CODECS
         self._lead = carried.lead
+        self._longest_duration = int(MAX_DURATION_S / stream.time_base)
         self._ordered = ordered
         is_mpeg4 = codec is Codec.MPEG4
         self._order = AnchorOrder(is_mpeg4=is_mpeg4) if self._is_anchored else PictureOrder()
@@ -79,7 +81,10 @@ class SampleReader:
 
     def _audio_samples(self, packet: Packet[Stream], units: list[bytes]) -> list[Sample]:
         # A packet with several units (ADTS) has one time; those of the others follow from it.
-        duration = (packet.duration or 0) // max(len(units), 1)
+        duration = packet.duration or 0
+        if duration > self._longest_duration:
+            duration = 0
+        duration //= max(len(units), 1)
         return [
             Sample(
                 track_index=self._track_index,

@@ -21,7 +21,7 @@ from manycast.media.track import (
 )
 from manycast.sources.files.anchors import mpeg4_configuration, sequence_header
 from manycast.sources.files.pcm import is_plain
-from manycast.sources.files.xiph import split_headers
+from manycast.sources.files.xiph import parameters_from_extradata
 
 _CODECS = {  # by FFmpeg's names
     "h264": Codec.H264,
@@ -83,7 +83,7 @@ def describe_video(codec: Codec, extradata: bytes) -> Carried:
         case Codec.MPEG4:
             parameters = Mpeg4Parameters(config=mpeg4_configuration(extradata))
         case Codec.THEORA:
-            parameters = split_headers(extradata)
+            parameters = parameters_from_extradata(codec, extradata)
         case Codec.MPEG_VIDEO:
             parameters, lead = PlainParameters(), sequence_header(extradata)
         case Codec.MJPEG:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from manycast.media.bits import MalformedBitstream
-from manycast.media.track import XiphParameters
+from manycast.media.track import Codec, XiphParameters
+from manycast.media.xiph import with_headers
 
 _IDENTIFICATION_BYTES = (30, 42)  # of Vorbis and Theora
 _HEADERS = 3
 
 
-def split_headers(extradata: bytes, *, sample_rate_hz: int = 0, channels: int = 0) -> XiphParameters:
+def parameters_from_extradata(codec: Codec, extradata: bytes) -> XiphParameters:
     """The three header packets, by FFmpeg's extradata.
 
     Matroska has them in Xiph lacing: the number of packets less one, the sizes of all but the last in sums of bytes
@@ -21,17 +22,9 @@ def split_headers(extradata: bytes, *, sample_rate_hz: int = 0, channels: int = 
     elif extradata[:1] == bytes([_HEADERS - 1]):
         headers = _split_laced(extradata)
     else:
-        raise MalformedBitstream(f"{len(extradata)} bytes, which are no headers of Theora or Vorbis")
+        raise MalformedBitstream(f"{len(extradata)} bytes, which are no headers of {codec.value}")
     identification, comment, setup = headers
-    if not identification or not setup:
-        raise MalformedBitstream("an empty header of Theora or Vorbis")
-    return XiphParameters(
-        identification=identification,
-        comment=comment,
-        setup=setup,
-        sample_rate_hz=sample_rate_hz,
-        channels=channels,
-    )
+    return with_headers(codec, identification, comment, setup)
 
 
 def _split_sized(data: bytes) -> list[bytes]:
