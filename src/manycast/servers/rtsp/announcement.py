@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from manycast.hub.rtp_packager import FIRST_DYNAMIC_PAYLOAD_TYPE
 from manycast.media.track import MediaKind, PassedParameters, Track
+from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_attribute
 from manycast.wire.rtp.formats import passed_on, static_rtpmap, track_from_rtpmap
 from manycast.wire.rtp.payload import PayloadFormat, UnsupportedFormat
-from manycast.wire.rtsp.errors import BadRequest, UnsupportedMediaType
+from manycast.wire.rtsp.errors import BadRequest, KeyManagementFailure, UnsupportedMediaType
 from manycast.wire.sdp import MalformedSdp, MediaDescription, SessionDescription
 
 _KINDS = {kind.value: kind for kind in MediaKind}
@@ -33,6 +34,7 @@ class AnnouncedMedia:
     control: str | None
     carried: CarriedMedia | None
     refusal: str = ""
+    key: MikeyMessage | None = None  # what its packets are protected with, where SETUP says nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,19 @@ class Announcement:
 
 
 def read_announcement(path: str, base_url: str, body: bytes) -> Announcement:
-    """Read an ANNOUNCE's body. Raises BadRequest for what is no SDP, UnsupportedMediaType when nothing is usable."""
+    """Read an ANNOUNCE's body.
+
+    Raises BadRequest for what is no SDP, UnsupportedMediaType when nothing is usable, KeyManagementFailure for a key
+    that cannot be read.
+    """
     try:
         description = SessionDescription.parse(body)
     except MalformedSdp as error:
         raise BadRequest(f"SDP: {error}") from error
     if not description.media:
         raise BadRequest("the SDP announces no media")
-    media = _without_clashes([_read_media(section) for section in description.media])
+    read = [replace(_read_media(section), key=_key_of(section, description)) for section in description.media]
+    media = _without_clashes(read)
     if not any(item.carried for item in media):
         raise UnsupportedMediaType("; ".join(item.refusal for item in media))
     return Announcement(path, base_url, media)
@@ -70,6 +77,19 @@ def _read_media(section: MediaDescription) -> AnnouncedMedia:
             continue
         return AnnouncedMedia(section.control, CarriedMedia(track, payload_type, payload_format))
     return AnnouncedMedia(section.control, _pass_on(section), refusal)
+
+
+def _key_of(section: MediaDescription, description: SessionDescription) -> MikeyMessage | None:
+    """A medium's own key goes before that of the session (RFC 4567 section 3.1.1)."""
+    for name, value in (*section.attributes, *description.attributes):
+        if name.lower() == "key-mgmt" and value is not None:
+            try:
+                message = parse_key_mgmt_attribute(value)
+            except MalformedMikey as error:
+                raise KeyManagementFailure(f"key-mgmt: {error}") from error
+            if message is not None:
+                return message
+    return None
 
 
 def _pass_on(section: MediaDescription) -> CarriedMedia | None:

@@ -14,6 +14,7 @@ from manycast.servers.rtsp.announcement import Announcement
 from manycast.servers.rtsp.link import Link
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
+from manycast.servers.rtsp.told_keys import ToldKeys
 from manycast.wire.rtsp.errors import RtspError
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.receiver import (
@@ -28,6 +29,7 @@ from manycast.wire.rtsp.receiver import (
 EVENTS_PER_TURN = 16  # then the other connections get theirs
 MAX_UNEXPECTED_PACKETS = 10_000  # interleaved, on channels nobody set up: some players keep sending after TEARDOWN
 MAX_WAITING_EVENTS = 256  # pipelined behind a request that takes time; reading pauses above it
+MAX_TOLD_KEYS = 8  # a client that shows many cameras at once has a connection for each, or nearly so
 LINGER_S = 10.0  # for the client to hang up after its last session was ended from our side
 
 ChannelSink = Callable[[bytes, float], None]  # payload, now_s
@@ -63,6 +65,7 @@ class RtspConnection:
         self.peer_address, self.peer_port = link.peer_address, link.peer_port
         self.local_address = link.local_address
         self.announcement: Announcement | None = None
+        self.told_keys: dict[str, ToldKeys] = {}  # by the name described
         self.sessions: dict[HeldSession, bool] = {}  # opened here, and whether they end with the connection
         self.log = ConnectionLog(host.log, {"peer": self.peer})
         self.logged_in = False
@@ -101,6 +104,13 @@ class RtspConnection:
 
     def unroute(self, channel: int) -> None:
         self._channels.pop(channel, None)
+
+    def tell_keys(self, name: str, keys: ToldKeys) -> None:
+        """Remember what a DESCRIBE has told, for the SETUP that follows."""
+        self.told_keys.pop(name, None)
+        self.told_keys[name] = keys
+        while len(self.told_keys) > MAX_TOLD_KEYS:
+            del self.told_keys[next(iter(self.told_keys))]
 
     # Sessions
 
@@ -230,6 +240,7 @@ class RtspConnection:
         # what may be large is let go now.
         self._waiting.clear()
         self._channels.clear()
+        self.told_keys.clear()
         self._receiver = RtspReceiver()
         self.link.close()
         self._host.forget(self)

@@ -18,6 +18,7 @@ from manycast.servers.rtsp.play import PlaySession
 from manycast.servers.rtsp.publish import PublishSession
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.session import RtspSession
+from manycast.servers.rtsp.told_keys import ToldKeys
 from manycast.wire.rtsp.errors import (
     BadRequest,
     Forbidden,
@@ -133,6 +134,10 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
     if found is None:
         raise NotFound(f"nothing is called {name!r}")
     session_id = str(int(context.started_unix_s))
+    keys = None
+    if connection.link.secure and context.options.srtp:
+        keys = ToldKeys(context.srtp_offers, found)
+        connection.tell_keys(name, keys)
     description = await describe(
         found,
         name,
@@ -140,6 +145,8 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
         loops=context.options.loops,
         metadata=context.options.metadata,
         speech=_spoken_tracks(context, request, name),
+        keys=keys,
+        source_filter=context.options.multicast and not _is_misled_by_source_filter(request),
         local_address=connection.local_address,
         session_id=session_id,
     )
@@ -147,6 +154,15 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
     response.headers.set("Content-Type", SDP_TYPE)
     response.headers.set("Content-Base", f"{base_url(request.uri)}/")
     return Reply(response)
+
+
+def _is_misled_by_source_filter(request: Request) -> bool:
+    """LIVE555 takes any source filter for a description of multicast, also where it asks for unicast.
+
+    Then its reports go to a port where nobody hears them, and media from behind a NAT is thrown away; by multicast it
+    does not take in our reports.
+    """
+    return "LIVE555" in (request.headers.get("User-Agent") or "")
 
 
 async def _announce(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:

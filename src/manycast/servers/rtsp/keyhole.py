@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from manycast.servers.faults import AnyLog
 from manycast.servers.rtsp.connection import ChannelSink
 from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_header
@@ -28,6 +30,9 @@ def receiving_key(message: MikeyMessage) -> SrtpKey:
     return SrtpKey.of(message)
 
 
+OPENER_BYTES = 12  # shorter than any protected packet: clients send such to open a NAT's path
+
+
 class Keyhole:
     """Opens the packets of one track. Anyone can send to a port, so what does not fit is told once, and counted."""
 
@@ -43,11 +48,8 @@ class Keyhole:
         """What hands opened packets to `sink`."""
 
         def received(data: bytes, now_s: float) -> None:
-            try:
-                packet = self._receiver.receive_rtp(data)
-            except SrtpError as error:
-                self._note(error)
-            else:
+            packet = self._open(data, self._receiver.receive_rtp)
+            if packet is not None:
                 sink(packet, now_s)
 
         return received
@@ -62,12 +64,14 @@ class Keyhole:
 
     def open_rtcp(self, data: bytes) -> bytes | None:
         """The packet; None when it does not fit."""
-        try:
-            return self._receiver.receive_rtcp(data)
-        except SrtpError as error:
-            self._note(error)
-            return None
+        return self._open(data, self._receiver.receive_rtcp)
 
-    def _note(self, error: SrtpError) -> None:
-        if self._receiver.refused == 1:
-            self._log.warning("packets that the key agreed on does not fit are thrown away: %s", error)
+    def _open(self, data: bytes, receive: Callable[[bytes], bytes]) -> bytes | None:
+        if len(data) < OPENER_BYTES:
+            return None
+        try:
+            return receive(data)
+        except SrtpError as error:
+            if self._receiver.refused == 1:
+                self._log.warning("packets that the key agreed on does not fit are thrown away: %s", error)
+            return None

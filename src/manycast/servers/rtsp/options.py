@@ -18,6 +18,10 @@ class RtspOptions:
     max_connections: int = 10_000
     users: Mapping[str, str] | None = field(default=None, repr=False)  # name to password; None: nobody is asked
     basic_in_clear: bool = False  # whether passwords are taken by Basic without TLS
+    srtp: bool = True  # whether what is asked for by TLS is described, and can be had, as SRTP
+    srtp_encrypt: bool = True  # whether SRTP hides payloads, or only shows that nobody has touched them
+    multicast: bool = False  # whether RTP goes to multicast groups, for those who ask for that
+    multicast_ttl: int = 16  # how many routers it may pass
     segmentation: bool = True  # let the kernel cut a frame's packets, where it can
     first_request_timeout_s: float = 10.0  # for a connection that sends nothing, or half a request
     idle_timeout_s: float = RECLAIM_TIMEOUT_S  # for a connection without a session

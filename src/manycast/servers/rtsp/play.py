@@ -18,14 +18,23 @@ from manycast.servers.rtsp.backchannel import SpeechPart, speakable
 from manycast.servers.rtsp.connection import LINGER_S, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.file_target import FileTarget
+from manycast.servers.rtsp.multicast import MulticastTransport
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import Reply
+from manycast.servers.rtsp.srtp_transport import SrtpTransport
 from manycast.servers.rtsp.targets import LiveTarget, PlayInfo, Target
-from manycast.servers.rtsp.transports import InterleavedTransport, PlayTransport, UdpTransport, offered_transports
+from manycast.servers.rtsp.transports import (
+    InterleavedTransport,
+    PlayTransport,
+    RtcpSink,
+    UdpTransport,
+    offered_transports,
+)
 from manycast.servers.rtsp.udp_ports import SessionPorts
 from manycast.wire.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, parse_compound
 from manycast.wire.rtsp.errors import (
     AggregateOperationNotAllowed,
+    KeyManagementFailure,
     MethodNotValidInThisState,
     NotFound,
     OnlyAggregateOperationAllowed,
@@ -47,7 +56,9 @@ REFUSED_S = 2.0  # a client's host that refuses packets for so long: the player 
 SLOTS = {MediaKind.VIDEO: 0, MediaKind.AUDIO: 2, MediaKind.APPLICATION: 4}  # in a session's eight ports
 
 
-async def open_target(catalogue: Catalogue, name: str, loops: int, on_end: Callable[[str], None]) -> Target:
+async def open_target(
+    catalogue: Catalogue, name: str, loops: int, on_end: Callable[[str], None]
+) -> LiveTarget | FileTarget:
     """What a name stands for, ready to be set up. Raises NotFound, SourceError."""
     found = await catalogue.find(name)
     if found is None:
@@ -105,10 +116,7 @@ class PlaySession:
         if name_in(request.uri) != self.name:
             raise AggregateOperationNotAllowed(f"the session is for {self.name!r}: open another for another stream")
         if self._main is None:
-            target = await open_target(
-                self._context.catalogue, self.name, self._context.options.loops, self._source_ended
-            )
-            self._main = _Part(target, 0)
+            self._main = _Part(await self._open_main(connection, request), 0)
         _url, control = RtspUrl.parse(request.uri).split_control()
         if control is Side.BACKCHANNEL:
             agreed = self._agree_speech(connection, request)
@@ -131,6 +139,8 @@ class PlaySession:
             infos: list[PlayInfo] = []  # it plays already, and goes on
         else:
             infos = [await part.target.prepare(part.viewer, part.layout, wanted) for part in parts]
+        if infos and isinstance(self._transport, SrtpTransport):
+            self._check_keys(self._transport, parts, infos)
         response = Response(status=200)
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
         if infos:
@@ -144,6 +154,8 @@ class PlaySession:
         parts = self._parts_set_up(request)
         for part in parts:
             part.target.pause()
+            if isinstance(self._transport, SrtpTransport):
+                self._transport.paused(part.first_track, [sender.ssrc for sender in part.target.senders])
         if self._speech is not None:
             self._speech.playing = False
         self.state = SessionState.READY
@@ -213,7 +225,7 @@ class PlaySession:
 
     def _source_ended(self, reason: str) -> None:
         """A live source is gone for good; a file may be played again."""
-        if self._main is not None and isinstance(self._main.target, FileTarget):
+        if self._main is not None and self._main.target.position_s() is not None:
             if self._metadata is not None:
                 self._metadata.target.pause()
             self.state = SessionState.READY
@@ -247,13 +259,30 @@ class PlaySession:
             return 0
         if control is Side.METADATA and self._context.options.metadata:
             if self._metadata is None:
-                feed = self._context.catalogue.metadata(self.name)
-                self._metadata = _Part(LiveTarget(feed, self._metadata_ended), count)
+                self._metadata = _Part(self._open_metadata(), count)
             return self._metadata.first_track
         if not isinstance(control, int) or control >= count:
             name = f"track {control}" if isinstance(control, int) else control.name.lower()
             raise NotFound(f"{self.name} has no {name}")
         return control
+
+    async def _open_main(self, connection: RtspConnection, request: Request) -> Target:
+        """What is played: the session's own, or that of its multicast group."""
+        context = self._context
+        open_own = partial(open_target, context.catalogue, self.name, context.options.loops)
+        if not self._wish(connection, request).multicast:
+            return await open_own(self._source_ended)
+        path = context.catalogue.path_of(self.name)
+        group = await context.multicast.find(path, connection.local_address, open_own)
+        self._transport = MulticastTransport(group, connection.peer_address, self._rtcp_received)
+        self._hold(connection, ends_here=False)
+        return group.main.member(self._source_ended)
+
+    def _open_metadata(self) -> Target:
+        feed = self._context.catalogue.metadata(self.name)
+        if isinstance(self._transport, MulticastTransport):
+            return self._transport.side(partial(LiveTarget, feed)).member(self._metadata_ended)
+        return LiveTarget(feed, self._metadata_ended)
 
     def _metadata_ended(self, _reason: str) -> None:
         """What it is about goes on."""
@@ -271,8 +300,12 @@ class PlaySession:
         if backchannels is None:
             raise NotFound(f"{self.name} has no back channel")
         spec, transport = self._transport_for(connection, request)
+        if spec.multicast:
+            raise UnsupportedTransport("what a client says cannot come by multicast")
         if self._speech is None:
             self._speech = SpeechPart(backchannels, path, f"RTSP client {connection.peer}", self._log)
+        if isinstance(transport, SrtpTransport):
+            transport.take_key(request, self._speech_track)
         self._speech.set_up(ordered=spec.is_tcp)
         return transport.set_up(spec, self._speech_track, SPEECH_SLOT, self._speech_received)
 
@@ -285,14 +318,23 @@ class PlaySession:
         spec, transport = self._transport_for(connection, request)
         part = next(part for part in self._parts if track_index in part.tracks)
         number = track_index - part.first_track
+        if isinstance(transport, SrtpTransport):
+            transport.take_key(request, track_index)
         agreed = transport.set_up(spec, track_index, SLOTS[part.target.tracks[number].kind])
         return replace(agreed, ssrc=part.target.senders[number].ssrc)
 
-    def _transport_for(self, connection: RtspConnection, request: Request) -> tuple[TransportSpec, PlayTransport]:
-        """Take the first transport of the client's list that can be given (RFC 2326 section 12.39)."""
-        spec = offered_transports(request)[0]
-        if spec.is_record:
+    def _wish(self, connection: RtspConnection, request: Request) -> TransportSpec:
+        """The first transport of the client's list that can be given (RFC 2326 section 12.39)."""
+        options = self._context.options
+        offered = offered_transports(
+            request, secure=connection.link.secure, srtp=options.srtp, multicast=options.multicast
+        )
+        if offered[0].is_record:
             raise UnsupportedTransport("mode=record without ANNOUNCE")
+        return offered[0]
+
+    def _transport_for(self, connection: RtspConnection, request: Request) -> tuple[TransportSpec, PlayTransport]:
+        spec = self._wish(connection, request)
         if self._transport is None:
             self._transport = self._open_transport(connection, spec)
         if not self._transport.fits(connection, spec):
@@ -300,14 +342,29 @@ class PlaySession:
         return spec, self._transport
 
     def _open_transport(self, connection: RtspConnection, spec: TransportSpec) -> PlayTransport:
-        connection.hold(self, ends_here=spec.is_tcp)
+        make_transport = partial(self._make_transport, connection, spec)
+        transport: PlayTransport
+        if spec.is_secure:
+            keys = connection.told_keys.get(self.name)
+            if keys is None:
+                raise KeyManagementFailure("no keys were told on this connection: DESCRIBE first")
+            transport = SrtpTransport(make_transport, keys, self._rtcp_received, self._log)
+        else:
+            transport = make_transport(self._rtcp_received)
+        self._hold(connection, ends_here=spec.is_tcp)
+        return transport
+
+    def _hold(self, connection: RtspConnection, *, ends_here: bool) -> None:
+        connection.hold(self, ends_here=ends_here)
         self._connection = connection
+
+    def _make_transport(self, connection: RtspConnection, spec: TransportSpec, on_rtcp: RtcpSink) -> PlayTransport:
         if spec.is_tcp:
-            return InterleavedTransport(connection, self._rtcp_received)
+            return InterleavedTransport(connection, on_rtcp)
         return UdpTransport(
             SessionPorts(self._context.udp_ports, connection.local_address),
             connection.peer_address,
-            self._rtcp_received,
+            on_rtcp,
             self._refused,
             segmentation=self._context.options.segmentation,
         )
@@ -328,6 +385,12 @@ class PlaySession:
         for part in parts:
             if part.viewer is None:
                 part.viewer, part.layout = self._transport.viewer(part.tracks, part.target.limit)
+
+    def _check_keys(self, transport: SrtpTransport, parts: Sequence[_Part], infos: Sequence[PlayInfo]) -> None:
+        for part, info in zip(parts, infos, strict=True):
+            for track_index, sender, start in zip(part.tracks, part.target.senders, info.starts, strict=True):
+                if track_index in self._track_urls:
+                    transport.check(track_index, sender.ssrc, start)
 
     def _rtp_info(self, parts: Sequence[_Part], infos: Sequence[PlayInfo]) -> str:
         starts = {

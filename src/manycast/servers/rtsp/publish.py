@@ -12,10 +12,11 @@ from functools import partial
 from manycast.hub.hub import PathTaken
 from manycast.hub.stream import Stream
 from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement, CarriedMedia
-from manycast.servers.rtsp.connection import RtspConnection
+from manycast.servers.rtsp.connection import ChannelSink, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.play import SLOTS
+from manycast.servers.rtsp.publisher_keys import PublisherKeys
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.transports import (
     MAX_DATAGRAM_BYTES,
@@ -51,6 +52,7 @@ class _MediaTransport:
     sockets: tuple[socket.socket, socket.socket] | None = None
     client_rtcp: tuple[str, int] | None = None
     track_index: int | None = None  # in the stream, once it records
+    keys: PublisherKeys | None = None  # with SRTP
 
 
 class PublishSession:
@@ -73,6 +75,7 @@ class PublishSession:
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_report_s = 0.0
+        self._ssrc = _random.getrandbits(32)  # of our reports
         self._loop = asyncio.get_running_loop()
         self._closed = False
         connection.hold(self, ends_here=True)
@@ -90,6 +93,9 @@ class PublishSession:
         self.state = SessionState.READY
         response = Response(status=200)
         response.headers.set("Transport", agreed.serialize())
+        keys = self._media[position].keys
+        if keys is not None and "KeyMgmt" in request.headers:
+            response.headers.set("KeyMgmt", keys.header(request.uri, self._ssrc))
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
         return Reply(response)
 
@@ -125,7 +131,7 @@ class PublishSession:
         if not carried:
             raise MethodNotValidInThisState("RECORD", "without SETUP of a medium that can be carried", ("SETUP",))
         tracks = [item.track for _, item in carried]
-        receiver = RtpSessionReceiver(tracks, ssrc=_random.getrandbits(32), cname=f"manycast/{self._announcement.path}")
+        receiver = RtpSessionReceiver(tracks, ssrc=self._ssrc, cname=f"manycast/{self._announcement.path}")
         for index, (media, item) in enumerate(carried):
             media.track_index = index
             ordered = media.channels is not None
@@ -182,18 +188,27 @@ class PublishSession:
     def _agree(
         self, connection: RtspConnection, request: Request, position: int, media: AnnouncedMedia
     ) -> TransportSpec:
-        spec = offered_transports(request)[0]
+        secure, options = connection.link.secure, self._context.options
+        spec = offered_transports(request, secure=secure, srtp=options.srtp)[0]
+        keys = None
+        if spec.is_secure:
+            keys = PublisherKeys.agree(request, media.key, encrypt=options.srtp_encrypt, log=self._log)
         if not spec.is_tcp:
-            return self._agree_udp(connection, spec, position, media)
+            return self._agree_udp(connection, spec, position, media, keys)
         self._forget(position)
         channels = connection.free_channels(spec.interleaved)
-        self._media[position] = _MediaTransport(media.carried, channels=channels)
+        self._media[position] = _MediaTransport(media.carried, channels=channels, keys=keys)
         for channel in channels:
             connection.route(channel, self._discard)
         return agreed_transport(spec, interleaved=channels)
 
     def _agree_udp(
-        self, connection: RtspConnection, spec: TransportSpec, position: int, media: AnnouncedMedia
+        self,
+        connection: RtspConnection,
+        spec: TransportSpec,
+        position: int,
+        media: AnnouncedMedia,
+        keys: PublisherKeys | None,
     ) -> TransportSpec:
         assert spec.client_port is not None
         if self._ports is None:
@@ -205,7 +220,7 @@ class PublishSession:
         except NoPortsLeft as error:
             raise NotEnoughBandwidth(str(error)) from error
         client_rtcp = (connection.peer_address, spec.client_port[1])
-        self._media[position] = _MediaTransport(media.carried, sockets=sockets, client_rtcp=client_rtcp)
+        self._media[position] = _MediaTransport(media.carried, sockets=sockets, client_rtcp=client_rtcp, keys=keys)
         server_ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
         return agreed_transport(spec, server_port=server_ports)
 
@@ -221,12 +236,16 @@ class PublishSession:
         for media in self._media.values():
             if media.track_index is None:
                 continue
-            if media.channels is not None:
-                self._connection.route(media.channels[0], partial(self._rtp_received, media.track_index))
-                self._connection.route(media.channels[1], partial(self._rtcp_received, media.track_index))
-            elif media.sockets is not None:
-                for sock, sink in zip(media.sockets, (self._rtp_received, self._rtcp_received), strict=True):
-                    self._loop.add_reader(sock, self._datagrams_readable, sock, sink, media.track_index)
+            sinks: list[ChannelSink] = [
+                partial(self._rtp_received, media.track_index),
+                partial(self._rtcp_received, media.track_index),
+            ]
+            if media.keys is not None:
+                sinks = [media.keys.opening_rtp(sinks[0]), media.keys.opening_rtcp(sinks[1])]
+            for channel, sink in zip(media.channels or (), sinks, strict=False):
+                self._connection.route(channel, sink)
+            for sock, sink in zip(media.sockets or (), sinks, strict=False):
+                self._loop.add_reader(sock, self._datagrams_readable, sock, sink)
 
     def _close_ways_in(self) -> None:
         if self._timer is not None:
@@ -262,8 +281,7 @@ class PublishSession:
         if self._receiver is not None:
             self._receiver.receive_rtcp(track_index, data, now_s=now_s)
 
-    def _datagrams_readable(self, sock: socket.socket, sink: object, track_index: int) -> None:
-        assert callable(sink)
+    def _datagrams_readable(self, sock: socket.socket, sink: ChannelSink) -> None:
         now_s = time.monotonic()
         for _ in range(MAX_DATAGRAMS_PER_WAKE_UP):
             try:
@@ -271,7 +289,7 @@ class PublishSession:
             except OSError:
                 break
             if sender[0] == self._connection.peer_address:
-                sink(track_index, data, now_s)
+                sink(data, now_s)
         self._arm_timer()
 
     def _arm_timer(self) -> None:
@@ -296,6 +314,8 @@ class PublishSession:
             report = receiver.report(media.track_index, now_s=now_s)
             if report is None:
                 continue
+            if media.keys is not None:
+                report = media.keys.protect(report)
             if media.channels is not None:
                 prefix = bytes((0x24, media.channels[1])) + len(report).to_bytes(2)
                 self._connection.write(prefix + report)
@@ -307,6 +327,14 @@ class PublishSession:
 
     def _log_losses(self) -> None:
         assert self._receiver is not None
+        for media in self._media.values():
+            if media.keys is not None and media.keys.refused:
+                self._log.warning(
+                    "track %s of %s: %d packets not protected with the key agreed on",
+                    media.track_index,
+                    self._announcement.path,
+                    media.keys.refused,
+                )
         for index, track in self._receiver.tracks.items():
             counters = track.counters
             if counters.holes or counters.last_fault:

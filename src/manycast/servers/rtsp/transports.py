@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.rtp_packager import InterleavedLayout, UdpLayout
 from manycast.hub.tcp_viewer import TcpViewer
-from manycast.hub.udp_viewer import RunSender, UdpViewer
+from manycast.hub.udp_viewer import SEGMENT_BYTES, RunSender, UdpViewer
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
 from manycast.wire.rtsp.errors import NotEnoughBandwidth, UnsupportedTransport
@@ -26,22 +26,47 @@ RtcpSink = Callable[[int, bytes], None]  # track index, compound packet
 RtpSink = Callable[[bytes, float], None]  # packet, now_s
 
 
-def offered_transports(request: Request) -> list[TransportSpec]:
+def offered_transports(request: Request, *, secure: bool, srtp: bool, multicast: bool = False) -> list[TransportSpec]:
     """The transports of a SETUP that can be given, in the client's order of preference.
 
-    Raises UnsupportedTransport where there is none, saying what can be given.
+    `secure` says that the request came by TLS, `srtp` that SRTP is given there. Raises UnsupportedTransport where
+    there is none, saying why not.
     """
     header = request.headers.get("Transport")
     if not header:
         raise UnsupportedTransport("SETUP without a Transport header")
-    possible = [
-        spec
-        for spec in parse_transports(header)
-        if not spec.multicast and (spec.protocol == "RTP/AVP/TCP" or (is_udp(spec) and spec.client_port))
-    ]
-    if not possible:
-        raise UnsupportedTransport(f"{header!r}: only RTP/AVP over UDP unicast and TCP interleaved can be given")
-    return possible
+    specs = parse_transports(header)
+    refusals = [_refusal(spec, secure=secure, srtp=srtp, multicast=multicast) for spec in specs]
+    if all(refusals):
+        raise UnsupportedTransport(f"{header!r}: {refusals[0]}")
+    return [spec for spec, refusal in zip(specs, refusals, strict=True) if not refusal]
+
+
+def _refusal(spec: TransportSpec, *, secure: bool, srtp: bool, multicast: bool) -> str:
+    """Why a transport cannot be given, or nothing."""
+    plain = in_clear(spec)
+    if spec.multicast and is_udp(plain) and not multicast:
+        return "multicast is switched off"
+    if spec.multicast and is_udp(plain) and spec.is_secure:
+        return "there is no SRTP by multicast"
+    has_place = spec.multicast or spec.client_port
+    if not (plain.protocol == "RTP/AVP/TCP" or (is_udp(plain) and has_place)):
+        return "only RTP/AVP over UDP unicast and TCP interleaved can be given"
+    if spec.is_secure and not secure:
+        return "SRTP without TLS: anybody could read its keys"
+    if spec.is_secure and not srtp:
+        return "SRTP is switched off"
+    if is_udp(spec) and secure and srtp:
+        return "what is asked for by TLS does not go out in the clear: RTP/SAVP and TCP interleaved can be given"
+    return ""
+
+
+def in_clear(spec: TransportSpec) -> TransportSpec:
+    """The same transport without SRTP. Feedback (SAVPF, RFC 5124) may be left out, and is."""
+    if not spec.is_secure:
+        return spec
+    _, _, lower = spec.protocol.removeprefix("RTP/").partition("/")
+    return replace(spec, protocol=f"RTP/AVP/{lower}" if lower else "RTP/AVP")
 
 
 def is_udp(spec: TransportSpec) -> bool:
@@ -98,8 +123,11 @@ class PlayTransport(Protocol):
     def send_rtcp(self, track_index: int, data: bytes) -> None:
         """Send a compound packet beside a track that comes in."""
 
-    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[Any, Any]:
-        """A viewer for some of the session's tracks, and its layout, in which they are numbered from 0."""
+    def viewer(self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0) -> tuple[Any, Any]:
+        """A viewer for some of the session's tracks, and its layout, in which they are numbered from 0.
+
+        `overhead_bytes` are added to each packet on its way there.
+        """
 
     def close(self) -> None: ...
 
@@ -118,7 +146,7 @@ class InterleavedTransport:
         return self.connection.link.name
 
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
-        return spec.is_tcp and connection is self.connection
+        return spec.protocol == "RTP/AVP/TCP" and connection is self.connection
 
     def set_up(self, spec: TransportSpec, track_index: int, slot: int, on_rtp: RtpSink | None = None) -> TransportSpec:
         """The channels a track has asked for, where they are free."""
@@ -136,7 +164,9 @@ class InterleavedTransport:
         for channel in self._channels.pop(track_index, ()):
             self.connection.unroute(channel)
 
-    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[TcpViewer, InterleavedLayout]:
+    def viewer(
+        self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0
+    ) -> tuple[TcpViewer, InterleavedLayout]:
         channels = tuple(self._channels.get(index) for index in tracks)
         layout = InterleavedLayout(channels, self.connection.link.framing)
         return TcpViewer(self.connection.outbox, limit), layout
@@ -200,12 +230,13 @@ class UdpTransport:
         except OSError:
             pass  # the client does without: reports are advice
 
-    def viewer(self, tracks: range, limit: BacklogLimit) -> tuple[UdpViewer, UdpLayout]:
+    def viewer(self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0) -> tuple[UdpViewer, UdpLayout]:
         senders = {}
+        segment_bytes = SEGMENT_BYTES + overhead_bytes
         for number, index in enumerate(tracks):
             pair = self._pairs.get(index)
             if pair is not None:
-                senders[2 * number] = RunSender(pair.rtp, segmentation=self._segmentation)
+                senders[2 * number] = RunSender(pair.rtp, segmentation=self._segmentation, segment_bytes=segment_bytes)
                 senders[2 * number + 1] = RunSender(pair.rtcp, segmentation=False)
         viewer = UdpViewer(senders, limit, self._loop, self._on_refused)
         self._viewers.append(viewer)
