@@ -107,6 +107,10 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         max_connections=max(16, descriptors - SPARE_DESCRIPTORS),
         users=users if settings.rtsp.need_auth else None,
         basic_in_clear=settings.rtsp.basic_auth,
+        multicast=settings.rtsp.multicast,
+        multicast_ttl=settings.rtsp.multicast_ttl,
+        srtp=settings.rtsps.srtp,
+        srtp_encrypt=settings.rtsps.srtp_encrypt,
         stall_s=settings.limits.stall_timeout,
     )
     return Plan(

@@ -56,3 +56,12 @@ class RtspsSettings(Group):
         ours=True,
     )
     serverport: Port = setting(8322, "TCP port.", ours=True)
+    srtp: Switch = setting(
+        True,
+        "Whether media is offered as SRTP, with its keys in the SDP, to those who come by TLS: here, by HTTPS or by "
+        "secure WebSocket. Players that know no SRTP get it inside the TLS connection.",
+        ours=True,
+    )
+    srtp_encrypt: Switch = setting(
+        True, "Whether SRTP hides what is sent; off: it only shows that nobody has changed it.", ours=True
+    )
