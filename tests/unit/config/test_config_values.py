@@ -101,7 +101,17 @@ def test_a_back_channel_and_its_defaults(tmp_path: Path) -> None:
         backchannel = load_text(tmp_path, f"<config><backchannel>{inner}</backchannel></config>").settings.backchannel
         assert backchannel is not None
         assert (backchannel.codec, backchannel.samplerate, backchannel.channels) == ("G711U", 8000, 1)
+        assert (backchannel.device, backchannel.record) == ("default", None)
     assert load_text(tmp_path, "<config/>").settings.backchannel is None
+
+
+@pytest.mark.parametrize(("output", "device"), [("none", None), ("NONE", None), ("plughw:1,0", "plughw:1,0")])
+def test_where_a_back_channel_goes(tmp_path: Path, output: str, device: str | None) -> None:
+    inner = f"<output>{output}</output><record>talks/front</record>"
+    backchannel = load_text(tmp_path, f"<config><backchannel>{inner}</backchannel></config>").settings.backchannel
+    assert backchannel is not None
+    assert backchannel.device == device
+    assert backchannel.record == tmp_path / "talks" / "front"
 
 
 def test_names_and_passwords_in_utf_8(tmp_path: Path) -> None:
