@@ -78,5 +78,5 @@ def test_every_row_is_called_for_by_some_line() -> None:
 
 def test_the_rtsp_dialect_has_no_other_servers() -> None:
     said = " ".join(load([EXAMPLES / "rtsp.cfg"]).unavailable)
-    assert "back channel" in said
+    assert "captures" in said
     assert not any(name in said for name in ("rtmp", "srt", "hls", "flv", "pusher"))
