@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from manycast.config import LoadedConfiguration
 from manycast.config.schema.backchannel import Backchannel
-from manycast.errors import ManycastError
+from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
+from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
+from manycast.servers.certificate import Certificate
+from manycast.servers.http.front import HttpFront
+from manycast.servers.http.pages import Pages
+from manycast.servers.http.request import HttpRoute
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
+from manycast.servers.rtsp.switched_off import SwitchedOffRoute
+from manycast.servers.rtsp.tunnel import TunnelRoute
+from manycast.servers.rtsp.websocket import WebSocketRoute
 from manycast.sinks.audio_device import AudioDevice
 from manycast.sinks.wav_file import WavRecorder
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import CLIP_NAME, FileLibrary
+from manycast.tls import TlsPlan, open_certificate
 
 STOP_TIMEOUT_S = 1.5  # then what is left is cut off: a stop takes two seconds at most
 SPARE_DESCRIPTORS = 200  # for files, logs, listeners
-ALL_INTERFACES = ("0.0.0.0", "::")
 DEMO_NAME = "demo"
 WIDE_FOLDERS = (Path("/"), Path.home())  # as media folders, hardly meant
 TIDY_INTERVAL_S = 5.0
 
 log = logging.getLogger(__name__)
-
-
-class StartError(ManycastError):
-    """The server cannot start; the message says why and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,10 @@ class Overrides:
 
     host: str | None = None
     media_folder: Path | None = None
-    rtsp_port: int | None = None  # 0 switches the protocol off
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
-    """Where one protocol listens, and who says so."""
-
-    protocol: str  # as people write it: "RTSP"
-    scheme: str
-    addresses: tuple[str, ...]  # empty: all interfaces
-    port: int
-    origin: str
-    option: str  # the command line's
+    rtsp_port: int | None = None  # 0 switches the protocol off, as for all ports
+    rtsps_port: int | None = None
+    http_port: int | None = None
+    https_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +71,12 @@ class Plan:
     """What is to run."""
 
     rtsp: Listening | None
+    rtsps: Listening | None
+    http: Listening | None
+    https: Listening | None
+    rtsp_over_http: bool  # and over WebSocket, on the HTTP port
+    rtsp_over_https: bool
+    tls: TlsPlan
     rtsp_options: RtspOptions
     limits: ViewerLimits
     media_folder: Path
@@ -88,14 +89,6 @@ class Plan:
 def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     """What the configuration and the command line ask for together."""
     settings = loaded.settings
-    port, origin = settings.rtsp.serverport, loaded.origin("rtsp", "serverport")
-    enabled = settings.rtsp.enable
-    if overrides.rtsp_port is not None:
-        port, origin, enabled = overrides.rtsp_port, "the command line", overrides.rtsp_port != 0
-    addresses = (overrides.host,) if overrides.host else settings.rtsp.serverip
-    rtsp = Listening(
-        protocol="RTSP", scheme="rtsp", addresses=addresses, port=port, origin=origin, option="--rtsp-port"
-    )
     media_folder = overrides.media_folder or settings.media_folder
     users = {user.username: user.password.get_secret_value() for user in settings.users}
     descriptors = raise_descriptor_limit()
@@ -114,7 +107,13 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         stall_s=settings.limits.stall_timeout,
     )
     return Plan(
-        rtsp=rtsp if enabled else None,
+        rtsp=_listening(loaded, overrides, "rtsp", overrides.rtsp_port),
+        rtsps=_listening(loaded, overrides, "rtsps", overrides.rtsps_port),
+        http=_listening(loaded, overrides, "http", overrides.http_port),
+        https=_listening(loaded, overrides, "https", overrides.https_port),
+        rtsp_over_http=settings.rtsp.rtsp_over_http,
+        rtsp_over_https=settings.rtsp.rtsp_over_https,
+        tls=_tls_plan(loaded, overrides),
         rtsp_options=options,
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
@@ -130,6 +129,42 @@ def _speech_plan(settings: Backchannel | None) -> SpeechPlan | None:
         return None
     first = audio_track(Codec(settings.codec.value), settings.samplerate, settings.channels)
     return SpeechPlan(first=first, device=settings.device, record_folder=settings.record)
+
+
+def _listening(
+    loaded: LoadedConfiguration,
+    overrides: Overrides,
+    block: Literal["rtsp", "rtsps", "http", "https"],
+    port: int | None,
+) -> Listening | None:
+    settings = getattr(loaded.settings, block)
+    if not (settings.enable if port is None else port):
+        return None
+    # Addresses of RTSP hold for RTSP in TLS as well.
+    addresses = loaded.settings.rtsp.serverip if block == "rtsps" else settings.serverip
+    return Listening(
+        protocol=block.upper(),
+        scheme=block,
+        addresses=(overrides.host,) if overrides.host else addresses,
+        port=port or settings.serverport,
+        origin=loaded.origin(block, "serverport") if port is None else "the command line",
+        option=f"--{block}-port",
+        required=port is not None or block in ("rtsp", "rtsps") or loaded.written(block),
+    )
+
+
+def _tls_plan(loaded: LoadedConfiguration, overrides: Overrides) -> TlsPlan:
+    https = loaded.settings.https
+    names = (https.cert_file.name, https.key_file.name)
+    return TlsPlan(
+        cert_file=https.cert_file,
+        key_file=https.key_file,
+        origin=loaded.origin("https", "cert_file"),
+        make=names == (DEFAULT_CERT_FILE.name, DEFAULT_KEY_FILE.name),
+        required=bool(overrides.https_port or overrides.rtsps_port)
+        or loaded.settings.rtsps.enable
+        or (overrides.https_port is None and loaded.written("https")),
+    )
 
 
 def _folder_notes(media_folder: Path) -> tuple[str, ...]:
@@ -148,21 +183,31 @@ class App:
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
         self.rtsp: RtspServer | None = None
+        self.front: HttpFront | None = None
+        self.notes = list(plan.notes)  # to be said at start
+        self._certificate: Certificate | None = None
+        self._opened: dict[str, list[socket.socket]] = {}  # listening sockets, by the protocol
+        self._tunnels: list[TunnelRoute] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open every port, or none. Raises StartError."""
-        if self.plan.rtsp is None:
+        plan = self.plan
+        if not (plan.rtsp or plan.rtsps or plan.http or plan.https):
             raise StartError("no protocol is on: switch one on in the configuration, or with --rtsp-port")
-        if not self.plan.media_folder.is_dir():
-            raise StartError(f"the media folder {self.plan.media_folder} is not there; name another with --media")
-        if self.plan.demo:
+        if not plan.media_folder.is_dir():
+            raise StartError(f"the media folder {plan.media_folder} is not there; name another with --media")
+        if plan.https or plan.rtsps:
+            self._certificate = open_certificate(plan.tls, self.notes)
+        self._open_ports()
+        if not self._opened:
+            raise StartError("; ".join(self.notes))
+        if plan.demo:
             self.hub.offer(self.catalogue.path_of(DEMO_NAME), DemoSource, "test pattern")
-        if self.plan.rtsp is not None:
-            listeners = open_listeners(self.plan.rtsp)
-            self.rtsp = RtspServer(self.catalogue, self.plan.rtsp_options)
-            self.rtsp.listen(listeners)
-            self.rtsp.start()
+        if plan.rtsp or plan.rtsps:
+            self.rtsp = self._start_rtsp()
+        if self._opened.keys() & {"HTTP", "HTTPS"}:
+            self.front = self._start_http()
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
             asyncio.create_task(self._tidy_files(), name="tidy files"),
@@ -175,9 +220,62 @@ class App:
         await self.hub.close(reason)
         if self.rtsp is not None:
             await self.rtsp.close(reason)
+        for tunnels in self._tunnels:
+            tunnels.close()
+        if self.front is not None:
+            await self.front.close()
         if self.backchannels is not None:
             await self.backchannels.close(reason)
         await self.library.close()
+
+    def _open_ports(self) -> None:
+        """Raises StartError, with no port open."""
+        plan = self.plan
+        secure = (plan.rtsps, plan.https) if self._certificate is not None else ()
+        try:
+            for listening in (plan.rtsp, plan.http, *secure):
+                if listening is not None:
+                    self._open_port(listening)
+        except StartError:
+            for sockets in self._opened.values():
+                for sock in sockets:
+                    sock.close()
+            raise
+
+    def _open_port(self, listening: Listening) -> None:
+        try:
+            self._opened[listening.protocol] = open_listeners(listening)
+        except StartError as error:
+            if listening.required:
+                raise
+            self.notes.append(f"no {listening.protocol}: {error}")
+
+    def _start_rtsp(self) -> RtspServer:
+        server = RtspServer(self.catalogue, self.plan.rtsp_options)
+        server.listen(self._opened.get("RTSP", ()))
+        if self._certificate is not None:
+            server.listen(self._opened.get("RTSPS", ()), make_context=self._certificate.context)
+        server.start()
+        return server
+
+    def _start_http(self) -> HttpFront:
+        front = HttpFront(Pages(self._how_to_play))
+        self._listen_http(front, "HTTP", self.plan.rtsp_over_http, None)
+        if self._certificate is not None:
+            self._listen_http(front, "HTTPS", self.plan.rtsp_over_https, self._certificate)
+        front.start()
+        return front
+
+    def _listen_http(self, front: HttpFront, protocol: str, with_rtsp: bool, certificate: Certificate | None) -> None:
+        routes: list[HttpRoute] = [SwitchedOffRoute()]
+        take_rtsp = None
+        if with_rtsp and self.rtsp is not None:
+            tunnels = TunnelRoute(self.rtsp)
+            self._tunnels.append(tunnels)
+            routes = [tunnels, WebSocketRoute(self.rtsp)]
+            take_rtsp = self.rtsp.take
+        make_context = None if certificate is None else certificate.context
+        front.listen(self._opened.get(protocol, ()), routes, take_rtsp=take_rtsp, make_context=make_context)
 
     async def _tidy_files(self) -> None:
         while True:
@@ -187,17 +285,40 @@ class App:
     def addresses(self) -> Sequence[tuple[str, str, str]]:
         """Protocol, what for, and the address, for people to paste."""
         rows: list[tuple[str, str, str]] = []
-        if self.plan.rtsp is None:
-            return rows
-        origin = f"{self.plan.rtsp.scheme}://{_host_and_port(self.plan.rtsp)}/"
-        for number, application in enumerate(self.plan.applications):
-            base = f"{origin}{application}/" if application else origin
-            if number == 0:
-                name, purpose = (DEMO_NAME, "test pattern") if self.plan.demo else (CLIP_NAME, "test clip")
-                rows.append((self.plan.rtsp.protocol, purpose, f"{base}{name}"))
-            rows.append((self.plan.rtsp.protocol, "a file of the media folder", f"{base}FILENAME"))
-            rows.append((self.plan.rtsp.protocol, "publish and watch", f"{base}ANY-NAME"))
+        first = self.plan.applications[0]
+        name, purpose = (DEMO_NAME, "test pattern") if self.plan.demo else (CLIP_NAME, "test clip")
+        path = f"/{first}/{name}" if first else f"/{name}"
+        for listening in (self.plan.rtsp, self.plan.rtsps):
+            if listening is not None and listening.protocol in self._opened:
+                rows.append((listening.protocol, purpose, listening.base + path))
+                if len(rows) == 1:
+                    rows += self._rtsp_rows(listening)
+        for listening, with_rtsp in (
+            (self.plan.http, self.plan.rtsp_over_http),
+            (self.plan.https, self.plan.rtsp_over_https),
+        ):
+            if listening is None or listening.protocol not in self._opened:
+                continue
+            if with_rtsp and self.rtsp is not None:
+                place = listening.base.partition("://")[2]
+                websocket = "wss" if listening.scheme == "https" else "ws"
+                rows.append((f"RTSP over {listening.protocol}", purpose, f"rtsp://{place}{path}"))
+                rows.append(("RTSP over WebSocket", purpose, f"{websocket}://{place}/websocket"))
+            rows.append((listening.protocol, "this list", f"{listening.base}/"))
         return rows
+
+    def _rtsp_rows(self, listening: Listening) -> list[tuple[str, str, str]]:
+        rows = []
+        for application in self.plan.applications:
+            base = f"{listening.base}/{application}/" if application else f"{listening.base}/"
+            rows.append((listening.protocol, "a file of the media folder", f"{base}FILENAME"))
+            rows.append((listening.protocol, "publish and watch", f"{base}ANY-NAME"))
+        return rows
+
+    def _how_to_play(self) -> str:
+        rows = [(f"{protocol}:", purpose, address) for protocol, purpose, address in self.addresses()]
+        lines = [f"{protocol:22} {address:50} {purpose}" for protocol, purpose, address in rows]
+        return "\n".join([*lines, "", "Over HTTP: ffplay -rtsp_transport http ADDRESS, vlc --rtsp-http ADDRESS", ""])
 
 
 def _backchannels(hub: Hub, plan: SpeechPlan) -> Backchannels:
@@ -233,77 +354,3 @@ def _stop_signals() -> list[signal.Signals]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers
-
-
-def open_listeners(listening: Listening) -> list[socket.socket]:
-    """Bind the TCP port on every address. Raises StartError naming the port, the setting and what to do."""
-    opened: list[socket.socket] = []
-    everywhere = not listening.addresses
-    try:
-        for address in listening.addresses or ALL_INTERFACES:
-            for family, resolved in _resolve(address, listening):
-                try:
-                    opened.append(_bind(family, resolved, listening.port))
-                except OSError as error:
-                    if everywhere and opened and family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
-                        continue  # a machine without IPv6
-                    raise StartError(_explain(error, listening, address)) from error
-    except StartError:
-        for sock in opened:
-            sock.close()
-        raise
-    return opened
-
-
-def _resolve(address: str, listening: Listening) -> list[tuple[socket.AddressFamily, str]]:
-    try:
-        found = socket.getaddrinfo(address, listening.port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise StartError(
-            f"{listening.protocol} cannot listen on {address!r}: no such address or name ({error})"
-        ) from error
-    return list(dict.fromkeys((family, str(name[0])) for family, _, _, _, name in found))
-
-
-def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(1)  # two servers may bind a port with SO_REUSEADDR; only one may listen
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-_ADVICE: Mapping[int, str] = {
-    errno.EADDRINUSE: "another program has it. Stop that one, or choose another port with {option}",
-    errno.EACCES: "ports below 1024 need root. Start as root, give Python the capability "
-    "CAP_NET_BIND_SERVICE, or choose another port with {option}",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address. Choose another with --host",
-}
-
-
-def _explain(error: OSError, listening: Listening, address: str) -> str:
-    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error)).format(option=listening.option)
-    place = f" on {address}" if listening.addresses else ""
-    return f"{listening.protocol} port {listening.port}{place} (set by {listening.origin}) cannot be opened: {advice}"
-
-
-def _host_and_port(listening: Listening) -> str:
-    host = listening.addresses[0] if listening.addresses else own_address()
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{listening.port}"
-
-
-def own_address() -> str:
-    """The address other machines reach this one by, as far as it can be told; nothing is sent for it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))  # a documentation address (RFC 5737): only the route is looked up
-            return str(sock.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"

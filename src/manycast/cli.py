@@ -12,14 +12,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from manycast import __version__
-from manycast.app import App, Overrides, Plan, StartError, make_plan, run
+from manycast.app import App, Overrides, Plan, make_plan, run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
+from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.daemon import Daemon, DaemonError
+from manycast.listening import StartError
 from manycast.logs import LogFileError, set_up_logging
 from manycast.pid_file import PidFile, PidFileError
+from manycast.self_signed import VALID_DAYS, CertificateFileError, make_certificate, own_names
 
 EXIT_START = 1
 EXIT_CONFIGURATION = 2
@@ -61,6 +63,18 @@ RtspPortOption = Annotated[
     int | None,
     typer.Option("--rtsp-port", min=0, max=65535, metavar="PORT", help="RTSP port; 0 switches RTSP off."),
 ]
+RtspsPortOption = Annotated[
+    int | None,
+    typer.Option("--rtsps-port", min=0, max=65535, metavar="PORT", help="Port of RTSP in TLS; 0 switches it off."),
+]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option("--http-port", min=0, max=65535, metavar="PORT", help="HTTP port; 0 switches HTTP off."),
+]
+HttpsPortOption = Annotated[
+    int | None,
+    typer.Option("--https-port", min=0, max=65535, metavar="PORT", help="HTTPS port; 0 switches HTTPS off."),
+]
 ListOption = Annotated[
     str | None,
     typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
@@ -93,6 +107,33 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="C
     print(describe(loaded.settings), end="")
 
 
+@cli.command()
+def cert(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Names and addresses it is for; default: those of this machine."),
+    ] = None,
+    cert_file: Annotated[
+        Path, typer.Option("--cert-file", metavar="FILE", help="The certificate.")
+    ] = DEFAULT_CERT_FILE,
+    key_file: Annotated[Path, typer.Option(metavar="FILE", help="Its private key.")] = DEFAULT_KEY_FILE,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Make a self-signed certificate for HTTPS and RTSPS: for tests, and for clients who are told to trust it."""
+    names = names or own_names()
+    try:
+        make_certificate(cert_file, key_file, names, force=force)
+    except CertificateFileError as error:
+        _errors.print(f"{error}.", style="red", markup=False)
+        raise typer.Exit(EXIT_START) from None
+    print(f"{cert_file} and {key_file} are made, for {', '.join(names)}, good for {VALID_DAYS} days.")
+    if (cert_file, key_file) == (DEFAULT_CERT_FILE, DEFAULT_KEY_FILE):
+        print("Next: start the server in this folder, or with a configuration file in it; it takes them from there.")
+    else:
+        print("Next: name them in the configuration: https, cert_file and key_file.")
+    print("RTSPS is off until it is switched on: rtsps, enable 1, or --rtsps-port 8322.")
+
+
 def main() -> None:
     """The command `manycast`."""
     cli()
@@ -116,6 +157,9 @@ def _serving(*default_names: str) -> Callable[..., None]:
         media: MediaOption = None,
         host: HostOption = None,
         rtsp_port: RtspPortOption = None,
+        rtsps_port: RtspsPortOption = None,
+        http_port: HttpPortOption = None,
+        https_port: HttpsPortOption = None,
         log_level: LogLevelOption = None,
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
@@ -126,7 +170,14 @@ def _serving(*default_names: str) -> Callable[..., None]:
             _errors.print("Listing capture devices (-l) is not available yet.")
             raise typer.Exit(EXIT_START)
         loaded = _load(config or _default_files(*default_names))
-        overrides = Overrides(host=host, media_folder=media, rtsp_port=rtsp_port)
+        overrides = Overrides(
+            host=host,
+            media_folder=media,
+            rtsp_port=rtsp_port,
+            rtsps_port=rtsps_port,
+            http_port=http_port,
+            https_port=https_port,
+        )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 
     serve.__doc__ = f"""Start the server, in the foreground unless told otherwise.
@@ -207,11 +258,11 @@ def _greet(app: App, loaded: LoadedConfiguration, daemon: Daemon | None) -> None
     console = Console(highlight=False, soft_wrap=True)
     sources = ", ".join(map(str, loaded.files)) or "no configuration file"
     console.print(f"manycast {__version__}: {sources}; media folder {app.plan.media_folder.resolve()}", markup=False)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for protocol, purpose, address in app.addresses():
-        table.add_row(f"  {protocol}", purpose, address)
-    console.print(table)
-    for note in app.plan.notes:
+    rows = app.addresses()
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:2]]
+    for protocol, purpose, address in rows:  # no table: one that is wider than the terminal cuts the addresses
+        console.print(f"  {protocol:{widths[0]}}  {purpose:{widths[1]}}  {address}", markup=False)
+    for note in app.notes:
         console.print(f"  note: {note}", markup=False)
     if daemon is not None:
         daemon.ready()

@@ -31,6 +31,9 @@ class ServerProcess:
         media: Path | None = None,
         config: str | None = None,
         host: str | None = "127.0.0.1",
+        http: bool = False,
+        https: bool = False,
+        rtsps: bool = False,
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -39,16 +42,23 @@ class ServerProcess:
 
         Without `host` the configuration says where to listen, 127.0.0.1 among others.
 
+        HTTP, HTTPS and RTSPS are off unless asked for; then they have free ports.
+
         `descriptors` is how many files the process may open; `environment` is added to the tests' own.
         """
         self.folder = folder
         self.host = host or "127.0.0.1"
         self.port = free_tcp_port(self.host)
+        self.http_port = free_tcp_port(self.host) if http else 0
+        self.https_port = free_tcp_port(self.host) if https else 0
+        self.rtsps_port = free_tcp_port(self.host) if rtsps else 0
         self.udp_base = 22000
         self.media = media or folder
         self.log_path = folder / "manycast.log"
         self.output_path = folder / "manycast.out"
         command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
+        command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
+        command += ["--rtsps-port", str(self.rtsps_port)]
         command += ["--media", str(self.media), *(["--host", host] if host else [])]
         if config is not None:
             self.udp_base = free_udp_base()

@@ -61,28 +61,6 @@ def _has_raw_pusher(settings: Settings) -> bool:
 _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
-    Missing(
-        lambda s: s.http.enable,
-        (("http", "enable"), ("http", "serverport")),
-        "the HTTP server (http) is not available yet",
-    ),
-    Missing(
-        lambda s: s.https.enable,
-        (("https", "enable"), ("https", "serverport")),
-        "the HTTPS server (https) is not available yet",
-    ),
-    Missing(lambda s: s.rtsp.multicast, (("rtsp", "multicast"),), "RTP multicast (multicast) is not available yet"),
-    Missing(
-        lambda s: s.rtsp.rtsp_over_http,
-        (("rtsp", "rtsp_over_http"),),
-        "RTSP over HTTP (rtsp_over_http) is not available yet",
-    ),
-    Missing(
-        lambda s: s.rtsp.rtsp_over_https,
-        (("rtsp", "rtsp_over_https"),),
-        "RTSP over HTTPS (rtsp_over_https) is not available yet",
-    ),
-    Missing(lambda s: s.rtsps.enable, (("rtsps",),), "RTSP over TLS (rtsps) is not available yet"),
     Missing(lambda s: s.rtmp.enable, (("rtmp",),), "the RTMP server (rtmp) is not available yet"),
     Missing(lambda s: s.srt.enable, (("srt",),), "the SRT server (srt) is not available yet"),
     Missing(lambda s: s.http_flv.enable, (("http_flv",),), "HTTP-FLV (http-flv) is not available yet"),

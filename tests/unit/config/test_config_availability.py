@@ -11,13 +11,6 @@ from .documents import EXAMPLES, load_text
 
 # One line inside <config> of the media dialect, and the sentences it calls for.
 ASKED = [
-    ("<http><enable>1</enable></http>", ["the HTTP server (http) is not available yet"]),
-    ("<http><serverport>8080</serverport></http>", ["the HTTP server (http) is not available yet"]),
-    ("<https><enable>1</enable></https>", ["the HTTPS server (https) is not available yet"]),
-    ("<rtsp><multicast>1</multicast></rtsp>", ["RTP multicast (multicast) is not available yet"]),
-    ("<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp>", ["RTSP over HTTP (rtsp_over_http) is not available yet"]),
-    ("<rtsp><rtsp_over_https>1</rtsp_over_https></rtsp>", ["RTSP over HTTPS (rtsp_over_https) is not available yet"]),
-    ("<rtsps><enable>1</enable></rtsps>", ["RTSP over TLS (rtsps) is not available yet"]),
     ("<rtmp><enable>1</enable></rtmp>", ["the RTMP server (rtmp) is not available yet"]),
     ("<srt/>", ["the SRT server (srt) is not available yet"]),
     ("<http-flv/>", ["HTTP-FLV (http-flv) is not available yet"]),
