@@ -38,6 +38,7 @@ from manycast.wire.rtsp.errors import (
     MethodNotValidInThisState,
     NotFound,
     OnlyAggregateOperationAllowed,
+    RtspError,
     UnsupportedTransport,
 )
 from manycast.wire.rtsp.headers import (
@@ -302,12 +303,18 @@ class PlaySession:
         spec, transport = self._transport_for(connection, request)
         if spec.multicast:
             raise UnsupportedTransport("what a client says cannot come by multicast")
-        if self._speech is None:
-            self._speech = SpeechPart(backchannels, path, f"RTSP client {connection.peer}", self._log)
-        if isinstance(transport, SrtpTransport):
-            transport.take_key(request, self._speech_track)
-        self._speech.set_up(ordered=spec.is_tcp)
-        return transport.set_up(spec, self._speech_track, SPEECH_SLOT, self._speech_received)
+        speech = self._speech or SpeechPart(backchannels, path, f"RTSP client {connection.peer}", self._log)
+        try:
+            if isinstance(transport, SrtpTransport):
+                transport.take_key(request, self._speech_track)
+            agreed = transport.set_up(spec, self._speech_track, SPEECH_SLOT, self._speech_received)
+        except RtspError:
+            if self._speech is None:
+                speech.close("refused")  # the floor is for others
+            raise
+        speech.set_up(ordered=spec.is_tcp)
+        self._speech = speech
+        return agreed
 
     def _speech_received(self, data: bytes, now_s: float) -> None:
         self.last_sign_s = now_s
