@@ -49,8 +49,8 @@ def _refusal(spec: TransportSpec, *, secure: bool, srtp: bool, multicast: bool) 
         return "multicast is switched off"
     if spec.multicast and is_udp(plain) and spec.is_secure:
         return "there is no SRTP by multicast"
-    has_place = spec.multicast or spec.client_port
-    if not (plain.protocol == "RTP/AVP/TCP" or (is_udp(plain) and has_place)):
+    interleaved = plain.protocol == "RTP/AVP/TCP" and not spec.multicast
+    if not interleaved and not (is_udp(plain) and (spec.multicast or spec.client_port)):
         return "only RTP/AVP over UDP unicast and TCP interleaved can be given"
     if spec.is_secure and not secure:
         return "SRTP without TLS: anybody could read its keys"
