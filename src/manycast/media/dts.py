@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from manycast.media import mpeg4
 from manycast.media.bits import MalformedBitstream
 from manycast.media.h264 import H264Sps
 from manycast.media.h265 import H265Sps
-from manycast.media.track import H264Parameters, H265Parameters, Track
+from manycast.media.track import Codec, H264Parameters, H265Parameters, Mpeg4Parameters, Track
 
 MAX_REORDER_DEPTH = 16  # frames a decoder can hold back (ITU-T H.264 section A.3.1, H.265 section A.4.2)
 MAX_JUMP_S = 10.0  # more is a sender that started anew: 16 frames reordered at 2 frames/s make 8 s
@@ -39,8 +40,12 @@ class DtsEstimator:
 
     @classmethod
     def for_track(cls, track: Track) -> DtsEstimator:
-        """An estimator that starts from what the track's SPS say, or from no reordering."""
-        depth, frame_ticks = 0, None
+        """An estimator that starts from what the track's SPS say, or from no reordering.
+
+        MPEG-1, MPEG-2 and MPEG-4 hold one picture back, for the B pictures shown before it. Of the first two it
+        cannot be told whether they do: they are taken to, and if not, dts are one picture early.
+        """
+        depth, frame_ticks = _reorder_depth(track), None
         for sps in _sequence_parameter_sets(track):
             depth = max(depth, sps.max_num_reorder_frames or 0)
             if sps.frame_rate:
@@ -69,6 +74,13 @@ class DtsEstimator:
             dts = self._last_dts + 1
         self._last_dts = dts
         return dts
+
+
+def _reorder_depth(track: Track) -> int:
+    """Of codecs other than H.264 and H.265."""
+    if isinstance(track.parameters, Mpeg4Parameters):
+        return int(mpeg4.has_b_vops(track.parameters.config))
+    return int(track.codec is Codec.MPEG_VIDEO)
 
 
 def _sequence_parameter_sets(track: Track) -> list[H264Sps | H265Sps]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from manycast.media import ac3, h264, h265, mpeg_audio
+from manycast.media import ac3, av1, h264, h265, mpeg4, mpeg_audio, xiph
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
 from manycast.media.h265 import H265NalType
-from manycast.media.track import AudioParameters, Codec, H264Parameters, H265Parameters, Track
+from manycast.media.track import (
+    AudioParameters,
+    Av1Parameters,
+    Codec,
+    H264Parameters,
+    H265Parameters,
+    Mpeg4Parameters,
+    Track,
+)
 
 _KEEP, _SET, _INTRA, _DROP = range(4)
 _H264_ACTIONS = bytes(
@@ -48,9 +56,12 @@ def normalise(frame: Frame, track: Track) -> Track:
     - Units that carry no picture are dropped: delimiters, filler, ends of sequence and stream, empty ones.
       A frame of nothing else has no units then.
     - Parameter sets found in the frame go into the track's, each in the place of the one with its id.
-      Broken ones are dropped.
-    - `frame.keyframe` says what the content says, and False while the parameter sets are not complete.
-    - A keyframe gets all the track's parameter sets in front, VPS, SPS and PPS in this order.
+      Broken ones are dropped. So do the configuration of MPEG-4, the sequence header of AV1, and the headers of
+      Theora and Vorbis, which leave the frame.
+    - `frame.keyframe` says what the content says, and False while the parameter sets are not complete. Of codecs
+      without them it stays as it is.
+    - A keyframe gets all the track's parameter sets in front, VPS, SPS and PPS in this order; of MPEG-4 and AV1 it gets
+      what it lacks.
 
     Returns: The track, or a new one when its parameter sets have changed.
     """
@@ -61,6 +72,8 @@ def normalise(frame: Frame, track: Track) -> Track:
         actions, shortest = _H265_ACTIONS, 2
     elif (read_header := _AUDIO_HEADERS.get(codec)) is not None:
         return _with_header(frame, track, read_header)
+    elif (mend := _OTHERS.get(codec)) is not None:
+        return mend(frame, track)
     else:
         return track
     kept: list[bytes] | None = None  # made only when a unit goes
@@ -118,3 +131,49 @@ def _take_sets(frame: Frame, track: Track, actions: bytes) -> Track:
     if broken:
         frame.units = [unit for unit in frame.units if unit not in broken]
     return track if parameters == track.parameters else replace(track, parameters=parameters)
+
+
+def _mend_mpeg4(frame: Frame, track: Track) -> Track:
+    parameters = track.parameters
+    assert isinstance(parameters, Mpeg4Parameters)
+    picture = frame.units[0] if frame.units else b""
+    picture_type = mpeg4.vop_type(picture)
+    found = mpeg4.configuration_of(picture) if not picture.startswith(_VOP) else b""
+    if found and found != parameters.config:
+        parameters = Mpeg4Parameters(config=found)
+        track = replace(track, parameters=parameters)
+    frame.keyframe = picture_type is mpeg4.VopType.I and parameters.complete
+    if picture_type is None:
+        frame.units = []
+    elif frame.keyframe and not found:
+        frame.units = [parameters.config + picture]
+    return track
+
+
+def _mend_av1(frame: Frame, track: Track) -> Track:
+    parameters = track.parameters
+    assert isinstance(parameters, Av1Parameters)
+    obus = [obu for obu in frame.units if obu and av1.obu_type(obu) not in av1.DROPPED]
+    found = av1.sequence_header_of(obus)
+    if found and found != parameters.sequence_header:
+        parameters = Av1Parameters(sequence_header=found)
+        track = replace(track, parameters=parameters)
+    frame.keyframe = parameters.complete and av1.is_keyframe(obus, parameters.sequence_header)
+    frame.units = [parameters.sequence_header, *obus] if frame.keyframe and not found else obus
+    return track
+
+
+def _mend_xiph(frame: Frame, track: Track) -> Track:
+    parameters, frame.units = xiph.take_headers(track.codec, frame.units)
+    if parameters is None or parameters == track.parameters:
+        return track
+    return replace(track, parameters=parameters)
+
+
+_VOP = b"\0\0\1\xb6"
+_OTHERS: dict[Codec, Callable[[Frame, Track], Track]] = {
+    Codec.MPEG4: _mend_mpeg4,
+    Codec.AV1: _mend_av1,
+    Codec.THEORA: _mend_xiph,
+    Codec.VORBIS: _mend_xiph,
+}

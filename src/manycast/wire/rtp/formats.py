@@ -8,16 +8,20 @@ from manycast.media.track import Codec, MediaKind, Track
 from manycast.wire.rtp import amr, latm, mpeg4_generic
 from manycast.wire.rtp.ac3 import AC3
 from manycast.wire.rtp.amr import AMR, AMR_WB
+from manycast.wire.rtp.av1 import AV1
 from manycast.wire.rtp.g711 import PCMA, PCMU
 from manycast.wire.rtp.g722 import G722
 from manycast.wire.rtp.g726 import AAL2_G726, G726
 from manycast.wire.rtp.h264 import H264
 from manycast.wire.rtp.h265 import H265
+from manycast.wire.rtp.jpeg import JPEG
 from manycast.wire.rtp.l16 import L16
 from manycast.wire.rtp.latm import LATM
 from manycast.wire.rtp.mp2t import MP2T
+from manycast.wire.rtp.mp4v import MP4V
 from manycast.wire.rtp.mpa import MPA
 from manycast.wire.rtp.mpeg4_generic import MPEG4_GENERIC
+from manycast.wire.rtp.mpv import MPV
 from manycast.wire.rtp.onvif_metadata import ONVIF_METADATA
 from manycast.wire.rtp.opus import OPUS
 from manycast.wire.rtp.passed import PASSED, passed_track
@@ -25,12 +29,21 @@ from manycast.wire.rtp.payload import PayloadFormat, RtpMap, UnsupportedFormat
 from manycast.wire.rtp.static import static_rtpmap
 from manycast.wire.rtp.theora import THEORA
 from manycast.wire.rtp.vorbis import VORBIS
+from manycast.wire.rtp.vp8 import VP8
+from manycast.wire.rtp.vp9 import VP9
 
 __all__ = ["FORMATS", "format_for_codec", "passed_on", "static_rtpmap", "track_from_rtpmap"]
 
 FORMATS: tuple[PayloadFormat, ...] = (
     H264,
     H265,
+    MP4V,
+    JPEG,
+    MPV,
+    VP8,
+    VP9,
+    AV1,
+    THEORA,
     MPEG4_GENERIC,
     LATM,
     PCMU,
@@ -45,15 +58,21 @@ FORMATS: tuple[PayloadFormat, ...] = (
     L16,
     AMR,
     AMR_WB,
-    ONVIF_METADATA,
-    THEORA,
     VORBIS,
+    ONVIF_METADATA,
     PASSED,
 )
 
 _TO_SEND = {
     Codec.H264: H264,
     Codec.H265: H265,
+    Codec.MPEG4: MP4V,
+    Codec.MJPEG: JPEG,
+    Codec.MPEG_VIDEO: MPV,
+    Codec.VP8: VP8,
+    Codec.VP9: VP9,
+    Codec.AV1: AV1,
+    Codec.THEORA: THEORA,
     Codec.AAC: MPEG4_GENERIC,
     Codec.G711U: PCMU,
     Codec.G711A: PCMA,
@@ -67,7 +86,6 @@ _TO_SEND = {
     Codec.AMR: AMR,
     Codec.AMR_WB: AMR_WB,
     Codec.METADATA: ONVIF_METADATA,
-    Codec.THEORA: THEORA,
     Codec.VORBIS: VORBIS,
     Codec.UNKNOWN: PASSED,
 }

@@ -49,6 +49,7 @@ class Packetiser(Protocol):
 
         All but the last fragment of one NAL unit have exactly the limit's size, which lets the kernel cut a
         whole run of packets out of one buffer.
+        Raises UnsupportedFormat for a frame that the format cannot carry, saying what it could.
         """
 
 

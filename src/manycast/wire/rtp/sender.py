@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import HEADER_BYTES, header
-from manycast.wire.rtp.payload import Packetiser
+from manycast.wire.rtp.payload import Packetiser, RtpPayload, UnsupportedFormat
 from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription
 
 MAX_PACKET_BYTES = 1400  # with UDP, IPv6 and a tunnel's headers it still fits an Ethernet frame of 1500
 MAX_PAYLOAD_BYTES = MAX_PACKET_BYTES - HEADER_BYTES
-
-
-class UnnumberedPacket(NamedTuple):
-    """An RTP packet without its sequence number and its timestamp, which stand between `head` and `tail`."""
-
-    head: bytes  # the first two bytes: version, marker, payload type
-    tail: bytes  # SSRC and payload
-    timestamp_offset: int  # ticks after the frame's own timestamp
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the whole packet."""
-        return len(self.tail) + HEADER_BYTES - 4
 
 
 class RtpTrackSender:
@@ -37,6 +22,8 @@ class RtpTrackSender:
         "octet_count",
         "packet_count",
         "payload_type",
+        "refusal",
+        "refused_frames",
         "sequence",
         "ssrc",
         "timestamp_offset",
@@ -63,6 +50,8 @@ class RtpTrackSender:
         self.cname = cname
         self.packet_count = 0
         self.octet_count = 0
+        self.refused_frames = 0  # that the format cannot carry
+        self.refusal = ""  # why, of the last one
 
     def rtp_timestamp(self, ticks: int) -> int:
         """The RTP timestamp of a time on the track's timeline."""
@@ -73,20 +62,12 @@ class RtpTrackSender:
         timestamp = frame.pts_ticks + shift_ticks + self.timestamp_offset
         sequence, ssrc, payload_type = self.sequence, self.ssrc, self.payload_type
         packets = []
-        for data, offset, marker in self._packetiser.packetise(frame):
+        for data, offset, marker in self._payloads(frame):
             packets.append(header(payload_type, sequence, timestamp + offset, ssrc, marker) + data)
             sequence += 1
             self.octet_count += len(data)
         self.packet_count += len(packets)
         self.sequence = sequence & 0xFFFF
-        return packets
-
-    def unnumbered_packets(self, frame: Frame) -> list[UnnumberedPacket]:
-        """The packets of one frame for viewers who count each for themselves; nothing is counted here."""
-        packets = []
-        for data, offset, marker in self._packetiser.packetise(frame):
-            start = header(self.payload_type, 0, 0, self.ssrc, marker)
-            packets.append(UnnumberedPacket(start[:2], start[8:] + data, offset))
         return packets
 
     def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
@@ -111,3 +92,11 @@ class RtpTrackSender:
             + SourceDescription(ssrc=self.ssrc, cname=self.cname).serialize()
             + Goodbye(ssrcs=(self.ssrc,)).serialize()
         )
+
+    def _payloads(self, frame: Frame) -> list[RtpPayload]:
+        try:
+            return self._packetiser.packetise(frame)
+        except UnsupportedFormat as error:  # of this frame; the next one may be of another size or kind
+            self.refused_frames += 1
+            self.refusal = str(error)
+            return []

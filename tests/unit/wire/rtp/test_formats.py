@@ -19,7 +19,7 @@ from manycast.media.track import (
     Track,
 )
 from manycast.wire.rtp.formats import FORMATS, format_for_codec, static_rtpmap, track_from_rtpmap
-from manycast.wire.rtp.opus import split_packet
+from manycast.media.opus import split_packet
 from manycast.wire.rtp.payload import MalformedPayload, RtpMap, UnsupportedFormat
 
 
@@ -106,7 +106,11 @@ def test_encoding_names_are_compared_without_case(encoding_name: str, codec: Cod
 @pytest.mark.parametrize(
     ("encoding", "rate_hz", "channels", "fmtp"),
     [
-        ("VP8", 90_000, None, {}),
+        ("H263", 90_000, None, {}),
+        ("VP8", 48_000, None, {}),
+        ("AV1", 8000, None, {}),
+        ("theora", 90_000, None, {"configuration": "AAAA"}),
+        ("vorbis", 48_000, None, {"configuration": "!"}),
         ("", 90_000, None, {}),
         ("H264", 48_000, None, {}),
         ("H264", 90_000, None, {"packetization-mode": "2"}),
