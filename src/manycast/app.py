@@ -197,11 +197,11 @@ class App:
             raise StartError("no protocol is on: switch one on in the configuration, or with --rtsp-port")
         if not plan.media_folder.is_dir():
             raise StartError(f"the media folder {plan.media_folder} is not there; name another with --media")
-        if plan.https or plan.rtsps:
-            self._certificate = open_certificate(plan.tls, self.notes)
-        self._open_ports()
-        if not self._opened:
-            raise StartError("; ".join(self.notes))
+        try:
+            self._open_ports()
+        except StartError:
+            self._close_ports(*self._opened)
+            raise
         if plan.demo:
             self.hub.offer(self.catalogue.path_of(DEMO_NAME), DemoSource, "test pattern")
         if plan.rtsp or plan.rtsps:
@@ -229,18 +229,22 @@ class App:
         await self.library.close()
 
     def _open_ports(self) -> None:
-        """Raises StartError, with no port open."""
+        """Raises StartError."""
         plan = self.plan
-        secure = (plan.rtsps, plan.https) if self._certificate is not None else ()
-        try:
-            for listening in (plan.rtsp, plan.http, *secure):
-                if listening is not None:
-                    self._open_port(listening)
-        except StartError:
-            for sockets in self._opened.values():
-                for sock in sockets:
-                    sock.close()
-            raise
+        for listening in (plan.rtsp, plan.rtsps, plan.http, plan.https):
+            if listening is not None:
+                self._open_port(listening)
+        if self._opened.keys() & {"RTSPS", "HTTPS"}:
+            self._certificate = open_certificate(plan.tls, self.notes)
+            if self._certificate is None:
+                self._close_ports("RTSPS", "HTTPS")
+        if not self._opened:
+            raise StartError("; ".join(self.notes))
+
+    def _close_ports(self, *protocols: str) -> None:
+        for protocol in protocols:
+            for sock in self._opened.pop(protocol, ()):
+                sock.close()
 
     def _open_port(self, listening: Listening) -> None:
         try:

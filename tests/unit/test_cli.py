@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from support.ports import free_tcp_port
 from support.rtsp import HungUp, Interleaved, RawRtsp
 from support.server import ServerProcess
+from support.tunnels import get_request, plain_connection, read_head, upgrade_request
 from support.waiting import wait_until
 
 from manycast import __version__
+from manycast.app import App, Overrides, make_plan
+from manycast.config import load
+
+NO_HTTP = ("--http-port", "0", "--https-port", "0")
 
 
 def manycast(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -33,7 +42,16 @@ def test_the_version_is_said() -> None:
 def test_the_help_names_the_options() -> None:
     done = manycast("serve", "--help")
     assert done.returncode == 0
-    for option in ("--config", "--media", "--host", "--log-level", "--daemon", "--pid-file", "--rtsp-port"):
+    for option in (
+        "--config",
+        "--media",
+        "--host",
+        "--log-level",
+        "--daemon",
+        "--pid-file",
+        "--rtsp-port",
+        "--http-port",
+    ):
         assert option in done.stdout
 
 
@@ -116,8 +134,9 @@ def test_it_starts_in_little_time(tmp_path: Path) -> None:
 
 
 def test_the_rtsp_port_0_switches_rtsp_off(tmp_path: Path) -> None:
+    http = ["--http-port", str(free_tcp_port()), "--https-port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "manycast", "serve", "--rtsp-port", "0"],
+        [sys.executable, "-m", "manycast", "serve", "--host", "127.0.0.1", "--rtsp-port", "0", *http],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -125,7 +144,9 @@ def test_the_rtsp_port_0_switches_rtsp_off(tmp_path: Path) -> None:
     )
     try:
         assert process.stdout is not None
-        assert "rtsp://" not in process.stdout.readline() + process.stdout.readline()
+        lines = process.stdout.readline() + process.stdout.readline()
+        assert "rtsp://" not in lines
+        assert "http://" in lines
         process.terminate()
         process.communicate(timeout=20)
     finally:
@@ -138,6 +159,7 @@ def test_in_the_background_it_tells_when_it_is_ready_and_keeps_its_id(tmp_path: 
     port = free_tcp_port()
     pid_file = tmp_path / "manycast.pid"
     arguments = ["serve", "--host", "127.0.0.1", "--rtsp-port", str(port), "--daemon", "--pid-file", str(pid_file)]
+    arguments += NO_HTTP
     log = ["--log-file", str(tmp_path / "log")]
     done = manycast(*arguments, *log, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -169,3 +191,112 @@ def test_login_is_asked_for_where_the_configuration_says_so(tmp_path: Path) -> N
         assert reply.status == 401
         assert "Digest" in reply["WWW-Authenticate"]
         assert "secret" not in server.log
+
+
+def test_without_any_port_it_does_not_start(tmp_path: Path) -> None:
+    done = manycast("serve", "--rtsp-port", "0", *NO_HTTP, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no protocol is on" in done.stderr
+
+
+def test_a_certificate_is_made_at_the_first_start_and_kept(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, https=True) as server:
+        wait_until(lambda: "Ctrl-C" in server.output, "it has said all")
+        assert "ssl.ca" in server.output
+        assert "nobody vouches for" in server.output
+        assert f"https://127.0.0.1:{server.https_port}/" in server.output
+    made = (tmp_path / "ssl.ca").read_bytes()
+    assert (tmp_path / "ssl.key").stat().st_mode & 0o777 == 0o600
+    with ServerProcess(tmp_path, https=True) as server:
+        wait_until(lambda: "Ctrl-C" in server.output, "it has said all")
+        assert "nobody vouches for" not in server.output
+    assert (tmp_path / "ssl.ca").read_bytes() == made
+
+
+def test_nothing_is_made_by_a_start_that_fails(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = manycast(
+            "serve", "--host", "127.0.0.1", "--rtsp-port", port, "--https-port", str(free_tcp_port()), cwd=tmp_path
+        )
+        assert done.returncode == 1
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["own.crt", "own.key"])
+def test_an_own_certificate_that_is_missing_is_status_1(tmp_path: Path, missing: str) -> None:
+    assert manycast("cert", "--cert-file", "own.crt", "--key-file", "own.key", cwd=tmp_path).returncode == 0
+    (tmp_path / missing).unlink()
+    (tmp_path / "a.yaml").write_text(
+        f"https:\n  serverport: {free_tcp_port()}\n  cert_file: own.crt\n  key_file: own.key\n"
+    )
+    ports = ("--rtsp-port", str(free_tcp_port()), "--http-port", "0")
+    done = manycast("serve", "--host", "127.0.0.1", "-c", "a.yaml", *ports, cwd=tmp_path)
+    assert done.returncode == 1
+    for word in (missing, "cert_file", "a.yaml", "manycast cert", "--https-port 0"):
+        assert word in done.stderr
+
+
+def test_a_default_port_that_is_taken_costs_only_its_protocol(tmp_path: Path) -> None:
+    """Nobody asked for HTTP: a start does not fail for it."""
+    loaded = load([])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        http = loaded.settings.http.model_copy(update={"serverport": taken.getsockname()[1]})
+        settings = loaded.settings.model_copy(update={"http": http, "media_folder": tmp_path})
+        overrides = Overrides(host="127.0.0.1", rtsp_port=free_tcp_port(), https_port=0)
+        app = App(make_plan(replace(loaded, settings=settings), overrides))
+
+        async def start_and_stop() -> None:
+            await app.start()
+            assert [protocol for protocol, _, _ in app.addresses() if "HTTP" in protocol] == []
+            await app.stop("the test is over")
+
+        asyncio.run(start_and_stop())
+    assert any("no HTTP" in note for note in app.notes)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_status_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = ("--rtsp-port", str(free_tcp_port()), "--http-port", str(port), "--https-port", "0")
+        done = manycast("serve", "--host", "127.0.0.1", *ports, cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"HTTP port {port}" in done.stderr
+
+
+def test_rtsp_over_http_can_be_switched_off(tmp_path: Path) -> None:
+    config = "rtsp:\n  rtsp_over_http: 0\n  udp_base_port: UDP_BASE\n"
+    with ServerProcess(tmp_path, config=config, http=True) as server:
+        for request in (get_request("cookie"), upgrade_request()):
+            sock = plain_connection(server.host, server.http_port)
+            sock.sendall(request)
+            head, text = read_head(sock)
+            assert head.startswith("HTTP/1.1 404 ")
+            assert b"rtsp_over_http" in text
+        sock = plain_connection(server.host, server.http_port)
+        sock.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        assert read_head(sock)[0].startswith("HTTP/1.1 400 ")
+
+
+def test_a_certificate_is_made_on_demand(tmp_path: Path) -> None:
+    done = manycast("cert", "example.org", "192.0.2.7", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "ssl.ca" in done.stdout
+    certificate = x509.load_pem_x509_certificate((tmp_path / "ssl.ca").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["example.org"]
+    assert list(map(str, names.get_values_for_type(x509.IPAddress))) == ["192.0.2.7"]
+    assert (tmp_path / "ssl.key").stat().st_mode & 0o777 == 0o600
+    again = manycast("cert", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "ssl.ca is there already" in again.stderr
+    assert manycast("cert", "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "ssl.ca").read_bytes() != certificate.public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("arguments", [("--cert-file", "nowhere/a.crt"), ("a b\u2028",), ("x" * 300,)])
+def test_a_certificate_that_cannot_be_made_is_status_1(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = manycast("cert", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
