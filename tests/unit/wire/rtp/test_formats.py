@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.rtp_vectors import VECTORS, audio_frame, bodies, packets_of, push_all, read_packets, read_rtpmap
 
+from manycast.media.bits import MalformedBitstream
 from manycast.media.h265 import H265Sps
+from manycast.media.opus import split_packet
 from manycast.media.track import (
     AacParameters,
     AudioParameters,
@@ -19,8 +21,7 @@ from manycast.media.track import (
     Track,
 )
 from manycast.wire.rtp.formats import FORMATS, format_for_codec, static_rtpmap, track_from_rtpmap
-from manycast.media.opus import split_packet
-from manycast.wire.rtp.payload import MalformedPayload, RtpMap, UnsupportedFormat
+from manycast.wire.rtp.payload import RtpMap, UnsupportedFormat
 
 
 def audio_track(codec: Codec, rate_hz: int, channels: int) -> Track:
@@ -356,5 +357,5 @@ def test_an_opus_packet_over_the_limit_is_sent_frame_by_frame() -> None:
 def test_hostile_opus_packets_raise_the_one_error_only(data: bytes) -> None:
     try:
         assert sum(map(len, split_packet(data))) < len(data)
-    except MalformedPayload:
+    except MalformedBitstream:
         pass

@@ -1,0 +1,196 @@
+"""FLV messages: what the muxer writes the demuxer reads, and what others write too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clips import make_clip
+
+from manycast.media.aac import AudioSpecificConfig, parameters_from_config
+from manycast.media.frame import Frame
+from manycast.media.normalise import normalise
+from manycast.media.sample import SampleWriter
+from manycast.media.sample_clock import SampleClock
+from manycast.media.track import AudioParameters, Codec, MediaKind, PlainParameters, Track
+from manycast.wire import amf
+from manycast.wire.flv.demux import FlvDemuxer
+from manycast.wire.flv.file import file_header, tag
+from manycast.wire.flv.message import FlvMessage, MalformedFlv, MessageType
+from manycast.wire.flv.mux import FlvMuxer
+
+CLIP = make_clip()
+AAC = Track(
+    codec=Codec.AAC,
+    clock_rate_hz=44_100,
+    parameters=parameters_from_config(AudioSpecificConfig.simple(44_100, 2).serialize()),
+)
+
+
+def audio(codec: Codec, rate_hz: int, channels: int, clock_rate_hz: int | None = None) -> Track:
+    parameters = AudioParameters(sample_rate_hz=rate_hz, channels=channels)
+    return Track(codec=codec, clock_rate_hz=clock_rate_hz or rate_hz, parameters=parameters)
+
+
+def sound(index: int, ticks: int, unit: bytes) -> Frame:
+    return Frame(track_index=index, dts_ticks=ticks, pts_ticks=ticks, keyframe=True, units=[unit])
+
+
+def through(muxer: FlvMuxer, frames: list[Frame]) -> tuple[FlvDemuxer, list[Frame]]:
+    demuxer = FlvDemuxer()
+    received = []
+    for message in muxer.start(0):
+        received += demuxer.push(message)
+    for frame in frames:
+        for message in muxer.messages(frame):
+            received += demuxer.push(message)
+    return demuxer, received
+
+
+@pytest.mark.parametrize("old_hevc", [False, True])
+def test_pictures_come_out_as_they_went_in(old_hevc: bool) -> None:
+    track = CLIP.track
+    frames = []
+    for number in range(30):
+        frame = CLIP.frame(number)
+        track = normalise(frame, track)
+        frames.append(replace(frame, pts_ticks=frame.dts_ticks + 90 * 40))
+    demuxer, received = through(FlvMuxer([track], old_hevc=old_hevc), frames)
+    assert demuxer.video is not None
+    assert demuxer.video.codec is track.codec
+    assert demuxer.video.parameters == track.parameters
+    assert demuxer.expected == {MediaKind.VIDEO}
+    assert [frame.units for frame in received] == [frame.units for frame in frames]
+    assert [frame.keyframe for frame in received] == [frame.keyframe for frame in frames]
+    for before, after in zip(frames, received, strict=True):
+        assert abs(before.dts_ticks - after.dts_ticks) < 90
+        assert abs(before.pts_ticks - after.pts_ticks) <= 90
+
+
+@pytest.mark.parametrize(
+    ("track", "unit", "samples"),
+    [
+        (AAC, b"\x21\x10\x04", 1024),
+        (audio(Codec.G711A, 8000, 1), bytes(160), 160),
+        (audio(Codec.G711U, 8000, 1), bytes(320), 320),
+        (audio(Codec.OPUS, 48_000, 2), b"\xfc\x01\x02", 960),
+        (audio(Codec.AC3, 48_000, 2), bytes.fromhex("0b770000144040430000") + bytes(100), 1536),
+        (audio(Codec.MP3, 44_100, 2, 90_000), bytes.fromhex("fffb9064") + bytes(413), 1152),
+    ],
+)
+def test_sound_comes_out_with_exact_times(track: Track, unit: bytes, samples: int) -> None:
+    rate_hz = track.parameters.sample_rate_hz  # type: ignore[union-attr]
+    frames = [sound(0, n * samples * track.clock_rate_hz // rate_hz, unit) for n in range(400)]
+    demuxer, received = through(FlvMuxer([track]), frames)
+    assert demuxer.audio is not None
+    assert demuxer.audio.codec is track.codec
+    assert demuxer.audio.clock_rate_hz == track.clock_rate_hz
+    assert [frame.units for frame in received] == [[unit]] * 400
+    assert [frame.pts_ticks for frame in received] == [frame.pts_ticks for frame in frames]
+
+
+def test_new_parameters_are_told_before_the_keyframe_that_has_them() -> None:
+    large = make_clip(width=640, height=480)
+    muxer = FlvMuxer([CLIP.track])
+    demuxer = FlvDemuxer()
+    for message in muxer.start(0):
+        demuxer.push(message)
+    for clip in (CLIP, large, CLIP):
+        frame = clip.frame(0)
+        normalise(frame, clip.track)
+        messages = muxer.messages(frame)
+        for message in messages:
+            demuxer.push(message)
+        assert (messages[-1].kind, messages[-1].body[1]) == (MessageType.VIDEO, 1)
+        assert demuxer.video is not None
+        assert demuxer.video.parameters == clip.track.parameters
+
+
+def test_one_picture_and_one_sound_go_the_rest_is_named() -> None:
+    metadata = Track(codec=Codec.METADATA, clock_rate_hz=90_000, parameters=PlainParameters())
+    muxer = FlvMuxer([CLIP.track, metadata, AAC, audio(Codec.G711A, 8000, 1)])
+    assert [track.codec for track in muxer.left_out] == [Codec.METADATA, Codec.G711A]
+    assert muxer.has_audio
+    assert muxer.has_video
+    assert muxer.messages(sound(1, 0, b"<x/>")) == []
+    assert not FlvMuxer([metadata]).usable
+
+
+def test_time_never_runs_backwards_within_a_track() -> None:
+    muxer = FlvMuxer([AAC])
+    stamps = [muxer.messages(sound(0, ticks, b"x"))[-1].timestamp_ms for ticks in (-5000, 0, 44_100, 22_050, 44_100)]
+    assert stamps == [0, 0, 1000, 1000, 1000]
+
+
+def test_a_tag_as_the_format_has_it() -> None:
+    assert tag(FlvMessage(MessageType.AUDIO, 0x0102_0304, b"ab")) == bytes.fromhex("080000020203040100000061620000000d")
+    assert file_header(has_audio=True, has_video=False) == bytes.fromhex("464c560104000000090000 0000".replace(" ", ""))
+
+
+def test_enhanced_modifiers_are_passed_over() -> None:
+    muxer = FlvMuxer([audio(Codec.OPUS, 48_000, 2)])
+    demuxer = FlvDemuxer()
+    for message in muxer.start(0):
+        demuxer.push(message)
+    plain = muxer.messages(sound(0, 0, b"\xfc\x01"))[0].body
+    modified = bytes((plain[0] & 0xF0 | 7, 2, 1, 2, 3, plain[0] & 0x0F)) + plain[1:]
+    (frame,) = demuxer.push(FlvMessage(MessageType.AUDIO, 0, modified))
+    assert frame.units == [b"\xfc\x01"]
+    with pytest.raises(MalformedFlv, match="past the end"):
+        demuxer.push(FlvMessage(MessageType.AUDIO, 0, bytes((0x97, 200, 1))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        (MessageType.VIDEO, b"\x12\x00", "video codec 2"),
+        (MessageType.VIDEO, b"\x17", "of 1 bytes"),
+        (MessageType.VIDEO, b"\x17\x00\x00\x00\x00\x02", "avcC"),
+        (MessageType.VIDEO, b"\x90VP6 ", "VP6"),
+        (MessageType.VIDEO, b"\x96avc1", "several video tracks"),
+        (MessageType.AUDIO, b"\x60", "sound format 6"),
+        (MessageType.AUDIO, b"\xaf", "1 byte"),
+        (MessageType.AUDIO, b"\x90wave", "audio codec"),
+        (MessageType.AUDIO, b"\x90OpusNoHead", "identification"),
+        (MessageType.AUDIO, b"\x2f\x00\x00", "MPEG audio"),
+        (MessageType.DATA, b"\xff", "marker"),
+        (MessageType.DATA, bytes(70_000), "at most"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_by_name(kind: MessageType, body: bytes, reason: str) -> None:
+    with pytest.raises(MalformedFlv, match=reason):
+        FlvDemuxer().push(FlvMessage(kind, 0, body))
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(MessageType)), st.binary(max_size=60)), max_size=8))
+def test_any_messages_are_read_or_refused(items: list[tuple[MessageType, bytes]]) -> None:
+    demuxer = FlvDemuxer()
+    for kind, body in items:
+        try:
+            demuxer.push(FlvMessage(kind, 0, body))
+        except MalformedFlv:
+            pass
+
+
+def test_metadata_of_a_publisher() -> None:
+    demuxer = FlvDemuxer()
+    described = amf.EcmaArray({"width": 640.0, "audiocodecid": 10.0})
+    demuxer.push(FlvMessage(MessageType.DATA, 0, amf.encode("@setDataFrame", "onMetaData", described)))
+    assert demuxer.expected == {MediaKind.VIDEO, MediaKind.AUDIO}
+    demuxer = FlvDemuxer()
+    demuxer.push(FlvMessage(MessageType.DATA_AMF3, 0, b"\0" + amf.encode("onMetaData", {"videocodecid": 7.0})))
+    assert demuxer.expected == {MediaKind.VIDEO}
+
+
+def test_a_gap_is_a_gap_and_jitter_is_none() -> None:
+    clock = SampleClock(48_000, 48_000)
+    assert clock.time(0, 1024) == 0
+    assert clock.time(1024 + 500, 1024) == 1024
+    assert clock.time(100_000, 1024) == 100_000
+    assert clock.time(101_000, 1024) == 101_024
+
+
+def test_a_sample_writer_leaves_other_codecs_as_they_are() -> None:
+    assert SampleWriter(AAC).sample(sound(0, 0, b"abc")) == b"abc"
