@@ -69,6 +69,29 @@ def load_clip() -> Clip:
     return _read(file)
 
 
+def long_clip(clip: Clip, length_s: int) -> Path:
+    """A file with the clip several times over; `length_s` is a multiple of SECONDS."""
+    file = clip.file.with_name(f"{clip.file.stem}-{length_s}s.mp4")
+    if file.exists():
+        return file
+    unfinished = file.with_suffix(f".{os.getpid()}.mp4")
+    with av.open(str(unfinished), "w", format="mp4") as target:
+        for shift_s in range(0, length_s, SECONDS):
+            with av.open(str(clip.file)) as source:
+                inputs = (source.streams.video[0], source.streams.audio[0])
+                if not shift_s:
+                    outputs = {stream.index: target.add_stream_from_template(stream) for stream in inputs}
+                for packet in source.demux(*inputs):
+                    if packet.dts is None or packet.pts is None or packet.time_base is None:
+                        continue
+                    ticks = round(shift_s / packet.time_base)
+                    packet.dts, packet.pts = packet.dts + ticks, packet.pts + ticks
+                    packet.stream = outputs[packet.stream_index]
+                    target.mux(packet)
+    unfinished.rename(file)
+    return file
+
+
 def sent_frames(clip: Clip, *, reports: bool = True) -> Iterator[SentFrame]:
     """The clip as a sender sends it, again and again, with sequence numbers and timestamps that go on."""
     senders = [_sender(index, track) for index, track in enumerate(clip.tracks)]

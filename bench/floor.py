@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import socket
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from manycast.hub.udp_viewer import SEGMENT_BYTES, SOL_UDP, UDP_SEGMENT, runs_of
 
 SEND_BUFFER_BYTES = 512 * 1024  # the server's own
 LISTEN_BACKLOG = 1024
+TICK_S = 0.005
+MAX_FILES_S = 60.0  # how long the floor of files goes on
 
 _fork = multiprocessing.get_context("fork")
 
@@ -46,6 +50,23 @@ def tcp_floor(clip: Clip, viewers: int) -> Iterator[Floor]:
 
 
 @contextmanager
+def files_floor(clip: Clip, positions_s: Sequence[float], length_s: int) -> Iterator[Floor]:
+    """Sends to as many connections, each at a position of its own in a file of the clip several times over."""
+    listener = socket.socket()
+    listener.bind((HOST, 0))
+    listener.listen(LISTEN_BACKLOG)
+    process = _fork.Process(target=_send_files, args=(clip, listener, positions_s, length_s), daemon=True)
+    process.start()
+    port = listener.getsockname()[1]
+    listener.close()
+    try:
+        yield Floor(process.pid or 0, f"tcp://{HOST}:{port}")
+    finally:
+        process.terminate()
+        process.join()
+
+
+@contextmanager
 def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]], *, segmentation: bool) -> Iterator[Floor]:
     """Sends to each viewer's video and audio port, on connected sockets: one call per RTP packet.
 
@@ -60,8 +81,7 @@ def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]], *, segmentation: boo
         process.join()
 
 
-def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
-    raise_descriptor_limit()
+def _accept(listener: socket.socket, viewers: int) -> list[socket.socket]:
     connections = []
     for _ in range(viewers):
         sock, _ = listener.accept()
@@ -69,7 +89,38 @@ def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         connections.append(sock)
-    sends = [sock.send for sock in connections]
+    return connections
+
+
+def _send_files(clip: Clip, listener: socket.socket, positions_s: Sequence[float], length_s: int) -> None:
+    """Every TICK_S, one send for each frame that is due till the next time; the frames are the file's, not shared."""
+    raise_descriptor_limit()
+    frames = list(islice(sent_frames(clip, reports=False), len(clip.frames) * length_s // SECONDS))
+    datas = [frame.interleaved() for frame in frames]
+    times_s = [frame.time_s for frame in frames]
+    del frames
+    sends = [sock.send for sock in _accept(listener, len(positions_s))]
+    events = sorted(
+        (times_s[index] - position_s, number, index)
+        for number, position_s in enumerate(positions_s)
+        for index in range(bisect_left(times_s, position_s), len(datas))
+        if times_s[index] - position_s < MAX_FILES_S
+    )
+    started_s, position, end = time.monotonic(), 0, len(events)
+    gc.freeze()
+    while position < end:
+        until_s = time.monotonic() - started_s + TICK_S
+        while position < end and (event := events[position])[0] <= until_s:
+            data = datas[event[2]]
+            if sends[event[1]](data) != len(data):
+                raise SystemExit("the floor's viewers do not keep up")
+            position += 1
+        time.sleep(max(0.0, started_s + until_s - time.monotonic()))
+
+
+def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
+    raise_descriptor_limit()
+    sends = [sock.send for sock in _accept(listener, viewers)]
     datas = [frame.interleaved() for frame in _one_loop(clip)]
     for index in _in_time(clip):
         data = datas[index]

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from typing import Protocol
 
 from rtsp import RtspClient
@@ -29,7 +30,7 @@ UDP_GRO = 104  # linux/udp.h, since 5.0
 REPORT_INTERVAL_S = 10.0
 
 _fork = multiprocessing.get_context("fork")
-_INTERLEAVED = struct.Struct(">BBHHH")  # $, channel, length; of RTP: flags and type, sequence number
+_INTERLEAVED = struct.Struct(">BBHHHI")  # $, channel, length; of RTP: flags and type, sequence number, timestamp
 _buffer = bytearray(BUFFER_BYTES)
 _view = memoryview(_buffer)
 # An empty receiver report (RFC 3550 section 6.4.2): a sign of life.
@@ -46,6 +47,16 @@ class ViewerFigures:
     fault: str  # why the viewer is no more; empty while all is well
     last: tuple[int, int]
     session: str
+    video_timestamp: int = 0  # the latest one; RTP over TCP only
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where and when a viewer of a file starts."""
+
+    address: str
+    position_s: float
+    after_s: float  # since the load generator's own start
 
 
 class LoadViewer(Protocol):
@@ -71,6 +82,7 @@ class TcpLoadViewer:
         self._held = rest  # the beginning of a packet
         self._expected = [-1] * 256  # by channel
         self._bytes = self._packets = self._gaps = 0
+        self._video_timestamp = 0
         self._fault = ""
         sock.setblocking(False)
 
@@ -97,8 +109,8 @@ class TcpLoadViewer:
         position = packets = 0
         expected = self._expected
         buffer, unpack_from = _buffer, _INTERLEAVED.unpack_from
-        while position + 8 <= end:
-            dollar, channel, size, _, sequence = unpack_from(buffer, position)
+        while position + 12 <= end:
+            dollar, channel, size, _, sequence, timestamp = unpack_from(buffer, position)
             if dollar != 0x24:
                 self._fault = f"no packet begins with byte {dollar:#x}"
                 return False
@@ -111,6 +123,8 @@ class TcpLoadViewer:
                 self._gaps += 1
             expected[channel] = (sequence + 1) & 0xFFFF
             packets += 1
+            if not channel:
+                self._video_timestamp = timestamp
         self._packets += packets
         self._held = bytes(_view[position:end])
         return True
@@ -123,7 +137,9 @@ class TcpLoadViewer:
 
     def figures(self) -> ViewerFigures:
         last = (self._expected[0], self._expected[2])
-        return ViewerFigures(self._bytes, self._packets, self._gaps, self._fault, last, self._session)
+        return ViewerFigures(
+            self._bytes, self._packets, self._gaps, self._fault, last, self._session, self._video_timestamp
+        )
 
     def close(self) -> None:
         self._sock.close()
@@ -234,6 +250,20 @@ def viewing(viewers: int, transport: str, address: str, *, merged: bool = True) 
     """
     ours, theirs = _fork.Pipe()
     process = _fork.Process(target=_run, args=(viewers, transport, address, merged, theirs), daemon=True)
+    with _generating(process, ours, theirs) as load:
+        yield load
+
+
+@contextmanager
+def viewing_files(starts: Sequence[Start]) -> Iterator[LoadGenerator]:
+    """Viewers over TCP who start at moments and positions of their own; of plain TCP addresses all positions are 0."""
+    ours, theirs = _fork.Pipe()
+    with _generating(_fork.Process(target=_run_files, args=(starts, theirs), daemon=True), ours, theirs) as load:
+        yield load
+
+
+@contextmanager
+def _generating(process: ForkProcess, ours: Connection, theirs: Connection) -> Iterator[LoadGenerator]:
     process.start()
     theirs.close()
     try:
@@ -258,12 +288,29 @@ def _run(count: int, transport: str, address: str, merged: bool, control: Connec
         if number % CONNECT_BATCH == 0:
             readers.lap()
     control.send([viewer.rtp_ports for viewer in readers.viewers if isinstance(viewer, UdpLoadViewer)])
+    _read_on(readers, control, reports=address.startswith("rtsp:"))
+
+
+def _run_files(starts: Sequence[Start], control: Connection) -> None:
+    raise_descriptor_limit()
+    readers = _Readers()
+    started_s = time.monotonic()
+    for start in sorted(starts, key=lambda start: start.after_s):
+        while (pause_s := started_s + start.after_s - time.monotonic()) > 0:
+            time.sleep(min(LAP_S, pause_s))
+            readers.lap()
+        readers.add(_connect("tcp", start.address, False, start.position_s))
+    control.send([])
+    _read_on(readers, control, reports=True)
+
+
+def _read_on(readers: _Readers, control: Connection, *, reports: bool) -> None:
     next_lap_s = time.monotonic()
     next_report_s = next_lap_s + REPORT_INTERVAL_S
     while True:
         readers.lap()
         now_s = time.monotonic()
-        if now_s > next_report_s and address.startswith("rtsp:"):
+        if now_s > next_report_s and reports:
             next_report_s = now_s + REPORT_INTERVAL_S
             for viewer in readers.viewers:
                 viewer.report()
@@ -298,7 +345,7 @@ class _Readers:
                 self._epoll.unregister(descriptor)
 
 
-def _connect(transport: str, address: str, merged: bool) -> LoadViewer:
+def _connect(transport: str, address: str, merged: bool, position_s: float = 0.0) -> LoadViewer:
     if transport == "tcp":
         if address.startswith("tcp://"):
             return TcpLoadViewer(_plain_connection(address))
@@ -306,7 +353,7 @@ def _connect(transport: str, address: str, merged: bool) -> LoadViewer:
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
         client.describe()
         client.set_up_interleaved()
-        client.request("PLAY", Range="npt=0.000-")
+        client.request("PLAY", Range=f"npt={position_s:.3f}-")
         return TcpLoadViewer(client.sock, client.session, client.rest)
     viewer = UdpLoadViewer(merged=merged)
     if address:

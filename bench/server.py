@@ -40,9 +40,9 @@ class Server:
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="manycast-bench-")
         self._log = Path(self._folder.name, "log")
-        media = Path(self._folder.name, "media")
-        media.mkdir()
-        arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(media)]
+        self.media = Path(self._folder.name, "media")
+        self.media.mkdir()
+        arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
         with self._log.open("wb") as log:
             self.started_s = time.monotonic()
             self._process = subprocess.Popen(
