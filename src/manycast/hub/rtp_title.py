@@ -115,23 +115,17 @@ class RtpTitle:
         return ticks * 1_000_000 // self.senders[track_index].clock_rate_hz
 
     def _build(self, group: FrameGroup, sequences: tuple[int, ...]) -> PackedGroup:
-        following = list(sequences)
-        frames = []
-        for frame in group.frames:
-            index = frame.track_index
-            sender = self.senders[index]
-            packets = sender.unnumbered_packets(frame)
-            frames.append(
-                StoredFrame(
-                    index,
-                    packets,
-                    dts_us=self._us(index, frame.dts_ticks),
-                    pts_ticks=frame.pts_ticks,
-                    joinable=frame.keyframe and self.video_index in (None, index),
-                    sequence=following[index],
-                    timestamp=sender.rtp_timestamp(frame.pts_ticks),
-                )
+        for sender, sequence in zip(self.senders, sequences, strict=True):
+            sender.sequence = sequence
+        frames = [
+            StoredFrame(
+                frame.track_index,
+                self.senders[frame.track_index].packets(frame),
+                dts_us=self._us(frame.track_index, frame.dts_ticks),
+                pts_ticks=frame.pts_ticks,
+                joinable=frame.keyframe and self.video_index in (None, frame.track_index),
             )
-            following[index] = (following[index] + len(packets)) & 0xFFFF
+            for frame in group.frames
+        ]
         earliest_us = min((self._us(frame.track_index, frame.pts_ticks) for frame in group.frames), default=0)
         return PackedGroup(group, tuple(frames), sequences, min(earliest_us, group.position_us))

@@ -1,29 +1,38 @@
-"""The packets of a stored frame, without what differs between its viewers: sequence numbers and timestamps."""
+"""The packets of a stored frame, built once for all its viewers, whatever numbers and times each has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
+from typing import cast
 
-from manycast.hub.rtp_packager import Framing
-from manycast.hub.udp_viewer import MAX_RUN_SEGMENTS, SEGMENT_BYTES
+from manycast.hub.rtp_packager import Framing, interleave
+from manycast.hub.udp_viewer import runs_of
 from manycast.wire.rtp.packet import HEADER_BYTES
-from manycast.wire.rtp.sender import UnnumberedPacket
+
+_FIELDS = struct.Struct(">HI")  # sequence number and timestamp, from the third byte of a packet on
+_FIELDS_AT = 2
+_put_fields = _FIELDS.pack_into
+# The two bytes of all sequence numbers in a row, and of the first ones once more: those of a frame are a slice.
+MAX_ROW_PACKETS = 4096
+_HIGH, _LOW = (
+    bytes((number & 0xFFFF) >> shift & 0xFF for number in range(0x10000 + MAX_ROW_PACKETS)) for shift in (8, 0)
+)
 
 
 class StoredFrame:
-    """One frame of a file as RTP, for all viewers.
+    """One frame of a file as RTP.
 
-    Those who count its packets alike, as all do who have come in at the same place, get bytes that are made once and
-    kept. Who has numbers and times of their own (having come in elsewhere, sought, or plays at a scale) gets them put
-    between the same payloads for the moment: that costs little more than a copy, and no memory.
+    Its packets carry the numbers and times that its group was first packed with. Viewers who count alike, as all do
+    who came in at the same place, get these very bytes. Others (who came in elsewhere, have been seeking, play at a
+    scale) get a copy with their own numbers put in: little more work than the copy is, and no memory for long.
     """
 
     __slots__ = (
-        "_packets",
-        "_parts",
-        "_runs",
-        "_shared",
+        "_forms",
+        "_sequence",
+        "_timestamp",
         "count",
         "dts_us",
         "joinable",
@@ -33,128 +42,138 @@ class StoredFrame:
     )
 
     def __init__(
-        self,
-        track_index: int,
-        packets: Sequence[UnnumberedPacket],
-        *,
-        dts_us: int,
-        pts_ticks: int,
-        joinable: bool,
-        sequence: int,
-        timestamp: int,
+        self, track_index: int, packets: Sequence[bytes], *, dts_us: int, pts_ticks: int, joinable: bool
     ) -> None:
-        """`sequence` and `timestamp` are those for which bytes are kept."""
         self.track_index = track_index
         self.count = len(packets)
-        self.payload_bytes = sum(packet.size_bytes - HEADER_BYTES for packet in packets)
+        self.payload_bytes = sum(map(len, packets)) - HEADER_BYTES * len(packets)
         self.dts_us = dts_us  # on the file's timeline: when it is to be sent
         self.pts_ticks = pts_ticks
         self.joinable = joinable
-        self._packets = packets
-        self._shared = NumberedFrame(self, sequence, timestamp, kept=True)
-        self._parts: dict[int | None, list[bytes]] = {}
-        self._runs: list[slice] | None = None
+        self._sequence, self._timestamp = _FIELDS.unpack_from(packets[0], _FIELDS_AT) if packets else (0, 0)
+        # By channel, None for datagrams. The first is what most clients ask for; the others are made from it.
+        channel = 2 * track_index
+        self._forms: dict[int | None, _Form] = {channel: _Form.interleaved(channel, packets)}
 
     def numbered(self, sequence: int, timestamp: int) -> NumberedFrame:
         """The frame with the sequence number of its first packet (0..65535), and its RTP timestamp (32 bits)."""
-        shared = self._shared
-        if shared.sequence == sequence and shared.timestamp == timestamp:
-            return shared
         return NumberedFrame(self, sequence, timestamp)
 
-    def parts(self, channel: int | None, sequence: int, timestamp: int) -> list[bytes]:
-        """Four pieces for each packet, to be joined at once: the list is used again for the next viewer.
+    def interleaved(self, channel: int, sequence: int, timestamp: int) -> bytes:
+        """All packets, with the four bytes before each that RFC 2326 section 10.12 puts there."""
+        form = self._forms.get(channel)
+        if form is None:
+            packets = self.packets(self._sequence, self._timestamp)
+            form = self._forms[channel] = _Form.interleaved(channel, packets)
+        if sequence == self._sequence and timestamp == self._timestamp:
+            return form.data
+        return form.renumbered(sequence, timestamp)
 
-        With a channel, they start with the four bytes that RFC 2326 section 10.12 puts before a packet.
-        """
-        parts = self._parts.get(channel)
-        if parts is None:
-            parts = self._parts[channel] = self._unnumbered_parts(channel)
-        parts[1::4] = _sequence_fields(sequence, self.count)
-        parts[2::4] = self._timestamp_fields(timestamp)
-        return parts
+    def runs(self, sequence: int, timestamp: int) -> tuple[bytes, ...]:
+        """All packets in rows of datagrams."""
+        form = self._forms.get(None)
+        if form is None:
+            form = self._forms[None] = _Form.in_runs(self.packets(self._sequence, self._timestamp))
+        if sequence == self._sequence and timestamp == self._timestamp:
+            return form.cut(form.data)
+        return form.cut(form.renumbered(sequence, timestamp))
 
-    def runs(self) -> list[slice]:
-        """Which of the `parts` make one row of datagrams each, as `runs_of` joins them."""
-        if self._runs is None:
-            self._runs, start = [], 0
-            for index, packet in enumerate(self._packets):
-                if packet.size_bytes > SEGMENT_BYTES and index > start:
-                    self._runs.append(slice(4 * start, 4 * index))
-                    start = index
-                full = packet.size_bytes == SEGMENT_BYTES and index + 1 - start < MAX_RUN_SEGMENTS
-                if not full or index + 1 == self.count:
-                    self._runs.append(slice(4 * start, 4 * (index + 1)))
-                    start = index + 1
-        return self._runs
-
-    def _unnumbered_parts(self, channel: int | None) -> list[bytes]:
-        parts = []
-        for packet in self._packets:
-            before = b""
-            if channel is not None:
-                before = bytes((0x24, channel)) + packet.size_bytes.to_bytes(2)
-            parts += [before + packet.head, b"", b"", packet.tail]
-        return parts
-
-    def _timestamp_fields(self, timestamp: int) -> Sequence[bytes]:
-        if self.count == 1 or not self._packets[-1].timestamp_offset:
-            return (timestamp.to_bytes(4),) * self.count
-        return [((timestamp + packet.timestamp_offset) & 0xFFFFFFFF).to_bytes(4) for packet in self._packets]
+    def packets(self, sequence: int, timestamp: int) -> list[bytes]:
+        data = self.interleaved(2 * self.track_index, sequence, timestamp)
+        packets, position = [], 0
+        while position < len(data):
+            end = position + 4 + int.from_bytes(data[position + 2 : position + 4])
+            packets.append(bytes(data[position + 4 : end]))
+            position = end
+        return packets
 
 
 class NumberedFrame:
-    """A stored frame with numbers and times: what a layout makes a viewer's bytes from."""
+    """A stored frame with the numbers and times of a viewer: what a layout makes bytes from."""
 
-    __slots__ = ("_frame", "_interleaved", "_kept", "_runs", "sequence", "timestamp", "track_index")
+    __slots__ = ("_frame", "_sequence", "_timestamp", "track_index")
 
-    def __init__(self, frame: StoredFrame, sequence: int, timestamp: int, *, kept: bool = False) -> None:
-        """`kept`: many will want it, so what was made once is not made again."""
+    def __init__(self, frame: StoredFrame, sequence: int, timestamp: int) -> None:
         self.track_index = frame.track_index
-        self.sequence = sequence
-        self.timestamp = timestamp
         self._frame = frame
-        self._kept = kept
-        self._interleaved: dict[tuple[int, Framing | None], bytes] | None = None
-        self._runs: tuple[bytes, ...] | None = None
+        self._sequence = sequence
+        self._timestamp = timestamp
 
     @property
     def packets(self) -> list[bytes]:
-        parts = self._frame.parts(None, self.sequence, self.timestamp)
-        return [b"".join(parts[start : start + 4]) for start in range(0, len(parts), 4)]
+        return self._frame.packets(self._sequence, self._timestamp)
 
     def interleaved(self, channel: int, framing: Framing | None = None) -> bytes:
-        if self._interleaved is not None and (data := self._interleaved.get((channel, framing))) is not None:
-            return data
-        data = b"".join(self._frame.parts(channel, self.sequence, self.timestamp))
-        if framing is not None:
-            data = framing(data)
-        if self._kept:
-            if self._interleaved is None:
-                self._interleaved = {}
-            self._interleaved[(channel, framing)] = data
-        return data
+        data = self._frame.interleaved(channel, self._sequence, self._timestamp)
+        return data if framing is None else framing(data)
 
     def runs(self) -> tuple[bytes, ...]:
-        if self._runs is not None:
-            return self._runs
-        parts = self._frame.parts(None, self.sequence, self.timestamp)
-        runs = tuple(b"".join(parts[run]) for run in self._frame.runs())
-        if self._kept:
-            self._runs = runs
-        return runs
+        return self._frame.runs(self._sequence, self._timestamp)
 
 
-def _sequence_fields(sequence: int, count: int) -> Sequence[bytes]:
-    """The two bytes of each of `count` sequence numbers in a row."""
-    fields = _all_sequence_fields()
-    end = sequence + count
-    if end <= len(fields):
-        return fields[sequence:end]
-    return [fields[number & 0xFFFF] for number in range(sequence, end)]
+class _Form:
+    """The packets of a frame in one piece, and where in it their numbers and times are."""
+
+    __slots__ = ("_later_ticks", "_places", "_row", "_run_ends", "_timestamp", "data")
+
+    def __init__(
+        self, data: bytes, packets: Sequence[bytes], prefix_bytes: int, run_ends: tuple[int, ...] = ()
+    ) -> None:
+        """`packets` are in `data` one after the other, with `prefix_bytes` before each."""
+        self.data = data
+        self._run_ends = run_ends
+        places, place = [], 0
+        for packet in packets:
+            places.append(place + prefix_bytes + _FIELDS_AT)
+            place += prefix_bytes + len(packet)
+        self._places = tuple(places)
+        timestamps = [int.from_bytes(packet[4:8]) for packet in packets]
+        later = [(timestamp - timestamps[0]) & 0xFFFFFFFF for timestamp in timestamps]
+        self._later_ticks = later if any(later) else None  # than the first packet, of audio in several packets
+        self._timestamp = timestamps[0] if packets else 0
+        self._row = _row_of(places)
+
+    @classmethod
+    def interleaved(cls, channel: int, packets: Sequence[bytes]) -> _Form:
+        return cls(interleave(channel, packets), packets, 4)
+
+    @classmethod
+    def in_runs(cls, packets: Sequence[bytes]) -> _Form:
+        runs = runs_of(packets)
+        return cls(b"".join(runs), packets, 0, tuple(accumulate(map(len, runs))))
+
+    def renumbered(self, sequence: int, timestamp: int) -> bytes:
+        """A copy with another first sequence number and timestamp."""
+        data = bytearray(self.data)
+        if self._row is not None and timestamp == self._timestamp:
+            high, low = self._row
+            end = sequence + len(self._places)
+            data[high] = _HIGH[sequence:end]
+            data[low] = _LOW[sequence:end]
+            return cast(bytes, data)
+        numbers: Iterable[int] = range(sequence, sequence + len(self._places))
+        if sequence + len(self._places) > 0x10000:
+            numbers = [number & 0xFFFF for number in numbers]
+        if self._later_ticks is None:
+            for place, number in zip(self._places, numbers, strict=True):
+                _put_fields(data, place, number, timestamp)
+        else:
+            for place, number, later in zip(self._places, numbers, self._later_ticks, strict=True):
+                _put_fields(data, place, number, (timestamp + later) & 0xFFFFFFFF)
+        return cast(bytes, data)  # nobody changes it any more: to copy it once more would be for the name only
+
+    def cut(self, data: bytes) -> tuple[bytes, ...]:
+        """The runs that data of this form consists of."""
+        if len(self._run_ends) == 1:
+            return (data,)
+        return tuple(data[start:end] for start, end in pairwise((0, *self._run_ends)))
 
 
-@cache
-def _all_sequence_fields() -> tuple[bytes, ...]:
-    """All there are (4 MB): looking them up is several times faster than making them, for every packet and viewer."""
-    return tuple(number.to_bytes(2) for number in range(0x10000))
+def _row_of(places: Sequence[int]) -> tuple[slice, slice] | None:
+    """Where the two bytes of all sequence numbers are, if that is at equal distances."""
+    if not 2 <= len(places) <= MAX_ROW_PACKETS:
+        return None
+    first, last, distance = places[0], places[-1], places[1] - places[0]
+    if last - first != distance * (len(places) - 1) or any(b - a != distance for a, b in pairwise(places)):
+        return None
+    return slice(first, last + 1, distance), slice(first + 1, last + 2, distance)
