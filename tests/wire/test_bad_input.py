@@ -56,7 +56,6 @@ def answer_to(server: ServerProcess, data: bytes) -> Reply | None:
         b"\x00" * 1000,
         b"\xff" * 1000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),  # TLS
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"OPTIONS\r\n\r\n",
         b"OPTIONS * \r\n\r\n",
         b" OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
@@ -71,6 +70,16 @@ def answer_to(server: ServerProcess, data: bytes) -> Reply | None:
 def test_garbage_is_refused(calm: ServerProcess, data: bytes) -> None:
     reply = answer_to(calm, data)
     assert reply is None or 400 <= reply.status < 600
+
+
+def test_http_on_the_rtsp_port_is_answered_in_http(calm: ServerProcess) -> None:
+    with calm.connect() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while data := sock.recv(65536):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"this is an RTSP port" in answer
 
 
 @pytest.mark.parametrize(

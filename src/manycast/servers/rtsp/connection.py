@@ -15,7 +15,8 @@ from manycast.servers.rtsp.link import Link
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.servers.rtsp.told_keys import ToldKeys
-from manycast.wire.rtsp.errors import RtspError
+from manycast.wire.http import HttpError, refusal
+from manycast.wire.rtsp.errors import HttpOnRtspPort, RtspError
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.receiver import (
     InterleavedReceived,
@@ -205,8 +206,13 @@ class RtspConnection:
     def _refuse(self, failed: PeerFailed) -> None:
         """Answer what is no request, and hang up: where the next one would begin is unknown."""
         self._host.faults.note(self.log, str(failed.error))
-        cseq = None if failed.cseq is None else str(failed.cseq)
-        self.write(complete(Response.of_error(failed.error), cseq).serialize())
+        if isinstance(failed.error, HttpOnRtspPort):
+            self.write(
+                refusal(HttpError(400, "this is an RTSP port; HTTP, and RTSP over HTTP, have ports of their own"))
+            )
+        else:
+            cseq = None if failed.cseq is None else str(failed.cseq)
+            self.write(complete(Response.of_error(failed.error), cseq).serialize())
         self.close(f"bad request: {failed.error}")
 
     # Closing
