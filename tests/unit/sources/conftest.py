@@ -29,6 +29,7 @@ class Recipe:
 _TELEPHONE = {"sample_rate": 8000, "layout": "mono"}
 _OPUS = {"sample_rate": 48000}
 _JPEG = {"pixels": "yuvj420p"}
+_AV1 = ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-pix_fmt", "yuv420p")
 _LIGHT = {"video_options": {"cpu-used": "8", "deadline": "realtime"}}  # encoders that take their time
 
 RECIPES = {
@@ -99,6 +100,8 @@ RECIPES = {
     "mjpeg.mjpeg": Recipe(codecs=(Codec.MJPEG,), video="mjpeg", more=_JPEG | {"muxer": "mjpeg"}),
     "vp8.webm": Recipe(codecs=(Codec.VP8,), video="libvpx", more=_LIGHT),
     "vp9_opus.webm": Recipe(codecs=(Codec.VP9, Codec.OPUS), video="libvpx-vp9", audio="libopus", more=_LIGHT | _OPUS),
+    "av1_opus.mp4": Recipe(codecs=(Codec.AV1, Codec.OPUS), program=(*_AV1, "-c:a", "libopus"), more=_OPUS),
+    "av1.webm": Recipe(codecs=(Codec.AV1,), program=(*_AV1, "-an")),
     "theora_vorbis.ogv": Recipe(
         codecs=(Codec.THEORA, Codec.VORBIS), program=("-c:v", "libtheora", "-c:a", "libvorbis")
     ),

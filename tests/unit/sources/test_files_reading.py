@@ -10,6 +10,7 @@ from typing import Any
 import av
 import pytest
 
+from manycast.media.av1 import leb128
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b, split_annex_b, split_length_prefixed
 from manycast.media.track import Codec, MediaKind, XiphParameters
@@ -29,6 +30,7 @@ DECODERS = {
     Codec.MJPEG: "mjpeg",
     Codec.VP8: "vp8",
     Codec.VP9: "vp9",
+    Codec.AV1: "libdav1d",
     Codec.THEORA: "theora",
 }
 Contents = tuple[int, int, bool, bool, list[tuple[int, int, int, bool, list[bytes]]]]
@@ -83,6 +85,9 @@ def test_all_packets_are_read_exactly_once(name: str, media_file: Callable[[str]
         elif track.kind is MediaKind.AUDIO:
             assert len(frames) == len(packets)
             assert all(packet.endswith(frame.units[0]) for frame, packet in zip(frames, packets, strict=True))
+        elif track.codec is Codec.AV1:
+            assert len(frames) == len(packets)
+            assert all(packet.endswith(frame.units[-1][1:]) for frame, packet in zip(frames, packets, strict=True))
         elif track.codec not in (Codec.H264, Codec.H265):
             assert len(frames) == len(packets)
             assert all(frame.units[0].endswith(packet) for frame, packet in zip(frames, packets, strict=True))
@@ -232,8 +237,7 @@ def test_what_is_read_decodes_and_is_shown_in_the_order_of_its_pts(
         decoder.extradata = b"".join(len(header).to_bytes(2) + header for header in headers)
     shown = []
     for frame in frames_of(groups[2:], 0):  # from a keyframe in the middle on
-        is_nal = codec in (Codec.H264, Codec.H265)
-        packet = av.Packet(join_annex_b(frame.units) if is_nal else frame.units[0])
+        packet = av.Packet(_joined(codec, frame.units))
         packet.pts, packet.dts = frame.pts_ticks, frame.dts_ticks
         shown += decoder.decode(packet)
     shown += decoder.decode(None)
@@ -244,3 +248,12 @@ def test_what_is_read_decodes_and_is_shown_in_the_order_of_its_pts(
     ):  # the first pictures refer to those before the keyframe
         expected = [pts for pts in expected if pts >= groups[2].frames[0].pts_ticks]
     assert [picture.pts for picture in shown][-len(expected) :] == expected
+
+
+def _joined(codec: Codec, units: list[bytes]) -> bytes:
+    """A frame as decoders take it."""
+    if codec in (Codec.H264, Codec.H265):
+        return join_annex_b(units)
+    if codec is Codec.AV1:  # whose OBUs then need their sizes
+        return b"".join(bytes([unit[0] | 2]) + leb128(len(unit) - 1) + unit[1:] for unit in units)
+    return units[0]

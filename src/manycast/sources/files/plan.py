@@ -15,6 +15,7 @@ from av.stream import Disposition, Stream
 from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.dts import DtsEstimator
+from manycast.media.frame import Frame
 from manycast.media.track import Codec, MediaKind, Track
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
 from manycast.sources.files.demuxer import UNINDEXED_DEMUXERS, Demuxer
@@ -33,6 +34,9 @@ from manycast.sources.files.timing import (
     reorder_delay,
 )
 from manycast.sources.files.tracks import ANCHORED_CODECS, REORDERED_CODECS, Carried, codec_of, describe_video
+from manycast.wire.rtp.formats import format_for_codec
+from manycast.wire.rtp.payload import UnsupportedFormat
+from manycast.wire.rtp.sender import MAX_PAYLOAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -251,6 +255,8 @@ class _VideoProbe:
 
     def _take(self, samples: list[Sample]) -> None:
         for sample in samples:
+            if not self._samples and sample.keyframe and self._carried.track.codec is Codec.MJPEG:
+                self.fault = _jpeg_fault(self._carried.track, sample)
             if sample.keyframe or self._samples:
                 self._samples.append(sample)
         self.done = len(self._samples) >= (PROBE_VIDEO_FRAMES if self._needs_delay else 1)
@@ -274,6 +280,16 @@ class _VideoProbe:
                 estimator.push(sample.pts)
         delay = max(reorder_delay(self._samples), estimator.reorder_depth * first.duration)
         return replace(lane, delay=delay, depth=estimator.reorder_depth + SPARE_DEPTH)
+
+
+def _jpeg_fault(track: Track, sample: Sample) -> str | None:
+    """Why images like this one cannot be carried; RFC 2435 leaves out much of what JPEG is."""
+    frame = Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=True, units=sample.units)
+    try:
+        format_for_codec(track.codec).packetiser(track, MAX_PAYLOAD_BYTES).packetise(frame)
+    except UnsupportedFormat as error:
+        return str(error)
+    return None
 
 
 class _AudioProbe:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from av.packet import Packet
 from av.stream import Stream
 
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
+from manycast.media.mpeg_video import PictureType, picture_header, sequence_header
 from manycast.media.normalise import normalise
-from manycast.media.track import Codec, MediaKind, Mpeg4Parameters
-from manycast.sources.files.anchors import (
-    AnchorOrder,
-    PictureType,
-    VopUnpacker,
-    mpeg4_configuration,
-    mpeg4_type,
-    mpeg_video_type,
-    sequence_header,
-)
+from manycast.media.track import Codec, MediaKind
+from manycast.sources.files.anchors import AnchorOrder, VopUnpacker
 from manycast.sources.files.picture_order import PictureOrder, PictureSlots
 from manycast.sources.files.timing import Sample
 from manycast.sources.files.tracks import ANCHORED_CODECS, Carried, video_configuration, with_configuration
@@ -45,12 +36,11 @@ class SampleReader:
         self._default_duration = max(1, round(1 / (DEFAULT_FRAME_RATE * stream.time_base)))
         self._untimed = untimed
         codec = carried.track.codec
-        self._is_anchored = codec in ANCHORED_CODECS
         self._lead = carried.lead
         self._longest_duration = int(MAX_DURATION_S / stream.time_base)
         self._ordered = ordered
         is_mpeg4 = codec is Codec.MPEG4
-        self._order = AnchorOrder(is_mpeg4=is_mpeg4) if self._is_anchored else PictureOrder()
+        self._order = AnchorOrder(is_mpeg4=is_mpeg4) if codec in ANCHORED_CODECS else PictureOrder()
         self._slots = PictureSlots()
         self._vops = VopUnpacker() if ordered and is_mpeg4 else None
         self._next_dts = 0
@@ -99,7 +89,7 @@ class SampleReader:
 
     def _video_samples(self, packet: Packet[Stream], units: list[bytes]) -> list[Sample]:
         frame = Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=packet.is_keyframe, units=units)
-        if self._is_anchored:
+        if self.track.codec is Codec.MPEG_VIDEO:
             self._complete(frame)
         self.track = normalise(frame, self.track)
         if not frame.units:
@@ -121,24 +111,17 @@ class SampleReader:
         return self._slots.push(sample, count)
 
     def _complete(self, frame: Frame) -> None:
-        """See what picture it is, and put in front of a keyframe the headers that a decoder needs first."""
-        parameters = self.track.parameters
+        """See what picture of MPEG-1 or MPEG-2 it is, and put the sequence header in front of a keyframe without."""
         picture = frame.units[0]
-        if isinstance(parameters, Mpeg4Parameters):
-            picture_type = mpeg4_type(picture)
-            found = mpeg4_configuration(picture)
-            if found and found != parameters.config:
-                self.track = replace(self.track, parameters=Mpeg4Parameters(config=found))
-            lead = found or parameters.config
-        else:
-            picture_type = mpeg_video_type(picture)
-            found = sequence_header(picture)
-            lead = self._lead = found or self._lead
-        frame.keyframe = picture_type is PictureType.I and bool(lead)
-        if picture_type is None:
+        header = picture_header(picture)
+        if header is None:
             frame.units = []
-        elif frame.keyframe and not found:
-            frame.units = [lead + picture]
+            return
+        found = sequence_header(picture)
+        self._lead = found or self._lead
+        frame.keyframe = header.picture_type is PictureType.I and bool(self._lead)
+        if frame.keyframe and not found:
+            frame.units = [self._lead + picture]
 
     def _take_configuration(self, extradata: bytes) -> None:
         """The container changes its configuration in the middle: parameter sets, and the size of lengths."""

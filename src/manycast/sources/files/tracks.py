@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
-from manycast.media import h264, h265
+from manycast.media import av1, h264, h265, mpeg4, mpeg_video
 from manycast.media.bits import MalformedBitstream
 from manycast.media.nal import split_annex_b, split_length_prefixed
 from manycast.media.track import (
+    Av1Parameters,
     Codec,
     CodecParameters,
     H264Parameters,
@@ -19,7 +20,6 @@ from manycast.media.track import (
     PlainParameters,
     Track,
 )
-from manycast.sources.files.anchors import mpeg4_configuration, sequence_header
 from manycast.sources.files.pcm import is_plain
 from manycast.sources.files.xiph import parameters_from_extradata
 
@@ -81,11 +81,13 @@ def describe_video(codec: Codec, extradata: bytes) -> Carried:
         case Codec.H264 | Codec.H265:
             parameters, unpack = video_configuration(codec, extradata)
         case Codec.MPEG4:
-            parameters = Mpeg4Parameters(config=mpeg4_configuration(extradata))
+            parameters = Mpeg4Parameters(config=mpeg4.configuration_of(extradata))
+        case Codec.AV1:
+            parameters, unpack = _av1_parameters(extradata), av1.split_obus
         case Codec.THEORA:
             parameters = parameters_from_extradata(codec, extradata)
         case Codec.MPEG_VIDEO:
-            parameters, lead = PlainParameters(), sequence_header(extradata)
+            parameters, lead = PlainParameters(), mpeg_video.sequence_header(extradata)
         case Codec.MJPEG:
             parameters, unpack = PlainParameters(), _unpack_jpeg
         case _:
@@ -131,6 +133,13 @@ def with_configuration(track: Track, parameters: H264Parameters | H265Parameters
 
 def unpack_whole(data: bytes) -> list[bytes]:
     return [data] if data else []
+
+
+def _av1_parameters(extradata: bytes) -> Av1Parameters:
+    """Of an av1C record (AV1 Codec ISO Media File Format Binding section 2.3), or OBUs alone."""
+    has_record = extradata[:1] == b"\x81"  # marker and version
+    obus = av1.split_obus(extradata[4:] if has_record else extradata)
+    return Av1Parameters(sequence_header=av1.sequence_header_of(obus))
 
 
 def _unpack_jpeg(data: bytes) -> list[bytes]:
