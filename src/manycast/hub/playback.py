@@ -23,7 +23,7 @@ MAX_LAG_S = 0.5  # after a longer standstill the clock is set anew, instead of s
 MAX_BACKLOG_BYTES = 1024 * 1024  # a viewer of a file who is too slow is waited for: nobody else is held up
 BACKLOG_RETRY_S = 0.05
 SEEK_GAP_US = 1000  # between the timestamps before and after a seek
-PAUSE_POINT = "the pause point"
+END_OF_RANGE, PAUSE_POINT = "the end of the range", "the pause point"
 
 ChunkT = TypeVar("ChunkT")
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
@@ -170,7 +170,7 @@ class Playback(Generic[ChunkT]):
         """Send from the position on, up to one in the same loop where `stop_us` says so."""
         self.playing = True
         self.at_end = False
-        self._stop_at(stop_us, "the end of the range")
+        self._set_stop(stop_us, END_OF_RANGE)
         self._played_s, self._played_unix_s = self._loop.time(), time.time()
         self._set_clock(self._played_s)
         self._send_reports(self._played_s)
@@ -179,9 +179,13 @@ class Playback(Generic[ChunkT]):
 
     def pause_at(self, position_us: int) -> None:
         """Play on to a position ahead and pause there (RFC 2326 section 10.6)."""
-        self._stop_at(position_us, PAUSE_POINT)
-        if not self._waits_for_group:
-            self._title.pacer.ask(self, self._loop.time())
+        self._set_stop(position_us, PAUSE_POINT)
+        self._turn_soon()
+
+    def stop_at(self, stop_us: int | None) -> None:
+        """While playing: end at a position ahead, or nowhere before the end."""
+        self._set_stop(stop_us, END_OF_RANGE)
+        self._turn_soon()
 
     def pause(self) -> None:
         self.playing = False
@@ -361,11 +365,16 @@ class Playback(Generic[ChunkT]):
             return frames if packed.position_us == stop_us else ()
         return frames[: bisect_left(frames, stop_us, key=lambda frame: frame.dts_us)]
 
-    def _stop_at(self, stop_us: int | None, reason: str) -> None:
+    def _set_stop(self, stop_us: int | None, reason: str) -> None:
         assert self._packed is not None
         self._stop_us = stop_us
         self._stop_reason = reason
         self._frames = self._selected(self._packed)
+
+    def _turn_soon(self) -> None:
+        """What comes next may have changed."""
+        if not self._waits_for_group:
+            self._title.pacer.ask(self, self._loop.time())
 
     def _stops_in(self, packed: PackedGroup, stop_us: int) -> bool:
         return packed.position_us <= stop_us if self.pace.backwards else stop_us <= packed.end_us

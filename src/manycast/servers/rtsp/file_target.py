@@ -52,6 +52,9 @@ class FileTarget:
         elif pace != playback.pace:
             await playback.change_pace(pace)
         position_us = playback.position_us
+        if wanted is None and not fresh and self._stop_us is not None:
+            ahead = self._stop_us <= position_us if pace.backwards else self._stop_us >= position_us
+            stop_us = self._stop_us if ahead else None  # it goes on, up to where it was to go
         if stop_us is not None and pace.backwards:
             stop_us = min(stop_us, position_us)  # the picture of the start is shown in any case
         self._stop_us = stop_us
@@ -92,30 +95,31 @@ class FileTarget:
         return PlayInfo(NptRange(start_s=position_s, end_s=end_s).serialize(), playback.starts(), playback.pace)
 
     def begin(self) -> None:
-        if self._playback is not None and not self._playback.playing:
+        if self._playback is None:
+            return
+        if self._playback.playing:
+            self._playback.stop_at(self._stop_us)
+        else:
             self._playback.play(self._stop_us)
 
     def pause(self) -> None:
         if self._playback is not None:
             self._playback.pause()
 
-    def pause_at(self, wanted: Range) -> bool:
-        """Play on to the start of a range and pause there (RFC 2326 section 10.6); False when it is here already.
-
-        Raises InvalidRange for a time that is not ahead.
-        """
+    def pause_at(self, wanted: Range) -> float | None:
+        """Play on to the start of a range and pause there (RFC 2326 section 10.6)."""
         playback = self._playback
         if isinstance(wanted, ClockRange):
             raise InvalidRange("a file has no wall clock: ask for npt")
         if wanted.start_s is None or playback is None or not playback.playing:
-            return False
+            return None
         pause_us, position_us = round(wanted.start_s * 1e6), playback.position_us
         duration_us = self._title.media.duration_us
         passed = pause_us > position_us if playback.pace.backwards else pause_us < position_us
         if passed or (duration_us is not None and pause_us > duration_us):
             raise InvalidRange(f"npt={wanted.start_s:g} is not ahead: this is npt={position_us / 1e6:g}")
         playback.pause_at(pause_us)
-        return True
+        return wanted.start_s
 
     def position_s(self) -> float | None:
         return self._playback.position_us / 1e6 if self._playback is not None else 0.0

@@ -10,6 +10,7 @@ from typing import Any
 
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.pace import NORMAL_PACE
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import MediaKind
 from manycast.servers.rtsp.addresses import name_in
@@ -46,6 +47,8 @@ from manycast.wire.rtsp.headers import (
     SessionHeader,
     TransportSpec,
     parse_range,
+    parse_scale,
+    parse_speed,
     serialize_factor,
     serialize_rtp_info,
 )
@@ -135,11 +138,16 @@ class PlaySession:
         parts = self._parts_set_up(request)
         range_header = request.headers.get("Range")
         wanted = parse_range(range_header) if range_header else None
+        scale_header, speed_header = request.headers.get("Scale"), request.headers.get("Speed")
+        scale = parse_scale(scale_header) if scale_header else None
+        speed = parse_speed(speed_header) if speed_header else None
         self._make_viewers(parts)
-        if self.state is SessionState.PLAYING and (wanted is None or self._position_s(parts) is None):
-            infos: list[PlayInfo] = []  # it plays already, and goes on
-        else:
-            infos = [await part.target.prepare(part.viewer, part.layout, wanted) for part in parts]
+        unchanged = wanted is None and scale is None and speed is None
+        infos: list[PlayInfo] = []
+        if self.state is not SessionState.PLAYING or not (unchanged or self._position_s(parts) is None):
+            infos = [
+                await part.target.prepare(part.viewer, part.layout, wanted, scale=scale, speed=speed) for part in parts
+            ]
         if infos and isinstance(self._transport, SrtpTransport):
             self._check_keys(self._transport, parts, infos)
         response = Response(status=200)
@@ -147,12 +155,23 @@ class PlaySession:
         if infos:
             response.headers.set("Range", infos[0].range)
             response.headers.set("RTP-Info", self._rtp_info(parts, infos))
-        if "Scale" in request.headers:
-            response.headers.set("Scale", serialize_factor(1.0))  # RFC 2326 section 12.34: which speed it really is
+        pace = infos[0].pace if infos else NORMAL_PACE  # what plays already and goes on is live
+        if scale is not None:
+            response.headers.set("Scale", serialize_factor(pace.scale))  # RFC 2326 section 12.34: which it really is
+        if speed is not None:
+            response.headers.set("Speed", serialize_factor(pace.speed))
         return Reply(response, then=partial(self._begin, parts))
 
     async def pause(self, connection: RtspConnection, request: Request) -> Reply:
         parts = self._parts_set_up(request)
+        response = Response(status=200)
+        response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
+        range_header = request.headers.get("Range")
+        if range_header and parts and self.state is SessionState.PLAYING:
+            pause_s = parts[0].target.pause_at(parse_range(range_header))
+            if pause_s is not None:
+                response.headers.set("Range", f"npt={pause_s:.3f}-")
+                return Reply(response)
         for part in parts:
             part.target.pause()
             if isinstance(self._transport, SrtpTransport):
@@ -160,8 +179,6 @@ class PlaySession:
         if self._speech is not None:
             self._speech.playing = False
         self.state = SessionState.READY
-        response = Response(status=200)
-        response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
         position_s = self._position_s(parts)
         if position_s is not None:
             response.headers.set("Range", f"npt={position_s:.3f}-")

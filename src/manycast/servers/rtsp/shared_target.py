@@ -99,6 +99,10 @@ class MemberTarget:
     def pause(self) -> None:
         self._shared.pause(self)
 
+    def pause_at(self, wanted: Range) -> float | None:
+        """A time to pause at is passed over: the others play on."""
+        return None
+
     def position_s(self) -> float | None:
         return self._shared.target.position_s()
 

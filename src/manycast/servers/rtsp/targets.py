@@ -34,13 +34,30 @@ class Target(Protocol):
     senders: list[RtpTrackSender]
     limit: BacklogLimit
 
-    async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
-        """Get ready to play from where `wanted` says. Raises InvalidRange, SourceError."""
+    async def prepare(
+        self,
+        viewer: Viewer,
+        layout: Layout,
+        wanted: Range | None,
+        *,
+        scale: float | None = None,
+        speed: float | None = None,
+    ) -> PlayInfo:
+        """Get ready to play from where `wanted` says, at the nearest pace there is.
+
+        Raises InvalidRange, SourceError.
+        """
 
     def begin(self) -> None:
         """Send, from the place prepared."""
 
     def pause(self) -> None: ...
+
+    def pause_at(self, wanted: Range) -> float | None:
+        """Pause when the start of a range is reached, and return that (in s); None where it is to be done at once.
+
+        Raises InvalidRange for a time that is not ahead.
+        """
 
     def position_s(self) -> float | None:
         """Where a file stands; None for what is live."""
@@ -64,8 +81,16 @@ class LiveTarget:
         self._playing: tuple[Viewer, Layout] | None = None
         self._next: tuple[Viewer, Layout] | None = None
 
-    async def prepare(self, viewer: Viewer, layout: Layout, wanted: Range | None) -> PlayInfo:
-        """Live is live: a start that was asked for is passed over, and the answer says "now"."""
+    async def prepare(
+        self,
+        viewer: Viewer,
+        layout: Layout,
+        wanted: Range | None,
+        *,
+        scale: float | None = None,
+        speed: float | None = None,
+    ) -> PlayInfo:
+        """Live is live: a start or a pace that was asked for is passed over, and the answer says "now"."""
         self._next = (viewer, layout)
         unix_s = time.time()
         starts = [self._packager.start_of(index, unix_s=unix_s) for index in range(len(self.senders))]
@@ -89,6 +114,9 @@ class LiveTarget:
             self._packager.leave(viewer, layout)
             viewer.clear()
             self._playing = None
+
+    def pause_at(self, wanted: Range) -> float | None:
+        return None
 
     def position_s(self) -> float | None:
         return None

@@ -24,7 +24,8 @@ _MAX_CHANNEL = 255
 _PAIR = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 # A start below zero. ffmpeg asks for it after a stream that began with audio's priming, and writes -0.021 as 0.-21.
-_BELOW_ZERO = re.compile(r"(?:-[0-9]{1,10}(?:\.-?[0-9]{0,9})?|[0-9]{1,10}\.-[0-9]{1,9})-")
+# Only so little: what is far before the start is a mistake.
+_BELOW_ZERO = re.compile(r"(?:-[01](?:\.-?[0-9]{0,9})?|[01]\.-[0-9]{1,9})-")
 _HOURS = re.compile(r"([0-9]{1,6}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{0,9})?)")
 _CLOCK = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})(\.[0-9]{0,9})?Z", re.IGNORECASE)
 _FACTOR = re.compile(r"[+-]?[0-9]{1,6}(?:\.[0-9]{0,9})?|[+-]?\.[0-9]{1,9}")
@@ -201,8 +202,8 @@ Range = NptRange | ClockRange
 def parse_range(value: str) -> Range:
     """Read a `Range` header, or `a=range` of SDP (RFC 2326 sections 12.29 and C.1.5).
 
-    `;time=` is passed over; a start below zero is taken for 0. Start may be after end: with a negative scale that is
-    the way.
+    `;time=` is passed over; a start less than two seconds below zero is taken for 0. Start may be after end: with a
+    negative scale that is the way.
     Raises InvalidRange, also for SMPTE time, which nothing here is counted in.
     """
     text = value.split(";", 1)[0].strip()
