@@ -36,17 +36,29 @@ def free_port() -> int:
 
 
 class Server:
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, *, config: str | None = None) -> None:
+        """`config` is a configuration file's text, in YAML."""
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="manycast-bench-")
         self._log = Path(self._folder.name, "log")
         self.media = Path(self._folder.name, "media")
         self.media.mkdir()
+        self.ports = {"http": free_port(), "https": free_port(), "rtsps": free_port()}
         arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
+        for protocol, port in self.ports.items():
+            arguments += [f"--{protocol}-port", str(port)]
+        if config is not None:
+            path = Path(self._folder.name, "manycast.yaml")
+            path.write_text(config)
+            arguments += ["-c", str(path)]
         with self._log.open("wb") as log:
             self.started_s = time.monotonic()
             self._process = subprocess.Popen(
-                [*shlex.split(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*shlex.split(command), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder.name,  # a certificate is made there
             )
         self.ready_s = self._wait_until_ready()
 
@@ -62,8 +74,15 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
-    def address(self, path: str) -> str:
-        return f"rtsp://{HOST}:{self.port}/{path}"
+    def address(self, path: str, transport: str = "tcp") -> str:
+        port = self.ports.get("http" if transport == "websocket" else transport, self.port)
+        return f"rtsp://{HOST}:{port}/{path}"
+
+    @property
+    def certificate(self) -> tuple[Path, Path]:
+        """Certificate and key, as the server made them at its start."""
+        folder = Path(self._folder.name)
+        return folder / "ssl.ca", folder / "ssl.key"
 
     def cpu(self) -> CpuTime:
         return cpu_time(self.pid)
