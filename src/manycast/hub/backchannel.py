@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from manycast.errors import ManycastError
@@ -115,15 +115,17 @@ class Backchannels:
             del self._talks[talk.path]
 
 
-class Forget(Protocol):
-    def __call__(self, talk: Talk, /) -> None: ...
-
-
 class Talk:
     """One talker who has the floor."""
 
     def __init__(
-        self, hub: Hub, path: str, talker: str, offered: Sequence[Track], ears: Sequence[Ear], forget: Forget
+        self,
+        hub: Hub,
+        path: str,
+        talker: str,
+        offered: Sequence[Track],
+        ears: Sequence[Ear],
+        forget: Callable[[Talk], None],
     ) -> None:
         self.path = path
         self.talker = talker

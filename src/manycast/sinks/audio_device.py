@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sysconfig
@@ -67,6 +68,8 @@ class AlsaOutlet:
         import av
         from av.error import FFmpegError
 
+        if not log.isEnabledFor(logging.DEBUG):
+            silence_alsa()
         self._errors = (FFmpegError, OSError, ValueError)
         self._packet = av.Packet
         self._container: OutputContainer | None = None
@@ -120,6 +123,17 @@ def find_alsa_files() -> None:
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
     _set_once("ALSA_CONFIG_DIR", ["/usr/share/alsa"])
     _set_once("ALSA_PLUGIN_DIR", [f"/usr/lib/{multiarch}/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib"])
+
+
+def silence_alsa() -> None:
+    """Keep the ALSA library, once it is loaded, from writing a page to standard error for every device it misses."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    path = next((line.split(maxsplit=5)[-1] for line in lines if "/libasound" in line), None)
+    if path is not None:
+        # Any function of C does that ignores what it is given; NULL would bring the printing back.
+        nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+        ctypes.CDLL(path).snd_lib_error_set_handler(nothing)
 
 
 def _set_once(variable: str, folders: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from manycast.sinks.decoder import SpeechDecoder
 
 MAX_WAITING = 100  # packets, 2 s as they usually are: what is heard later than that is worse than a gap
-POLL_S = 0.01
+CLOSE_TIMEOUT_S = 3.0  # a device plays what it has before it is let go; one that hangs is left behind
 MAX_AHEAD_S = 2.0  # who sends more sound than time passes is not speaking
 
 log = logging.getLogger(__name__)
@@ -95,10 +95,10 @@ class DecodingEar:
         """It has ended, and its outlet is closed."""
         return self._ended and (self._thread is None or not self._thread.is_alive())
 
-    def join(self) -> None:
+    def join(self, timeout_s: float | None = None) -> None:
         """Wait for that; blocks."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
 
     # In the thread
 
@@ -179,5 +179,4 @@ class EarsAtWork:
         ears, self._ears = self._ears, []
         for ear in ears:
             ear.end()
-        while not all(ear.done for ear in ears):
-            await asyncio.sleep(POLL_S)
+        await asyncio.gather(*(asyncio.to_thread(ear.join, CLOSE_TIMEOUT_S) for ear in ears))

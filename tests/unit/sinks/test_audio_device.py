@@ -51,7 +51,9 @@ def test_the_device_is_free_again_after_the_talk(sound_card: SoundCard) -> None:
         assert not [name for name in _open_files() if name == str(sound_card.played)]
 
 
-def test_without_a_device_there_is_one_warning(sound_card: SoundCard, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_device_there_is_one_warning(
+    sound_card: SoundCard, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level(logging.INFO)
     device = AudioDevice("nosuchdevice")
     for _ in range(3):
@@ -61,6 +63,7 @@ def test_without_a_device_there_is_one_warning(sound_card: SoundCard, caplog: py
         ear.join()
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith("audio device nosuchdevice cannot be opened: ")
+    assert "ALSA" not in capfd.readouterr().err
 
 
 def test_a_device_that_came_is_used_and_missed_again(
