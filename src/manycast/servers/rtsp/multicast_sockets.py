@@ -8,6 +8,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from manycast.hub.udp_viewer import RunSender
@@ -74,9 +75,10 @@ class GroupSockets:
         self._on_rtcp = on_rtcp
         self._loop = asyncio.get_running_loop()
         interface = _Interface(local_address)
-        self.rtp, self.rtcp = self._pair = ports.open_pair(slot)
-        self._listener = socket.socket(self.rtp.family, socket.SOCK_DGRAM)
-        try:
+        with ExitStack() as undo:
+            self._listener = undo.enter_context(socket.socket(family_of(local_address), socket.SOCK_DGRAM))
+            self.rtp, self.rtcp = self._pair = ports.open_pair(slot)
+            undo.callback(ports.close_pair, self._pair)
             self.ports: PortPair = (self.rtp.getsockname()[1], self.rtcp.getsockname()[1])
             for sock in (*self._pair, self._listener):
                 # Viewers on this machine bind the same ports.
@@ -87,11 +89,8 @@ class GroupSockets:
             self._listener.setblocking(False)
             self._listener.bind(interface.name_of(group, self.ports[1]))
             interface.join(self._listener, group)
-            self._own_name = self.rtcp.getsockname()[:2]
-        except OSError:
-            self._listener.close()
-            ports.close_pair(self._pair)
-            raise
+            undo.pop_all()
+        self._own_name = self.rtcp.getsockname()[:2]
         self.senders = (
             RunSender(self.rtp, segmentation=segmentation),
             _GroupSender(self.rtcp, interface.name_of(group, self.ports[1])),
