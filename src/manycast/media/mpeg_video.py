@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from fractions import Fraction
+from itertools import pairwise
 
 PICTURE_CODE = 0x00
 SEQUENCE_CODE = 0xB3
@@ -14,7 +16,18 @@ MAX_SEQUENCE_HEADER_BYTES = 4096  # with extensions and matrices some 300, and u
 _PICTURE = b"\0\0\1\0"
 _SEQUENCE = b"\0\0\1\xb3"
 _SLICE = re.compile(rb"\0\0\x01[\x01-\xaf]")
+_OPENING = re.compile(rb"\0\0\x01[\x00\xb3\xb8]")  # a picture, or the headers before it
 _BEHIND_SEQUENCE = re.compile(rb"\0\0\x01[\x00-\xaf\xb8]")  # a picture, a slice, a group
+_FRAME_RATES = (  # by frame_rate_code (table 6-4)
+    Fraction(24_000, 1001),
+    Fraction(24),
+    Fraction(25),
+    Fraction(30_000, 1001),
+    Fraction(30),
+    Fraction(50),
+    Fraction(60_000, 1001),
+    Fraction(60),
+)
 
 
 class PictureType(IntEnum):
@@ -68,6 +81,29 @@ def sequence_header(data: bytes) -> bytes:
     end = _BEHIND_SEQUENCE.search(data, start + 4)
     header = data[start : end.start() if end else len(data)]
     return header if len(header) <= MAX_SEQUENCE_HEADER_BYTES else b""
+
+
+def frame_rate(header: bytes) -> Fraction | None:
+    """Pictures in a second, by a sequence header without the extension's factors; None where it does not say."""
+    code = header[7] & 15 if len(header) > 7 else 0
+    return _FRAME_RATES[code - 1] if 0 < code <= len(_FRAME_RATES) else None
+
+
+def split_pictures(data: bytes) -> list[bytes]:
+    """The pictures in `data`, each with the headers before it. Two fields of one frame stay together."""
+    edges = [0]
+    position, opening = data.find(_PICTURE), 0
+    reference = None
+    while position >= 0:
+        found = picture_header(data[position : position + 9])
+        if found is not None and reference not in (None, found.temporal_reference):
+            edges.append(opening)
+        reference = found.temporal_reference if found is not None else reference
+        behind = _OPENING.search(data, position + 4)
+        opening = behind.start() if behind else len(data)
+        position = data.find(_PICTURE, opening)
+    edges.append(len(data))
+    return [data[start:end] for start, end in pairwise(edges) if start < end]
 
 
 def slice_offsets(data: bytes) -> list[int]:

@@ -34,11 +34,15 @@ class PacketTimer:
         self._last = 0
 
     def samples(self, packet: bytes) -> int:
-        """The samples that can be played once this packet has come; the first one gives none (section 4.3.8)."""
+        """How many more can be played once this packet has come (section 4.3.8).
+
+        The first one gives none yet, but counts as if one of its kind had come before it, so that no two packets begin
+        at one time.
+        """
         mode = packet[0] >> 1 & self._mode_mask if packet else 0
         block = self._blocks[min(mode, len(self._blocks) - 1)]
-        last, self._last = self._last, block
-        return (last + block) // 4 if last else 0
+        last, self._last = self._last or block, block
+        return (last + block) // 4
 
 
 def _block_flags(setup: bytes) -> list[bool]:

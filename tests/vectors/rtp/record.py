@@ -11,11 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import av
+
 HERE = Path(__file__).parent
 IDLE_S = 1.0  # without a packet, once the sender has ended
 
 VIDEO = "-f lavfi -i testsrc2=size=176x144:rate=25 -frames:v 26"
 AUDIO = "-f lavfi -i sine=frequency=440:sample_rate={rate} -t 0.5"
+SHORT = "-f lavfi -i testsrc2=size=176x144:rate=25 -frames:v 15"
+PHOTOS = "-f lavfi -i testsrc2=size=176x144:rate=25 -frames:v 4"
 H264 = f"{VIDEO} -c:v libx264 -pix_fmt yuv420p -preset medium -bf 2 -g 13"
 H265 = f"{VIDEO} -c:v libx265 -pix_fmt yuv420p -x265-params keyint=13:bframes=2:log-level=none"
 TEST_TONE = "audiotestsrc num-buffers=8 ! audio/x-raw"
@@ -33,6 +37,16 @@ STREAMS = {
     "sound_32000.mp2": f"{AUDIO.format(rate=32000)} -ac 2 -c:a mp2 -b:a 384k",
     "sound.ac3": f"{AUDIO.format(rate=48000)} -ac 2 -c:a ac3 -b:a 96k",
     "sound_640k.ac3": f"{NOISE} -ac 6 -c:a ac3 -b:a 640k",
+    "mpeg4.mkv": f"{SHORT} -c:v mpeg4 -q:v 14 -bf 2 -g 8",
+    "mpeg1.mkv": f"{SHORT} -c:v mpeg1video -q:v 14 -g 8",
+    "mpeg2.mkv": f"{SHORT} -c:v mpeg2video -q:v 8 -bf 2 -g 8",
+    "mjpeg.mkv": f"{PHOTOS} -c:v mjpeg -pix_fmt yuvj420p -huffman default -q:v 4",
+    "mjpeg_restarts.mkv": f"{PHOTOS} -c:v mjpeg -pix_fmt yuvj420p -huffman default -q:v 6 -threads 3 -thread_type slice",
+    "vp8.mkv": f"{SHORT} -c:v libvpx -b:v 300k -g 8 -deadline realtime",
+    "vp9.mkv": f"{SHORT} -c:v libvpx-vp9 -b:v 300k -g 8 -deadline realtime",
+    "av1.mkv": f"{SHORT} -c:v libaom-av1 -b:v 300k -g 8 -usage realtime -cpu-used 8",
+    "theora.mkv": f"{SHORT} -c:v libtheora -b:v 300k -g 8",
+    "vorbis.mkv": f"{NOISE} -ac 2 -c:a libvorbis -b:a 160k",
 }
 # Coded by GStreamer, for want of an encoder in FFmpeg; it writes no magic number (RFC 4867 section 5.1).
 SPEECH = {
@@ -59,6 +73,16 @@ KEPT = {
     "sound_640k.ac3": "-i sound_640k.ac3 -c copy",
     "speech.amr": "-i speech.amr -c copy",
     "speech_wb.amr": "-i speech_wb.amr -c copy",
+    "mpeg4.mkv": "-i mpeg4.mkv -c copy -fflags +bitexact",
+    "mpeg1.mkv": "-i mpeg1.mkv -c copy -fflags +bitexact",
+    "mpeg2.mkv": "-i mpeg2.mkv -c copy -fflags +bitexact",
+    "mjpeg.mkv": "-i mjpeg.mkv -c copy -fflags +bitexact",
+    "mjpeg_restarts.mkv": "-i mjpeg_restarts.mkv -c copy -fflags +bitexact",
+    "vp8.mkv": "-i vp8.mkv -c copy -fflags +bitexact",
+    "vp9.mkv": "-i vp9.mkv -c copy -fflags +bitexact",
+    "av1.mkv": "-i av1.mkv -c copy -fflags +bitexact",
+    "theora.mkv": "-i theora.mkv -c copy -fflags +bitexact",
+    "vorbis.mkv": "-i vorbis.mkv -c copy -fflags +bitexact",
     "g722.g722": f"{AUDIO.format(rate=16000)} -c:a g722",
 }
 FFMPEG = {
@@ -92,6 +116,14 @@ FFMPEG = {
     "l16_48000_ffmpeg": "-f lavfi -i sine=frequency=440:sample_rate=48000 -t 0.1 -ac 1 -c:a pcm_s16be",
     "amr_ffmpeg": "-i speech.amr -c copy",
     "amr_wb_ffmpeg": "-i speech_wb.amr -c copy",
+    "mpeg4_ffmpeg": "-i mpeg4.mkv -c copy",
+    "mpeg1_ffmpeg": "-i mpeg1.mkv -c copy",
+    "mpeg2_ffmpeg": "-i mpeg2.mkv -c copy",
+    "mjpeg_ffmpeg": "-i mjpeg.mkv -c copy",
+    "vp8_ffmpeg": "-i vp8.mkv -c copy",
+    "vp9_ffmpeg": "-i vp9.mkv -c copy -strict experimental",
+    "theora_ffmpeg": "-i theora.mkv -c copy",
+    "vorbis_ffmpeg": "-i vorbis.mkv -c copy",
 }
 GSTREAMER = {
     "h264_gstreamer": "filesrc location=h264.mp4 ! qtdemux ! h264parse ! rtph264pay config-interval=-1 mtu=1400",
@@ -115,6 +147,27 @@ GSTREAMER = {
     "l16_44100_stereo_gstreamer": f"{TEST_TONE},rate=44100,channels=2 ! rtpL16pay mtu=1400",
     "amr_gstreamer": "filesrc location=speech.amr ! amrparse ! rtpamrpay",
     "amr_wb_gstreamer": "filesrc location=speech_wb.amr ! amrparse ! rtpamrpay",
+    "mpeg4_gstreamer": "filesrc location=mpeg4.mkv ! matroskademux ! mpeg4videoparse ! rtpmp4vpay mtu=1400",
+    "mpeg4_in_band_gstreamer": "filesrc location=mpeg4.mkv ! matroskademux ! mpeg4videoparse config-interval=-1"
+    " ! rtpmp4vpay config-interval=-1 mtu=1400",
+    "mpeg2_gstreamer": "filesrc location=mpeg2.mkv ! matroskademux ! mpegvideoparse ! rtpmpvpay mtu=1400",
+    "mjpeg_gstreamer": "filesrc location=mjpeg.mkv ! matroskademux ! jpegparse ! rtpjpegpay mtu=1400",
+    "mjpeg_restarts_gstreamer": "filesrc location=mjpeg_restarts.mkv ! matroskademux ! jpegparse"
+    " ! rtpjpegpay mtu=1400",
+    "mjpeg_q50_gstreamer": "videotestsrc num-buffers=2 ! video/x-raw,width=160,height=120,format=I420"
+    " ! jpegenc quality=50 ! rtpjpegpay quality=50 mtu=1400",
+    "mjpeg_422_gstreamer": "videotestsrc num-buffers=2 ! video/x-raw,width=160,height=120,format=Y42B"
+    " ! jpegenc ! rtpjpegpay mtu=1400",
+    "vp8_gstreamer": "filesrc location=vp8.mkv ! matroskademux ! rtpvp8pay picture-id-mode=2 mtu=1400",
+    "vp9_gstreamer": "filesrc location=vp9.mkv ! matroskademux ! vp9parse ! rtpvp9pay picture-id-mode=1 mtu=1400",
+    "theora_gstreamer": "filesrc location=theora.mkv ! matroskademux ! theoraparse ! rtptheorapay mtu=1400",
+    "theora_in_band_gstreamer": "filesrc location=theora.mkv ! matroskademux ! theoraparse"
+    " ! rtptheorapay config-interval=1 mtu=1400",
+    "vorbis_gstreamer": "filesrc location=vorbis.mkv ! matroskademux ! vorbisparse ! rtpvorbispay mtu=1400",
+}
+EXPERIMENTAL = {"strict": "experimental"}
+PYAV = {  # whose FFmpeg is newer: name, the file to send
+    "av1_pyav": "av1.mkv",
 }
 
 
@@ -133,6 +186,8 @@ def main(wanted: list[str]) -> None:
             record(name, arguments, folder, from_ffmpeg)
         for name, arguments in chosen(GSTREAMER, wanted):
             record(name, arguments, folder, from_gstreamer)
+        for name, arguments in chosen(PYAV, wanted):
+            record(name, arguments, folder, from_pyav)
 
 
 def chosen(table: dict[str, str], wanted: list[str]) -> list[tuple[str, str]]:
@@ -172,6 +227,17 @@ def from_ffmpeg(arguments: str, folder: str, port: int) -> str:
         ffmpeg(f"{arguments} '{url}'", folder)
         return f"m=video {port} RTP/AVP 33\n"
     return ffmpeg(f"{arguments} -flags +bitexact -f rtp '{url}'", folder).removeprefix("SDP:\n")
+
+
+def from_pyav(file: str, folder: str, port: int) -> str:
+    url = f"rtp://127.0.0.1:{port}?rtcpport={port + 1}&pkt_size=1400"
+    with av.open(str(Path(folder, file))) as source, av.open(url, "w", format="rtp", options=EXPERIMENTAL) as output:
+        stream = output.add_mux_stream("av1", width=176, height=144, time_base=source.streams[0].time_base)
+        for packet in source.demux(0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return f"m=video {port} RTP/AVP 96\na=rtpmap:96 AV1/90000\n"  # PyAV does not show its own
 
 
 def from_gstreamer(arguments: str, folder: str, port: int) -> str:

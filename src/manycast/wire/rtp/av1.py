@@ -123,7 +123,7 @@ class Av1Reader:
             if len(self._obus) > MAX_OBUS:
                 raise MalformedPayload(f"AV1: temporal unit of over {MAX_OBUS} OBUs")
 
-    def take(self) -> Picture:
+    def take(self) -> list[Picture]:
         if self._fragments:
             raise MalformedPayload("AV1: a temporal unit that ends within an OBU")
         try:
@@ -132,7 +132,7 @@ class Av1Reader:
             raise MalformedPayload(str(error)) from error
         self.clear()
         self._sequence_header = sequence_header_of(obus) or self._sequence_header
-        return Picture(obus, is_keyframe(obus, self._sequence_header))
+        return [Picture(obus, is_keyframe(obus, self._sequence_header))]
 
     def clear(self) -> None:
         self._obus = []

@@ -125,10 +125,10 @@ class JpegReader:
         self._parts.append(payload[position:])
         self._size += len(payload) - position
 
-    def take(self) -> Picture:
+    def take(self) -> list[Picture]:
         if not self._size:
             self.clear()
-            return Picture([], True)
+            return [Picture([], True)]
         number, width, height, restart_interval = self._what
         image = JpegImage(
             width=8 * width,
@@ -139,7 +139,7 @@ class JpegReader:
             scan=b"".join(self._parts),
         )
         self.clear()
-        return Picture([image.serialize()], True)
+        return [Picture([image.serialize()], True)]
 
     def clear(self) -> None:
         self._parts = []

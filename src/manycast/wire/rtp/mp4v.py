@@ -1,14 +1,27 @@
-"""MPEG-4 part 2 video in RTP (RFC 6416 section 5): the bitstream as it is, cut anywhere, the marker at a VOP's end."""
+"""MPEG-4 part 2 video in RTP (RFC 6416 section 5): the bitstream as it is, cut anywhere, the marker at a VOP's end.
+
+Small VOPs may share a packet. Its timestamp is taken for that of the first one; the VOPs themselves tell how far the
+others are from it.
+"""
 
 from __future__ import annotations
 
 from manycast.media.frame import Frame
-from manycast.media.mpeg4 import VopType, configuration_of, profile_and_level, vop_type
+from manycast.media.mpeg4 import VopClock, VopType, configuration_of, profile_and_level, split_vops, vop_type
 from manycast.media.track import Codec, Mpeg4Parameters, Track
-from manycast.wire.rtp.payload import Depacketiser, Packetiser, PayloadFormat, RtpMap, RtpPayload, UnsupportedFormat
+from manycast.wire.rtp.payload import (
+    Depacketiser,
+    MalformedPayload,
+    Packetiser,
+    PayloadFormat,
+    RtpMap,
+    RtpPayload,
+    UnsupportedFormat,
+)
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
 
 CLOCK_RATE_HZ = 90_000
+MAX_VOPS = 64  # in one packet; of 20 bytes, as VOPs are in which nothing moves
 _DEFAULT_PROFILE_AND_LEVEL = 1  # simple profile, level 1 (section 7.1)
 
 
@@ -30,10 +43,11 @@ class Mp4vPacketiser:
 class Mp4vReader:
     """A picture is what its payloads hold, with the headers before it."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_clock", "_parts")
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: bytes) -> None:
         self._parts: list[bytes] = []
+        self._clock = VopClock(configuration, CLOCK_RATE_HZ)
 
     def begins(self, payload: bytes) -> bool:
         return payload.startswith(b"\0\0\1")  # the resync marker of a video packet has more zeros
@@ -42,10 +56,15 @@ class Mp4vReader:
         if payload:
             self._parts.append(payload)
 
-    def take(self) -> Picture:
-        data = b"".join(self._parts)
+    def take(self) -> list[Picture]:
+        vops = split_vops(b"".join(self._parts))
         self.clear()
-        return Picture([data] if data else [], vop_type(data) is VopType.I)
+        if len(vops) > MAX_VOPS:
+            raise MalformedPayload(f"packet of {len(vops)} VOPs, at most {MAX_VOPS} are read")
+        times = [self._clock.push(vop) for vop in vops]
+        return [
+            Picture([vop], vop_type(vop) is VopType.I, time - times[0]) for vop, time in zip(vops, times, strict=True)
+        ]
 
     def clear(self) -> None:
         self._parts = []
@@ -77,8 +96,9 @@ def _packetiser(_track: Track, limit: int) -> Packetiser:
     return Mp4vPacketiser(limit)
 
 
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return PictureDepacketiser(Mp4vReader(), track_index)
+def _depacketiser(track: Track, track_index: int) -> Depacketiser:
+    assert isinstance(track.parameters, Mpeg4Parameters)
+    return PictureDepacketiser(Mp4vReader(track.parameters.config), track_index)
 
 
 MP4V = PayloadFormat(

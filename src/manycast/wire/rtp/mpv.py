@@ -2,6 +2,8 @@
 
 |  MBZ 5  |T|  temporal reference 10  |AN|N|S|B|E|  P 3  |FBV|  BFC 3  |FFV|  FFC 3  |
 
+Some senders begin a picture behind another one's end, in packets of the other one's time.
+
 S: a sequence header is in here. B: the first slice in here begins here, E: the last one ends here. P: the picture's
 type. T: four more bytes follow, of MPEG-2. The rest repeats the picture header.
 """
@@ -9,7 +11,14 @@ type. T: four more bytes follow, of MPEG-2. The rest repeats the picture header.
 from __future__ import annotations
 
 from manycast.media.frame import Frame
-from manycast.media.mpeg_video import PictureType, picture_header, sequence_header, slice_offsets
+from manycast.media.mpeg_video import (
+    PictureType,
+    frame_rate,
+    picture_header,
+    sequence_header,
+    slice_offsets,
+    split_pictures,
+)
 from manycast.media.track import Codec, PlainParameters, Track
 from manycast.wire.rtp.payload import (
     Depacketiser,
@@ -25,6 +34,7 @@ from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payl
 CLOCK_RATE_HZ = 90_000
 HEADER_BYTES = 4
 EXTENSION_BYTES = 4
+MAX_PICTURES = 64  # of one time
 
 _EXTENDED = 1 << 26  # T
 _SEQUENCE, _BEGINS, _ENDS = 1 << 13, 1 << 12, 1 << 11  # S, B, E
@@ -97,22 +107,36 @@ class MpvReader:
             raise MalformedPayload(f"MPEG video payload of {len(payload)} bytes, wanted {HEADER_BYTES}")
         self._parts.append(_body(payload))
 
-    def take(self) -> Picture:
-        picture = b"".join(self._parts)
+    def take(self) -> list[Picture]:
+        found = split_pictures(b"".join(self._parts))
         self.clear()
-        header = picture_header(picture)
-        if header is None:
-            raise MalformedPayload(f"{len(picture)} bytes of MPEG video without a picture")
-        if header.picture_type is not PictureType.I:
-            return Picture([picture], False)
-        if found := sequence_header(picture):
-            self._sequence_header = found
-        else:
-            picture = self._sequence_header + picture
-        return Picture([picture], bool(self._sequence_header))
+        if len(found) > MAX_PICTURES:
+            raise MalformedPayload(f"{len(found)} pictures of one time, at most {MAX_PICTURES} are read")
+        headers = [picture_header(picture) for picture in found]
+        first = headers[0] if headers else None
+        if first is None:
+            raise MalformedPayload("MPEG video without a picture")
+        pictures = []
+        for picture, header in zip(found, headers, strict=True):
+            assert header is not None  # or it would be part of the one before
+            ahead = (header.temporal_reference - first.temporal_reference + 512) % 1024 - 512
+            pictures.append(self._complete(picture, header.picture_type, ahead))
+        return pictures
 
     def clear(self) -> None:
         self._parts = []
+
+    def _complete(self, picture: bytes, picture_type: PictureType, ahead: int) -> Picture:
+        """`ahead` is how many pictures later it is shown than the first one of its packets."""
+        if found := sequence_header(picture):
+            self._sequence_header = found
+        rate = frame_rate(self._sequence_header)
+        offset_ticks = round(ahead * CLOCK_RATE_HZ / rate) if rate else 0
+        if picture_type is not PictureType.I:
+            return Picture([picture], False, offset_ticks)
+        if not found:
+            picture = self._sequence_header + picture
+        return Picture([picture], bool(self._sequence_header), offset_ticks)
 
 
 def describe(_track: Track, _payload_type: int) -> RtpMap:

@@ -16,6 +16,7 @@ class Picture(NamedTuple):
 
     units: list[bytes]
     keyframe: bool
+    offset_ticks: int = 0  # from the packets' timestamp
 
 
 class PictureReader(Protocol):
@@ -27,8 +28,8 @@ class PictureReader(Protocol):
     def add(self, payload: bytes) -> None:
         """Take the next payload. Raises MalformedPayload."""
 
-    def take(self) -> Picture:
-        """The picture, which is all there; begin anew. Raises MalformedPayload."""
+    def take(self) -> list[Picture]:
+        """The picture, which is all there, or those that share its packets; begin anew. Raises MalformedPayload."""
 
     def clear(self) -> None:
         """Forget the picture under way."""
@@ -95,18 +96,18 @@ class PictureDepacketiser:
 
     def _finish(self) -> list[Frame]:
         assert self._timestamp is not None
-        picture = self._reader.take()
+        pictures = self._reader.take()
         self._size = self._count = 0
-        if not picture.units:
-            return []
         return [
             Frame(
                 track_index=self._track_index,
-                dts_ticks=self._timestamp,
-                pts_ticks=self._timestamp,
-                keyframe=picture.keyframe,
-                units=picture.units,
+                dts_ticks=self._timestamp + offset,
+                pts_ticks=self._timestamp + offset,
+                keyframe=keyframe,
+                units=units,
             )
+            for units, keyframe, offset in pictures
+            if units
         ]
 
     def _drop(self) -> None:

@@ -62,10 +62,10 @@ class Vp8Reader:
             raise MalformedPayload(f"VP8: {text}")
         self._parts.append(payload[descriptor_bytes(payload) :])
 
-    def take(self) -> Picture:
+    def take(self) -> list[Picture]:
         frame = b"".join(self._parts)
         self.clear()
-        return Picture([frame] if frame else [], is_keyframe(frame))
+        return [Picture([frame] if frame else [], is_keyframe(frame))]
 
     def clear(self) -> None:
         self._parts = []

@@ -78,15 +78,15 @@ class Vp9Reader:
         if flags & _ENDS:
             self._end_frame()
 
-    def take(self) -> Picture:
+    def take(self) -> list[Picture]:
         self._end_frame()
         frames = self._frames
         self.clear()
         if not frames:
-            return Picture([], False)
+            return [Picture([], False)]
         if len(frames) > MAX_FRAMES:
             raise MalformedPayload(f"VP9: {len(frames)} frames in one picture, at most {MAX_FRAMES} are allowed")
-        return Picture([join_superframe(frames)], is_keyframe(frames[0]))
+        return [Picture([join_superframe(frames)], is_keyframe(frames[0]))]
 
     def clear(self) -> None:
         self._frames = []
