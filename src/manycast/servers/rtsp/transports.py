@@ -46,7 +46,7 @@ def _refusal(spec: TransportSpec, *, secure: bool, srtp: bool, multicast: bool) 
     """Why a transport cannot be given, or nothing."""
     plain = in_clear(spec)
     if spec.multicast and is_udp(plain) and not multicast:
-        return "multicast is switched off"
+        return "multicast is off here"
     if spec.multicast and is_udp(plain) and spec.is_secure:
         return "there is no SRTP by multicast"
     interleaved = plain.protocol == "RTP/AVP/TCP" and not spec.multicast
