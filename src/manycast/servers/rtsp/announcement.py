@@ -9,9 +9,9 @@ from manycast.hub.rtp_packager import FIRST_DYNAMIC_PAYLOAD_TYPE
 from manycast.media.track import MediaKind, PassedParameters, Track
 from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_attribute
 from manycast.wire.rtp.formats import passed_on, static_rtpmap, track_from_rtpmap
-from manycast.wire.rtp.payload import PayloadFormat, UnsupportedFormat
+from manycast.wire.rtp.payload import PayloadFormat, RtpMap, UnsupportedFormat
 from manycast.wire.rtsp.errors import BadRequest, KeyManagementFailure, UnsupportedMediaType
-from manycast.wire.sdp import MalformedSdp, MediaDescription, SessionDescription
+from manycast.wire.sdp import MalformedSdp, MediaDescription, SessionDescription, parse_fmtp
 
 _KINDS = {kind.value: kind for kind in MediaKind}
 
@@ -66,7 +66,7 @@ def read_announcement(path: str, base_url: str, body: bytes) -> Announcement:
 def _read_media(section: MediaDescription) -> AnnouncedMedia:
     refusal = f"{section.kind} section without a payload type"
     for payload_type in section.payload_types:
-        rtpmap = section.rtpmaps.get(payload_type) or static_rtpmap(payload_type)
+        rtpmap = _rtpmap_of(section, payload_type)
         if rtpmap is None:
             refusal = f"{section.kind} payload type {payload_type} has no rtpmap"
             continue
@@ -94,13 +94,25 @@ def _key_of(section: MediaDescription, description: SessionDescription) -> Mikey
     return None
 
 
+def _rtpmap_of(section: MediaDescription, payload_type: int) -> RtpMap | None:
+    """What a payload type is, by the description or by RFC 3551; None where neither tells."""
+    rtpmap = section.rtpmaps.get(payload_type) or static_rtpmap(payload_type)
+    if rtpmap is None or payload_type in section.rtpmaps:
+        return rtpmap
+    for name, value in section.attributes:  # a static type may have parameters, too: a=fmtp:18 annexb=no
+        number, _, text = (value or "").partition(" ")
+        if name.lower() == "fmtp" and number == str(payload_type):
+            rtpmap = replace(rtpmap, fmtp=parse_fmtp(text))
+    return rtpmap
+
+
 def _pass_on(section: MediaDescription) -> CarriedMedia | None:
     """Its first payload type that has an rtpmap, untouched; None where there is none, or the kind is none of ours."""
     kind = _KINDS.get(section.kind)
     if kind is None:
         return None
     for payload_type in section.payload_types:
-        rtpmap = section.rtpmaps.get(payload_type) or static_rtpmap(payload_type)
+        rtpmap = _rtpmap_of(section, payload_type)
         if rtpmap is not None:
             track, payload_format = passed_on(rtpmap, kind)
             return CarriedMedia(track, payload_type, payload_format)

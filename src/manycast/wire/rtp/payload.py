@@ -45,7 +45,8 @@ class Packetiser(Protocol):
     """Cuts the frames of one track into RTP payloads."""
 
     def packetise(self, frame: Frame) -> list[RtpPayload]:
-        """Return the payloads of one frame, in order, none longer than the limit it was made with.
+        """Return the payloads of one frame, in order, none longer than the limit it was made with, unless they are
+        passed on as they came.
 
         All but the last fragment of one NAL unit have exactly the limit's size, which lets the kernel cut a
         whole run of packets out of one buffer.
