@@ -21,8 +21,8 @@ class _Feature:
 _FEATURES = (
     _Feature("RTSP over HTTP", "rtsp", "rtsp_over_http", ("http",)),
     _Feature("RTSP over HTTPS", "rtsp", "rtsp_over_https", ("https",)),
-    _Feature("RTSP over HTTP", "rtsp", "rtsp_over_http", ("rtsp",)),
-    _Feature("RTSP over HTTPS", "rtsp", "rtsp_over_https", ("rtsp",)),
+    _Feature("RTSP over HTTP", "rtsp", "rtsp_over_http", ("rtsp", "rtsps")),
+    _Feature("RTSP over HTTPS", "rtsp", "rtsp_over_https", ("rtsp", "rtsps")),
     _Feature("HTTP-FLV", "http_flv", "enable", ("http", "https")),
     _Feature("HLS", "hls", "enable", ("http", "https")),
 )

@@ -173,8 +173,8 @@ def test_a_feature_without_its_server_is_off(tmp_path: Path) -> None:
 def test_tunnels_without_the_rtsp_server_are_off(tmp_path: Path) -> None:
     text = "<config><rtsp><enable>0</enable>\n<rtsp_over_http>1</rtsp_over_http></rtsp></config>"
     assert warnings_of(tmp_path, text) == [
-        "a.cfg:2: <config><rtsp><rtsp_over_http>: found '1', but <rtsp><enable> is 0 (a.cfg line 1): "
-        "RTSP over HTTP stays off"
+        "a.cfg:2: <config><rtsp><rtsp_over_http>: found '1', but <rtsp><enable> is 0 (a.cfg line 1) "
+        "and <rtsps><enable> is 0 (its default): RTSP over HTTP stays off"
     ]
     assert not load_text(tmp_path, text).settings.rtsp.rtsp_over_http
 
