@@ -166,7 +166,7 @@ def test_sprop_parameter_sets_as_they_are_met(sprop: str, found: tuple[int, int]
 
 
 @given(
-    st.sampled_from(["H264", "H265", "MPEG4-GENERIC", "MP4A-LATM", "PCMU", "PCMA", "opus", "x"]),
+    st.sampled_from([*(name for payload_format in FORMATS for name in payload_format.encoding_names), "x"]),
     st.integers(-1, 200_000) | st.sampled_from([8000, 48_000, 90_000]),
     st.none() | st.integers(0, 300),
     st.dictionaries(
@@ -180,6 +180,8 @@ def test_sprop_parameter_sets_as_they_are_met(sprop: str, found: tuple[int, int]
                 "cpresent",
                 "sizelength",
                 "sprop-stereo",
+                "octet-align",
+                "interleaving",
             ]
         ),
         st.text(max_size=30) | st.binary(max_size=20).map(bytes.hex),
