@@ -15,7 +15,16 @@ from manycast.wire.rtmp.chunk import (
     RtmpType,
     serialize_message,
 )
-from manycast.wire.rtmp.handshake import BLOCK_BYTES, ClientHandshake, HandshakeFailed, ServerHandshake, answer_to
+from manycast.wire.rtmp.handshake import (
+    BLOCK_BYTES,
+    NOISE_BYTES,
+    ClientHandshake,
+    HandshakeFailed,
+    ServerHandshake,
+    answer_to,
+)
+
+NOISE = bytes(range(256)) * (NOISE_BYTES // 256)
 
 messages = st.builds(
     RtmpMessage,
@@ -33,7 +42,7 @@ def chunk_size_message(size: int) -> bytes:
 
 def test_both_sides_shake_hands_whatever_the_pieces() -> None:
     for step in (1, 100, 5000):
-        client, server = ClientHandshake(), ServerHandshake()
+        client, server = ClientHandshake(NOISE), ServerHandshake(NOISE)
         to_server, to_client = client.start() + b"", b""
         rest_at_server: bytes | None = None
         while to_server:
@@ -49,21 +58,21 @@ def test_both_sides_shake_hands_whatever_the_pieces() -> None:
 
 def test_another_version_is_refused() -> None:
     with pytest.raises(HandshakeFailed, match="version 71"):
-        ServerHandshake().receive(b"GET / HTTP/1.1")
+        ServerHandshake(NOISE).receive(b"GET / HTTP/1.1")
     with pytest.raises(HandshakeFailed, match="version 6"):
-        ClientHandshake().receive(b"\x06")
+        ClientHandshake(NOISE).receive(b"\x06")
 
 
 def test_a_simple_client_gets_its_block_back() -> None:
     c1 = bytes(8) + bytes(range(256)) * 6
     c1 = c1[:BLOCK_BYTES]
-    assert answer_to(c1)[-BLOCK_BYTES:] == c1
+    assert answer_to(c1, NOISE)[-BLOCK_BYTES:] == c1
 
 
 @given(st.binary(min_size=1, max_size=4000))
 def test_any_beginning_is_waited_on_or_refused(data: bytes) -> None:
     try:
-        ServerHandshake().receive(data)
+        ServerHandshake(NOISE).receive(data)
     except HandshakeFailed:
         pass
 

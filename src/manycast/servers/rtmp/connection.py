@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from manycast.wire.rtmp.commands import (
     acknowledgement,
     user_control,
 )
-from manycast.wire.rtmp.handshake import ServerHandshake
+from manycast.wire.rtmp.handshake import NOISE_BYTES, ServerHandshake
 
 READ_BYTES = 64 * 1024
 MAX_WAITING = 256  # messages behind one that takes time; reading pauses above it
@@ -72,7 +73,7 @@ class RtmpConnection:
         self._host = host
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._handshake: ServerHandshake | None = ServerHandshake()
+        self._handshake: ServerHandshake | None = ServerHandshake(secrets.token_bytes(NOISE_BYTES))
         self._reader = ChunkReader()
         self._acknowledged_bytes = 0
         self._window_bytes = 2_500_000  # until the client says another

@@ -9,7 +9,6 @@ server that works does it as below.
 from __future__ import annotations
 
 import hmac
-import secrets
 from hashlib import sha256
 
 from manycast.errors import ProtocolError
@@ -17,6 +16,7 @@ from manycast.errors import ProtocolError
 VERSION = 3
 BLOCK_BYTES = 1536
 DIGEST_BYTES = 32
+NOISE_BYTES = 2 * BLOCK_BYTES
 
 _TAIL = bytes.fromhex("f0eec24a8068bee82e00d0d1029e7e576eec5d2d29806fab93b8e636cfeb31ae")
 _SERVER_NAME = b"Genuine Adobe Flash Media Server 001"
@@ -32,7 +32,9 @@ class HandshakeFailed(ProtocolError):
 class ServerHandshake:
     """Reads C0, C1 and C2."""
 
-    def __init__(self) -> None:
+    def __init__(self, noise: bytes) -> None:
+        """`noise` is random, NOISE_BYTES of it."""
+        self._noise = noise
         self._received = bytearray()
         self._answered = False
 
@@ -49,7 +51,7 @@ class ServerHandshake:
         if not self._answered:
             if len(received) < 1 + BLOCK_BYTES:
                 return b"", None
-            reply = answer_to(bytes(received[1 : 1 + BLOCK_BYTES]))
+            reply = answer_to(bytes(received[1 : 1 + BLOCK_BYTES]), self._noise)
             self._answered = True
         if len(received) < 1 + 2 * BLOCK_BYTES:
             return reply, None
@@ -59,12 +61,14 @@ class ServerHandshake:
 class ClientHandshake:
     """Begins as the simple form does, which every server takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, noise: bytes) -> None:
+        """`noise` is random, NOISE_BYTES of it."""
+        self._noise = noise
         self._received = bytearray()
 
     def start(self) -> bytes:
         """C0 and C1."""
-        return bytes((VERSION,)) + bytes(8) + secrets.token_bytes(BLOCK_BYTES - 8)
+        return bytes((VERSION,)) + bytes(8) + self._noise[: BLOCK_BYTES - 8]
 
     def receive(self, data: bytes) -> tuple[bytes, bytes | None]:
         """As the server's; the reply is C2. Raises HandshakeFailed."""
@@ -77,13 +81,14 @@ class ClientHandshake:
         return bytes(received[1 : 1 + BLOCK_BYTES]), bytes(received[1 + 2 * BLOCK_BYTES :])
 
 
-def answer_to(c1: bytes) -> bytes:
-    """S0, S1 and S2."""
+def answer_to(c1: bytes, noise: bytes) -> bytes:
+    """S0, S1 and S2, with random bytes where that is what they consist of."""
+    first, second = noise[:BLOCK_BYTES], noise[BLOCK_BYTES:]
     for scheme in _SCHEMES if any(c1[4:8]) else ():
         digest = _find_digest(c1, scheme, _PLAYER_NAME)
         if digest is not None:
-            return bytes((VERSION,)) + _signed_block(scheme) + _signed_echo(digest)
-    return bytes((VERSION,)) + bytes(8) + secrets.token_bytes(BLOCK_BYTES - 8) + c1
+            return bytes((VERSION,)) + _signed_block(scheme, first[8:]) + _signed_echo(digest, second)
+    return bytes((VERSION,)) + bytes(8) + first[8:] + c1
 
 
 def _digest_place(block: bytes, scheme: int) -> int:
@@ -101,15 +106,15 @@ def _find_digest(block: bytes, scheme: int, key: bytes) -> bytes | None:
     return found if hmac.compare_digest(found, _digest_of(block, place, key)) else None
 
 
-def _signed_block(scheme: int) -> bytes:
+def _signed_block(scheme: int, noise: bytes) -> bytes:
     """S1: with a digest in the place the client's scheme has for it."""
-    block = bytes(4) + bytes((3, 5, 1, 1)) + secrets.token_bytes(BLOCK_BYTES - 8)
+    block = bytes(4) + bytes((3, 5, 1, 1)) + noise
     place = _digest_place(block, scheme)
     return block[:place] + _digest_of(block, place, _SERVER_NAME) + block[place + DIGEST_BYTES :]
 
 
-def _signed_echo(client_digest: bytes) -> bytes:
+def _signed_echo(client_digest: bytes, noise: bytes) -> bytes:
     """S2: a signature under a key made of the client's digest."""
-    block = secrets.token_bytes(BLOCK_BYTES - DIGEST_BYTES)
+    block = noise[: BLOCK_BYTES - DIGEST_BYTES]
     key = hmac.digest(_SERVER_NAME + _TAIL, client_digest, sha256)
     return block + hmac.digest(key, block, sha256)
