@@ -345,6 +345,8 @@ class PlaySession:
         if isinstance(transport, SrtpTransport):
             transport.take_key(request, track_index)
         agreed = transport.set_up(spec, track_index, SLOTS[part.target.tracks[number].kind])
+        if isinstance(transport, SrtpTransport):
+            return agreed  # GStreamer that is told the SSRC here does not look up its roll-over counter
         return replace(agreed, ssrc=part.target.senders[number].ssrc)
 
     def _wish(self, connection: RtspConnection, request: Request) -> TransportSpec:
