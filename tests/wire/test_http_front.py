@@ -40,6 +40,7 @@ async def test_the_first_page_says_how_to_play() -> None:
         answer = await exchange(server, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"text/plain" in answer
+        assert b"\r\nServer: manycast/" in answer
         assert answer.endswith(b"how to play")
 
 

@@ -61,6 +61,7 @@ class Pages:
         from aiohttp import web
 
         application = web.Application()
+        application.on_response_prepare.append(_sign)
         application.router.add_get("/", self._index)
         application.router.add_route("*", "/{path:.*}", _not_found)
         runner = web.AppRunner(
@@ -73,6 +74,10 @@ class Pages:
         from aiohttp import web
 
         return web.Response(text=f"manycast {__version__}\n\n{self._describe()}")
+
+
+async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = f"manycast/{__version__}"
 
 
 async def _not_found(request: web.Request) -> web.StreamResponse:
