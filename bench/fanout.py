@@ -20,8 +20,12 @@ SETTLE_S = 3.0  # from the last viewer's start to the window: what viewers get f
 PATH = "bench"
 ON_ITS_WAY_PACKETS = 300  # a lap of the load generator, should a keyframe fall into it
 SEND_PER_FRAME, SEND_PER_PACKET, SEGMENTED = "a send per frame", "a send per packet", "segmented sends"
-FLOORS = {  # of each transport, with the most that the server may cost in proportion
+TLS_WRITE, PLAIN_TCP = "a TLS write per frame", "plain TCP"
+FLOORS: dict[str, dict[str, float | None]] = {  # of each transport, with the most that the server may cost beside it
     "tcp": {SEND_PER_FRAME: 1.35},
+    "http": {PLAIN_TCP: 1.1},
+    "websocket": {PLAIN_TCP: 1.1},
+    "rtsps": {TLS_WRITE: 1.35, PLAIN_TCP: None},
     "udp": {SEND_PER_PACKET: 0.5, SEGMENTED: 1.35},
 }
 VIEWER_TARGET_KB, IDLE_TARGET_MB = 100, 80
@@ -63,10 +67,11 @@ def main() -> None:
             growth_bytes = 0
             for number in range(options.rounds):
                 for kind, measured in floors.items():
-                    with _floor(clip, options, kind) as (pid, load):
+                    with _floor(server, clip, options, kind) as (pid, load):
                         measured.append(_measure(pid, load, options.seconds))
                     _print_window(f"round {number + 1}, floor: {kind}", measured[-1])
-                with viewing(options.viewers, options.transport, server.address(PATH), merged=options.merged) as load:
+                address = server.address(PATH, options.transport)
+                with viewing(options.viewers, options.transport, address, merged=options.merged) as load:
                     load.wait_ready()
                     time.sleep(SETTLE_S)
                     windows.append(_measure(server.pid, load, options.seconds))
@@ -95,7 +100,12 @@ def _print_result(
         floor_cpu, floor_s = sum((w.cpu for w in measured), NO_TIME), sum(w.elapsed_s for w in measured)
         row(f"floor CPU: {kind}", floor_cpu.of_core(floor_s))
     for kind, measured in floors.items():
-        verdict(f"server / {kind}", _per_byte(windows) / _per_byte(measured), FLOORS[options.transport][kind])
+        target = FLOORS[options.transport][kind]
+        ratio = _per_byte(windows) / _per_byte(measured)
+        if target is None:
+            row(f"server / {kind}", f"{ratio:.2f}")
+        else:
+            verdict(f"server / {kind}", ratio, target)
     verdict("viewers not complete", viewers - min(w.complete for w in windows), 0)
     verdict("viewers with gaps", max(w.viewers_with_gaps for w in windows), 0)
     verdict("RSS per viewer", growth_bytes / viewers / 1024, VIEWER_TARGET_KB, " KB")
@@ -120,9 +130,19 @@ def _print_window(title: str, window: Window) -> None:
 
 
 @contextmanager
-def _floor(clip: Clip, options: argparse.Namespace, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
-    if kind == SEND_PER_FRAME:
-        with tcp_floor(clip, options.viewers) as floor, viewing(options.viewers, "tcp", floor.address) as load:
+def _floor(server: Server, clip: Clip, options: argparse.Namespace, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
+    if kind == PLAIN_TCP:
+        with viewing(options.viewers, "tcp", server.address(PATH)) as load:
+            load.wait_ready()
+            time.sleep(SETTLE_S)
+            yield server.pid, load
+        return
+    if kind in (SEND_PER_FRAME, TLS_WRITE):
+        transport, certificate = ("tcp", None) if kind == SEND_PER_FRAME else ("rtsps", server.certificate)
+        with (
+            tcp_floor(clip, options.viewers, certificate) as floor,
+            viewing(options.viewers, transport, floor.address) as load,
+        ):
             load.wait_ready()
             time.sleep(SETTLE_S)
             yield floor.pid, load
@@ -189,7 +209,7 @@ def _dropped_frames(address: str, figures: Sequence[ViewerFigures]) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, default=500)
-    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
+    parser.add_argument("--transport", choices=tuple(FLOORS), default="tcp")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each window")
     parser.add_argument("--rounds", type=int, default=2, help="how often floor and server are measured in turn")
     parser.add_argument(

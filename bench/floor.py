@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import socket
+import ssl
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from pathlib import Path
 
 from clip import SECONDS, Clip, SentFrame, sent_frames
 from load import raise_descriptor_limit
 from server import HOST
 
+from manycast.hub.tls_pipe import server_context
 from manycast.hub.udp_viewer import SEGMENT_BYTES, SOL_UDP, UDP_SEGMENT, runs_of
 
 SEND_BUFFER_BYTES = 512 * 1024  # the server's own
@@ -33,12 +36,15 @@ class Floor:
 
 
 @contextmanager
-def tcp_floor(clip: Clip, viewers: int) -> Iterator[Floor]:
-    """Sends to `viewers` connections as soon as they are made: one send per frame and connection."""
+def tcp_floor(clip: Clip, viewers: int, certificate: tuple[Path, Path] | None = None) -> Iterator[Floor]:
+    """Sends to `viewers` connections as soon as they are made: one send per frame and connection.
+
+    With a certificate and its key, in TLS.
+    """
     listener = socket.socket()
     listener.bind((HOST, 0))
     listener.listen(LISTEN_BACKLOG)
-    process = _fork.Process(target=_send_frames, args=(clip, listener, viewers), daemon=True)
+    process = _fork.Process(target=_send_frames, args=(clip, listener, viewers, certificate), daemon=True)
     process.start()
     port = listener.getsockname()[1]
     listener.close()
@@ -81,10 +87,12 @@ def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]], *, segmentation: boo
         process.join()
 
 
-def _accept(listener: socket.socket, viewers: int) -> list[socket.socket]:
+def _accept(listener: socket.socket, viewers: int, context: ssl.SSLContext | None = None) -> list[socket.socket]:
     connections = []
     for _ in range(viewers):
         sock, _ = listener.accept()
+        if context is not None:
+            sock = context.wrap_socket(sock, server_side=True)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -118,9 +126,10 @@ def _send_files(clip: Clip, listener: socket.socket, positions_s: Sequence[float
         time.sleep(max(0.0, started_s + until_s - time.monotonic()))
 
 
-def _send_frames(clip: Clip, listener: socket.socket, viewers: int) -> None:
+def _send_frames(clip: Clip, listener: socket.socket, viewers: int, certificate: tuple[Path, Path] | None) -> None:
     raise_descriptor_limit()
-    sends = [sock.send for sock in _accept(listener, viewers)]
+    context = None if certificate is None else server_context(*map(str, certificate))
+    sends = [sock.send for sock in _accept(listener, viewers, context)]
     datas = [frame.interleaved() for frame in _one_loop(clip)]
     for index in _in_time(clip):
         data = datas[index]

@@ -18,11 +18,11 @@ from typing import Protocol
 
 from rtsp import RtspClient
 from server import HOST
+from ways import open_way
 
 LAP_S = 0.025  # a lap reads what has come for everybody; seldom enough to take several frames with one call
 CONNECT_BATCH = 10  # handshakes between two laps, so that those who play already are read
 BUFFER_BYTES = 1 << 20
-TCP_RECEIVE_BYTES = 1 << 20  # a window that never makes the sender wait
 UDP_RECEIVE_BYTES = 1 << 22
 MAX_DATAGRAMS_PER_LAP = 512
 SOL_UDP = 17
@@ -346,11 +346,11 @@ class _Readers:
 
 
 def _connect(transport: str, address: str, merged: bool, position_s: float = 0.0) -> LoadViewer:
-    if transport == "tcp":
+    if transport != "udp":
         if address.startswith("tcp://"):
-            return TcpLoadViewer(_plain_connection(address))
-        client = RtspClient(address)
-        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
+            host, _, port = address.removeprefix("tcp://").partition(":")
+            return TcpLoadViewer(open_way(transport, host, int(port)))
+        client = RtspClient(address, transport)
         client.describe()
         client.set_up_interleaved()
         client.request("PLAY", Range=f"npt={position_s:.3f}-")
@@ -362,14 +362,6 @@ def _connect(transport: str, address: str, merged: bool, position_s: float = 0.0
         viewer.set_up(client)
         client.request("PLAY", Range="npt=0.000-")
     return viewer
-
-
-def _plain_connection(address: str) -> socket.socket:
-    host, _, port = address.removeprefix("tcp://").partition(":")
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
-    sock.connect((host, int(port)))
-    return sock
 
 
 def _open_pair(merged: bool) -> tuple[socket.socket, socket.socket]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
-REPLY_TIMEOUT_S = 20.0
+from ways import open_way
+
 CHANNELS = ((0, 1), (2, 3))  # of video and audio
 
 
@@ -17,15 +17,14 @@ class Reply:
 
 
 class RtspClient:
-    def __init__(self, address: str) -> None:
-        """`address` is the stream's, with host and port."""
+    def __init__(self, address: str, transport: str = "tcp") -> None:
+        """`address` is the stream's, with host and port; `transport` one of those of `ways`."""
         self.address = address
         self.session = ""
         self.controls = ["/track=0", "/track=1"]
         self.rest = b""  # what came behind the last reply
         host, _, port = address.removeprefix("rtsp://").partition("/")[0].partition(":")
-        self.sock = socket.create_connection((host, int(port)), timeout=REPLY_TIMEOUT_S)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = open_way(transport, host, int(port))
         self._cseq = 0
 
     def request(self, method: str, control: str = "", body: bytes = b"", **headers: str) -> Reply:
