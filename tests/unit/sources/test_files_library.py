@@ -18,8 +18,10 @@ import pytest
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup, StoredMedia
 from manycast.sources.files import reading
+from manycast.sources.files.cache import KEPT_ROUNDS
 from manycast.sources.files.library import FileLibrary
 from manycast.sources.files.media_file import IDLE_S, MAX_CURSORS, MediaFile
+from manycast.sources.files.memory import give_back
 
 
 @pytest.fixture
@@ -216,10 +218,19 @@ async def test_a_changed_file_is_read_anew(library: FileLibrary, media_file: Cal
     assert await library.find(["h264_aac.mp4"]) not in (None, new)
 
 
-async def test_a_file_that_has_gone_is_not_found(library: FileLibrary, media_file: Callable[[str], Path]) -> None:
-    file = await opened(library, media_file("h264_aac.mp4"))
-    (library.media_folder / "h264_aac.mp4").unlink()
-    assert await library.find(["h264_aac.mp4"]) is None
+@pytest.mark.parametrize(
+    "name", ["h264_aac.mp4", "h264_aac.ts.mp2t", "mpeg2.vob", "theora_vorbis.ogv", "mp3.mp3", "s16.wav", "mpeg4.m4e"]
+)
+async def test_a_file_that_has_gone_is_not_found(
+    name: str, library: FileLibrary, media_file: Callable[[str], Path]
+) -> None:
+    stored = name.removesuffix(".mp2t")
+    shutil.copy(media_file(stored), library.media_folder / stored)
+    file = await library.find([name])
+    assert file is not None
+    (library.media_folder / stored).unlink()
+    assert await library.find([name]) is None
+    await file.group_at(2_500_000)  # it is still open
     library.tidy(asyncio.get_running_loop().time() + IDLE_S)
     with pytest.raises(SourceError):
         await file.group_at(4_000_000)
@@ -258,6 +269,29 @@ async def test_opening_at_once_opens_once(library: FileLibrary, media_file: Call
     shutil.copy(media_file("h264_aac.mp4"), library.media_folder / "a.mp4")
     files = await asyncio.gather(*(library.find(["a.mp4"]) for _ in range(10)))
     assert len(set(map(id, files))) == 1
+
+
+async def test_memory_goes_back_to_the_system_when_nothing_is_played(
+    library: FileLibrary, media_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(
+        "manycast.sources.files.library.give_back", lambda: given_back.append(threading.current_thread().name)
+    )
+    now_s = asyncio.get_running_loop().time()
+    library.tidy(now_s)
+    await play(await opened(library, media_file("h264_aac.mp4")))
+    for _ in range(KEPT_ROUNDS):
+        library.tidy(now_s)
+    assert not given_back
+    for _ in range(3):
+        library.tidy(now_s)
+    await library.close()
+    assert [name.startswith("media-file") for name in given_back] == [True]
+
+
+def test_giving_memory_back_is_harmless() -> None:
+    give_back()
 
 
 async def test_closed_files_give_nothing(library: FileLibrary, media_file: Callable[[str], Path]) -> None:

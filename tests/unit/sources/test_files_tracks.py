@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
+from manycast.media.mpeg4 import VopType, vop_type
 from manycast.media.track import Codec, G726Parameters, XiphParameters
 from manycast.sources.files.anchors import AnchorOrder, VopUnpacker
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
@@ -29,7 +30,7 @@ from manycast.sources.files.timing import AnchorTimes, Sample, TimeScale
 from manycast.sources.files.tracks import codec_of, describe_video
 from manycast.sources.files.xiph import parameters_from_extradata
 
-from .media_making import make_file, stamp_of
+from .media_making import make_file, plain_packets, stamp_of
 from .test_files_reading import frames_of, read_all
 
 VOP = b"\0\0\1\xb6"
@@ -196,6 +197,30 @@ def test_pictures_of_a_packed_bitstream_get_their_order_from_their_types() -> No
         done += slots.push(sample, order.count(units, described.track.parameters, keyframe=sample.keyframe))
     done += slots.flush()
     assert [(sample.dts, sample.pts) for sample in done] == [(0, 0), (1, 2), (2, 1), (3, 4), (4, 3), (5, 5)]
+
+
+def test_a_film_with_a_packed_bitstream_is_shown_in_order(tmp_path: Path) -> None:
+    plain = make_file(tmp_path / "plain.avi", video="mpeg4", audio=None, b_frames=1, seconds=2)
+    packets = plain_packets(plain, "video")
+    chunks: list[bytes] = []
+    for index, packet in enumerate(packets):
+        if vop_type(packet) is VopType.B:
+            chunks[-1] += packet
+            chunks.append(N_VOP)
+        else:
+            chunks.append(packet)
+        assert len(chunks) == index + 1
+    path = tmp_path / "packed.avi"
+    with av.open(str(plain)) as reading, av.open(str(path), "w") as writing:
+        stream: Any = writing.add_stream_from_template(reading.streams[0])
+        for index, chunk in enumerate(chunks):
+            packed = av.Packet(chunk)
+            packed.stream, packed.pts, packed.dts = stream, index, index
+            packed.is_keyframe = index % 25 == 0
+            writing.mux(packed)
+    expected, got = (frames_of(read_all(each)[1], 0) for each in (plain, path))
+    assert [frame.units for frame in got] == [frame.units for frame in expected]
+    assert [frame.pts_ticks for frame in got] == [frame.pts_ticks for frame in expected]
 
 
 def _sample(dts: int, pts: int | None, *, keyframe: bool = False) -> Sample:
