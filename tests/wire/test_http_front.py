@@ -10,7 +10,8 @@ import pytest
 from support.inprocess import HOST, blocking
 from support.inprocess_http import HttpInProcess, serving_http
 from support.rtsp import RawRtsp
-from support.tunnels import get_request, plain_connection, read_head
+from support.tunnels import get_request, plain_connection, read_head, upgrade_request
+from support.waiting import until
 
 from manycast.servers.http import front
 from manycast.wire.http import MAX_HEAD_BYTES
@@ -63,6 +64,37 @@ async def test_a_connection_is_kept_for_more_requests() -> None:
             while len(rest) < length:
                 rest += await blocking(sock.recv, 65536)
             assert head.split()[1] == ("404" if path == "/x" else "200")
+
+
+async def test_a_tunnel_or_a_websocket_may_follow_on_a_page_s_connection() -> None:
+    async with serving_http() as server:
+        for request, answer in ((get_request("cookie"), "HTTP/1.0 200 OK"), (upgrade_request(), "HTTP/1.1 101 ")):
+            sock = await blocking(plain_connection, HOST, server.port)
+            for _ in range(2):
+                sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n")
+                head, rest = await blocking(read_head, sock)
+                assert head.startswith("HTTP/1.1 404 ")
+                while len(rest) < int(head.lower().partition("content-length: ")[2].split()[0]):
+                    rest += await blocking(sock.recv, 65536)
+            sock.sendall(request)
+            assert (await blocking(read_head, sock))[0].startswith(answer)
+            sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+        await until(lambda: server.tunnels.half_open == 1 and server.rtsp.rtsp.connections == 1, "both are taken")
+        sock.sendall(upgrade_request(changes={"Sec-WebSocket-Version": "8"}))  # no frame of a WebSocket
+        await until(lambda: server.rtsp.rtsp.connections == 0, "the WebSocket's owner reads it")
+
+
+async def test_a_refusal_may_follow_on_a_page_s_connection() -> None:
+    async with serving_http() as server:
+        sock = await blocking(plain_connection, HOST, server.port)
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await blocking(read_head, sock)
+        sock.sendall(upgrade_request(changes={"Sec-WebSocket-Version": "8"}))
+        answer = (await blocking(sock.recv, 65536)).decode()
+        assert "HTTP/1.1 426 " in answer
+        assert "Sec-WebSocket-Version: 13" in answer
 
 
 async def test_rtsp_without_http_around_it_is_rtsp() -> None:

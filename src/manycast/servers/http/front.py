@@ -171,7 +171,7 @@ class HttpFront:
         for route in port.routes:
             if route.take(request):
                 return
-        await self._pages.serve(request)
+        await self._pages.serve(request, port.routes)
 
     def _note(self, port: _Port, client: Client, text: str) -> None:
         self.faults.note(self.log, f"{port.name} {client}: {text}")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from manycast import __version__
-from manycast.servers.http.request import HttpRequest
+from manycast.servers.http.request import HttpRequest, HttpRoute
 from manycast.servers.http.transport import PipeTransport
-from manycast.wire.http import HttpError
+from manycast.wire.http import HttpError, RequestHead
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -35,15 +35,18 @@ class Pages:
         self._runner: web.AppRunner | None = None
         self._starting = asyncio.Lock()
 
-    async def serve(self, request: HttpRequest) -> None:
-        """Own a connection from now on. Raises HttpError when there are too many."""
+    async def serve(self, request: HttpRequest, routes: Sequence[HttpRoute]) -> None:
+        """Own a connection from now on. Raises HttpError when there are too many.
+
+        A later request on it that is for one of the routes ends that, as if it had been the first.
+        """
         server = (await self._started()).server
         assert server is not None
         if len(server.connections) >= MAX_CONNECTIONS:
             raise HttpError(503, f"all {MAX_CONNECTIONS} connections are in use", [("Retry-After", "10")])
         client = request.client
         protocol = server()
-        PipeTransport(client.pipe, protocol, {"peername": client.peer})
+        PipeTransport(client.pipe, protocol, {"peername": client.peer, "client": client, "routes": routes})
         protocol.data_received(request.head_bytes + request.received)
 
     async def close(self) -> None:
@@ -63,7 +66,7 @@ class Pages:
         application = web.Application()
         application.on_response_prepare.append(_sign)
         application.router.add_get("/", self._index)
-        application.router.add_route("*", "/{path:.*}", _not_found)
+        application.router.add_route("*", "/{path:.*}", _elsewhere)
         runner = web.AppRunner(
             application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
         )
@@ -80,7 +83,36 @@ async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = f"manycast/{__version__}"
 
 
-async def _not_found(request: web.Request) -> web.StreamResponse:
+async def _elsewhere(request: web.Request) -> web.StreamResponse:
+    """What is no page: a route's, or nobody's."""
     from aiohttp import web
 
+    try:
+        taken = _take(request)
+    except HttpError as error:
+        return web.Response(status=error.status, text=f"{error}\n", headers=dict(error.headers))
+    if taken:
+        return web.Response()  # which goes nowhere
     return web.Response(status=404, text=_NOT_FOUND)
+
+
+def _take(request: web.Request) -> bool:
+    """Whether a route has taken the connection."""
+    transport = request.transport
+    # A body has been read in part, and the end of an answer that still waits would get lost.
+    if request.method != "GET" or not isinstance(transport, PipeTransport) or transport.get_write_buffer_size():
+        return False
+    fields = tuple(
+        (name.decode().lower(), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
+    )
+    head = RequestHead(request.method, request.raw_path, (request.version.major, request.version.minor), fields)
+    taken = HttpRequest(transport.get_extra_info("client"), head, head_bytes=b"", received=b"")
+    transport.pause_reading()
+    try:
+        for route in transport.get_extra_info("routes"):
+            if route.take(taken):
+                transport.release()
+                return True
+    finally:
+        transport.resume_reading()
+    return False

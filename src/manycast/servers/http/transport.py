@@ -142,6 +142,12 @@ class PipeTransport(asyncio.Transport):
         self._pipe.when_writable(self._flush)  # called at once where nothing waits
         self._moved()
 
+    def release(self) -> None:
+        """Let go of the pipe, which has another owner from now on; the protocol loses its connection."""
+        self._reading = False
+        self._closing = self._lost = True
+        self._loop.call_soon(self._protocol.connection_lost, None)
+
     def abort(self) -> None:
         self._fail(None)
 
