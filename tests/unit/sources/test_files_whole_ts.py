@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from manycast.sources.files.ts_packets import (
     PCR_WRAP,
     TsLayout,
     TsReader,
+    find_entries,
     find_pcrs,
     find_start,
     find_tables,
@@ -181,7 +184,7 @@ def test_hostile_packets_are_looked_at_without_harm(data: bytes, count: int) -> 
     find_start(data)
     packets = (data * (count * PACKET_BYTES // max(len(data), 1) + 1))[: count * PACKET_BYTES]
     assert all(0 <= number < count for number, _pid, _ticks in find_pcrs(packets, None))
-    assert all(0 <= number < count for number in find_tables(packets))
+    assert all(0 <= number < count for number in find_tables(packets) + find_entries(packets, 0x100))
 
 
 @settings(max_examples=60, deadline=None)
@@ -203,6 +206,48 @@ def test_damaged_streams_are_refused_or_played(
         return
     assert all(a < b for a, b in pairwise(frame.dts_ticks for group in groups for frame in group.frames))
     assert all(group.end_us > group.position_us for group in groups)
+
+
+def with_entries(packets: list[bytes], *numbers: int) -> list[bytes]:
+    """The same, with packets that say decoding can begin there; they have to be clock references."""
+    return [
+        packet[:5] + bytes([packet[5] | 0x40]) + packet[6:] if number in numbers else packet
+        for number, packet in enumerate(packets)
+    ]
+
+
+def test_groups_start_with_the_table_before_an_entry(tmp_path: Path) -> None:
+    # Tables are at 10, 110, 210 and so on; an entry that comes in the same second as the one before opens nothing.
+    path = written(tmp_path / "x.ts", with_entries(stream(20), 20, 1520, 1720, 3120, 3200, 4040, 17_000))
+    plan, groups = read_all(path)
+    starts = [(group.position_us, group.seekable) for group in groups]
+    assert starts == [
+        (0, True),
+        (1_510_000, True),
+        (3_110_000, True),
+        (4_010_000, True),
+        (9_010_000, False),
+        (14_010_000, False),
+        (16_910_000, True),
+    ]
+    cursor = WholeCursor(plan)
+    for position_us, first, count in ((3_110_000, 2, 1), (4_500_000, 3, 1), (15_000_000, 3, 3), (19_000_000, 6, 1)):
+        found = cursor.find(position_us, groups[0].end_us)
+        assert [contents(group) for group in found] == [contents(group) for group in groups[first : first + count]]
+    cursor.close()
+
+
+def test_what_is_read_after_a_search_can_be_decoded(media_file: Callable[[str], Path]) -> None:
+    path = media_file("h264_aac.ts")
+    plan = plan_whole(path, stamp_of(path))
+    cursor = WholeCursor(plan)
+    (group,) = cursor.find(3_200_000, 0)
+    data = b"".join(unit for frame in group.frames for unit in frame.units)
+    cursor.close()
+    with av.open(io.BytesIO(data), "r", format="mpegts") as container:
+        packets = list(container.demux(video=0))
+        assert packets[0].is_keyframe
+        assert sum(len(packet.decode()) for packet in packets) == 25
 
 
 def test_reading_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from manycast.hub.source import SourceError
@@ -49,17 +50,28 @@ def find_start(data: bytes) -> tuple[int, TsLayout] | None:
 def find_pcrs(packets: bytes, pid: int | None) -> list[tuple[int, int, int]]:
     """The program clock references (section 2.4.3.5) of one PID, or of all: packet's number, PID, ticks of 27 MHz."""
     found = []
-    flags = packets[3::PACKET_BYTES].translate(_HAS_ADAPTATION)
-    number = flags.find(1)
+    for number, packet_pid in _with_adaptation(packets, flag=0x10, least_bytes=_PCR_BYTES):
+        if pid is None or packet_pid == pid:
+            start = number * PACKET_BYTES
+            field = int.from_bytes(packets[start + 6 : start + 12])
+            found.append((number, packet_pid, (field >> 15) * 300 + (field & 0x1FF)))
+    return found
+
+
+def find_entries(packets: bytes, pid: int) -> list[int]:
+    """The numbers of a PID's packets that say decoding can begin there (random_access_indicator)."""
+    return [number for number, packet_pid in _with_adaptation(packets, flag=0x40, least_bytes=1) if packet_pid == pid]
+
+
+def _with_adaptation(packets: bytes, *, flag: int, least_bytes: int) -> Iterator[tuple[int, int]]:
+    """The numbers and PIDs of packets whose adaptation field is long enough and has a flag set."""
+    present = packets[3::PACKET_BYTES].translate(_HAS_ADAPTATION)
+    number = present.find(1)
     while number >= 0:
         start = number * PACKET_BYTES
-        if packets[start + 4] >= _PCR_BYTES and packets[start + 5] & 0x10:
-            packet_pid = int.from_bytes(packets[start + 1 : start + 3]) & 0x1FFF
-            if pid is None or packet_pid == pid:
-                field = int.from_bytes(packets[start + 6 : start + 12])
-                found.append((number, packet_pid, (field >> 15) * 300 + (field & 0x1FF)))
-        number = flags.find(1, number + 1)
-    return found
+        if packets[start + 4] >= least_bytes and packets[start + 5] & flag:
+            yield number, int.from_bytes(packets[start + 1 : start + 3]) & 0x1FFF
+        number = present.find(1, number + 1)
 
 
 def find_tables(packets: bytes) -> list[int]:

@@ -18,6 +18,7 @@ from manycast.sources.files.ts_packets import (
     PCR_WRAP,
     TsLayout,
     TsReader,
+    find_entries,
     find_pcrs,
     find_start,
     find_tables,
@@ -30,7 +31,8 @@ MAX_READ_BYTES = 64 << 20  # for one group
 MAX_SEEK_BYTES = 256 << 20  # for one search
 CLOSE_BYTES = 256 << 10  # a search ends this near to the place
 MAX_JUMP_S = 10  # of the clock; more, or backwards, is another recording
-SEARCH_MARGINS_S = (2, 8)  # how far before a position reading starts: a table has to come before the group's
+MAX_GROUP_S = 5  # where nobody can begin for longer, a group is cut
+SEARCH_MARGINS_S = (3, 15)  # how far before a position reading starts: an entry has to come before the group's
 FRAME_S = 0.01
 PACKETS_IN_RTP = 7  # what fits (RFC 2250 section 2): frames are multiples of it
 
@@ -48,6 +50,7 @@ class WholePlan:
     first_offset: int
     pcr_pid: int
     first_pcr: int
+    marks_entries: bool  # whether it says where decoders can begin
     packet_pcr: int  # how long a packet takes on the average, in ticks of 27 MHz
     indexed: bool  # whether times can be looked for
     duration_us: int | None
@@ -112,6 +115,7 @@ def _plan(path: Path, stamp: FileStamp, first_offset: int, layout: TsLayout, rea
         first_offset=first_offset,
         pcr_pid=pid,
         first_pcr=first_pcr,
+        marks_entries=bool(find_entries(head, pid)),
         packet_pcr=packet_pcr,
         indexed=is_steady,
         duration_us=duration * 1_000_000 // PCR_HZ if is_steady else None,
@@ -127,12 +131,26 @@ def _read_bytes(reader: TsReader, size_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Boundary:
+    """Where a group starts: with which packet, when, in ticks of 27 MHz, and whether playing may start there."""
+
+    number: int
+    time: int
+    seekable: bool
+
+    @property
+    def position_us(self) -> int:
+        return self.time * 1_000_000 // PCR_HZ
+
+
 class WholeCursor:
     """One reading of a transport stream; what `Cursor` is for other files.
 
-    A group starts with the first program association table in each second of the clock: with it decoders can begin.
-    A packet's time lies between those of the clock references before and after it. So groups are the same wherever
-    reading has started.
+    An entry is a program association table, which decoders need first, with a packet behind it and before the next
+    table that says decoding can begin there; where no packet says so, every table. A group starts with the first entry
+    in each second of the clock. A packet's time lies between those of the clock references before and after it. So
+    groups are the same wherever reading has started.
     """
 
     def __init__(self, plan: WholePlan) -> None:
@@ -151,9 +169,8 @@ class WholeCursor:
         while True:
             boundary = self._next_boundary()
             if boundary is not None:
-                number, time = boundary
-                group = self._take(number, time, last=False) if self._is_open else None
-                self._open_at(number, time)
+                group = self._take(boundary.number, boundary.time, last=False) if self._is_open else None
+                self._open_at(boundary)
                 if group is not None:
                     return group
             elif self._ended:
@@ -162,9 +179,9 @@ class WholeCursor:
                 self._read_more()
 
     def find(self, position_us: int, first_end_us: int) -> list[FileGroup]:
-        """The last group that starts at or before a position. Raises SourceError.
+        """The last seekable group that starts at or before a position, and those that were read after it.
 
-        `first_end_us` is where the file's first group ends: that one is had only from the start.
+        `first_end_us` is where the file's first group ends: that one is had only from the start. Raises SourceError.
         """
         for margin_s in SEARCH_MARGINS_S if self._plan.indexed else ():
             wanted = (position_us - margin_s * 1_000_000) * (PCR_HZ // 1_000_000)
@@ -182,8 +199,13 @@ class WholeCursor:
     def walk(self, position_us: int) -> list[FileGroup]:
         """As `find`, but reading on from here; empty when what lies ahead starts later. Raises SourceError."""
         found: list[FileGroup] = []
-        while (group := self.next_group()) is not None and group.position_us <= position_us:
-            found = [group]
+        while (group := self.next_group()) is not None:
+            if group.seekable and group.position_us <= position_us:
+                found = [group]
+            elif found:
+                found.append(group)
+            else:
+                break
             if group.end_us > position_us:
                 break
         return found
@@ -198,9 +220,10 @@ class WholeCursor:
         self._clock: list[tuple[int, int]] = []  # packets' numbers and their times, in ticks of 27 MHz
         self._last_pcr = self._plan.first_pcr
         self._tables: list[int] = []  # numbers of packets that have not been looked at
-        self._second: int | None = 0 if at_start else None  # in which the last table was
+        self._entries: list[int] = []  # likewise, of those that decoding can begin with
+        self._second: int | None = 0 if at_start else None  # in which the last entry was
         self._is_open = at_start
-        self._position_us = 0
+        self._opening = _Boundary(0, 0, seekable=True)
         self._ended = False
 
     def _read_more(self) -> None:
@@ -211,6 +234,8 @@ class WholeCursor:
         number = self._first + len(self._packets) // PACKET_BYTES
         self._packets += packets
         self._tables += [number + each for each in find_tables(packets)]
+        if self._plan.marks_entries:
+            self._entries += [number + each for each in find_entries(packets, self._plan.pcr_pid)]
         for each, _pid, pcr in find_pcrs(packets, self._plan.pcr_pid):
             self._note_clock(number + each, pcr)
 
@@ -224,18 +249,35 @@ class WholeCursor:
             passed += last_time
         self._clock.append((number, passed))
 
-    def _next_boundary(self) -> tuple[int, int] | None:
-        """The next table with which a group starts, and its time, if what was read so far holds it."""
-        while self._tables and self._clock and (self._ended or self._tables[0] < self._clock[-1][0]):
-            number = self._tables.pop(0)
+    def _next_boundary(self) -> _Boundary | None:
+        """The next table with which a group starts, if what was read so far holds it and the table behind it."""
+        while self._tables and self._clock:
+            number = self._tables[0]
+            following = self._tables[1] if len(self._tables) > 1 else None
+            if not self._ended and (following is None or following >= self._clock[-1][0]):
+                break
+            del self._tables[0]
+            is_entry = self._take_entries(number, following)
             if number < self._clock[0][0] and not self._is_open:
                 continue  # no clock reference was seen before it
             time = self._time_of(number)
-            second, before = time // PCR_HZ, self._second
-            self._second = second
-            if before is not None and second > before:
-                return number, time
+            if is_entry:
+                second, before = time // PCR_HZ, self._second
+                self._second = second
+                if before is not None and second > before:
+                    return _Boundary(number, time, seekable=True)
+            if self._is_open and time - self._opening.time >= MAX_GROUP_S * PCR_HZ:
+                return _Boundary(number, time, seekable=False)
         return None
+
+    def _take_entries(self, number: int, following: int | None) -> bool:
+        """Whether decoding can begin with a table, whose next one is at `following`."""
+        if not self._plan.marks_entries:
+            return True
+        end = len(self._entries) if following is None else bisect_right(self._entries, following)
+        is_entry = any(entry > number for entry in self._entries[:end])
+        del self._entries[:end]
+        return is_entry
 
     def _time_of(self, number: int) -> int:
         """When a packet is due; those before the first clock reference are due with it."""
@@ -249,14 +291,16 @@ class WholeCursor:
         after, later = clock[index + 1]
         return time + (later - time) * (number - before) // (after - before)
 
-    def _open_at(self, number: int, time: int) -> None:
+    def _open_at(self, boundary: _Boundary) -> None:
         """A group starts; forget all before it but the clock reference that it hangs on."""
+        number = boundary.number
         del self._packets[: (number - self._first) * PACKET_BYTES]
         self._first = number
         index = bisect_right(self._clock, number, key=lambda entry: entry[0]) - 1
         del self._clock[: max(index, 0)]
         self._is_open = True
-        self._position_us = self.next_position_us = time * 1_000_000 // PCR_HZ
+        self._opening = boundary
+        self.next_position_us = boundary.position_us
 
     def _take_rest(self) -> FileGroup | None:
         count = len(self._packets) // PACKET_BYTES
@@ -279,11 +323,12 @@ class WholeCursor:
             stop = min(start + step * PACKET_BYTES, (end - self._first) * PACKET_BYTES)
             data = bytes(self._packets[start:stop])
             frames.append(Frame(track_index=0, dts_ticks=ticks, pts_ticks=ticks, keyframe=not frames, units=[data]))
+        opening = self._opening
         return FileGroup(
-            position_us=self._position_us,
-            end_us=max(end_time * 1_000_000 // PCR_HZ, self._position_us + 1),
+            position_us=opening.position_us,
+            end_us=max(end_time * 1_000_000 // PCR_HZ, opening.position_us + 1),
             frames=tuple(frames),
-            seekable=True,
+            seekable=opening.seekable,
             last=last,
         )
 
