@@ -232,6 +232,34 @@ class AdtsHeader:
         )
 
 
+def adts_header(config: AudioSpecificConfig, access_unit_bytes: int) -> bytes:
+    """The 7 bytes before an access unit in ADTS, without checksum.
+
+    Raises MalformedBitstream for what ADTS cannot say: object types above 4, other frame lengths than 1024 samples,
+    channels without a configuration, units over 8184 bytes.
+    """
+    size = _ADTS_HEADER_BYTES + access_unit_bytes
+    if config.object_type > 4 or config.core_frame_samples != 1024 or not 1 <= config.channel_configuration <= 7:
+        raise MalformedBitstream(
+            f"AAC of object type {config.object_type}, {config.core_frame_samples} samples a frame and channel "
+            f"configuration {config.channel_configuration} does not fit ADTS"
+        )
+    if config.core_rate_hz not in SAMPLE_RATES_HZ or size > 0x1FFF:
+        raise MalformedBitstream(f"AAC at {config.core_rate_hz} Hz, {size} bytes a frame, does not fit ADTS")
+    rate_index, channels = SAMPLE_RATES_HZ.index(config.core_rate_hz), config.channel_configuration
+    return bytes(
+        (
+            0xFF,
+            0xF1,
+            (config.object_type - 1) << 6 | rate_index << 2 | channels >> 2,
+            (channels & 3) << 6 | size >> 11,
+            size >> 3 & 0xFF,
+            (size & 7) << 5 | 0x1F,
+            0xFC,
+        )
+    )
+
+
 def split_adts(data: bytes) -> list[bytes]:
     """The AAC frames of a buffer of whole ADTS frames, without their headers. Raises MalformedBitstream."""
     frames = []
