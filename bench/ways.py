@@ -112,7 +112,8 @@ class WebSocketWay:
 
     def sendall(self, data: bytes) -> None:
         # A mask of zeros: a client must mask, and nobody between is to be fooled here.
-        self._sock.sendall(b"\x82\xfe" + len(data).to_bytes(2) + bytes(4) + data)
+        size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
+        self._sock.sendall(b"\x82" + size + bytes(4) + data)
 
     send = sendall
 
