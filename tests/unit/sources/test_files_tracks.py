@@ -15,6 +15,7 @@ import pytest
 from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
+from support.programs import gst
 
 from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
@@ -221,6 +222,20 @@ def test_a_film_with_a_packed_bitstream_is_shown_in_order(tmp_path: Path) -> Non
     expected, got = (frames_of(read_all(each)[1], 0) for each in (plain, path))
     assert [frame.units for frame in got] == [frame.units for frame in expected]
     assert [frame.pts_ticks for frame in got] == [frame.pts_ticks for frame in expected]
+
+
+def test_matroska_with_the_times_of_avi_is_shown_in_order(tmp_path: Path) -> None:
+    plain = make_file(tmp_path / "plain.avi", video="mpeg4", audio=None, seconds=2)
+    path = tmp_path / "x.mkv"
+    caps = "video/x-divx,divxversion=(int)5,width=160,height=120,framerate=25/1"
+    setter = f"capssetter join=false replace=true caps={caps}"
+    gst(f"filesrc location={plain} ! avidemux ! {setter} ! matroskamux ! filesink location={path}")
+    assert b"V_MS/VFW/FOURCC" in path.read_bytes()
+    plan, expected = read_all(plain)
+    _plan, got = read_all(path)
+    assert [frame.pts_ticks for frame in frames_of(got, 0)] == [frame.pts_ticks for frame in frames_of(expected, 0)]
+    assert [group.position_us for group in got] == [group.position_us for group in expected]
+    assert plan.tracks[0].codec is Codec.MPEG4
 
 
 def _sample(dts: int, pts: int | None, *, keyframe: bool = False) -> Sample:

@@ -17,10 +17,12 @@ from manycast.media.bits import MalformedBitstream
 from manycast.media.dts import DtsEstimator
 from manycast.media.frame import Frame
 from manycast.media.track import Codec, MediaKind, Track
+from manycast.sources.files.anchors import AnchorOrder
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
 from manycast.sources.files.demuxer import UNINDEXED_DEMUXERS, Demuxer
 from manycast.sources.files.paths import FileStamp
 from manycast.sources.files.pcm import loses_bits
+from manycast.sources.files.picture_order import PictureSlots
 from manycast.sources.files.samples import SampleReader
 from manycast.sources.files.timing import (
     AnchorTimes,
@@ -261,9 +263,27 @@ class _VideoProbe:
                 self._samples.append(sample)
         self.done = len(self._samples) >= (PROBE_VIDEO_FRAMES if self._needs_delay else 1)
 
+    def _put_in_order(self) -> None:
+        """Matroska holds films from AVI with the times of AVI, which FFmpeg then leaves without pts (V_MS/VFW/FOURCC).
+
+        Their B pictures have some, as they are shown when they are decoded.
+        """
+        track = self._reader.track
+        self._ordered = True
+        order, slots = AnchorOrder(is_mpeg4=track.codec is Codec.MPEG4), PictureSlots()
+        samples, self._samples = self._samples, []
+        for sample in samples:
+            sample.dts = sample.dts or 0
+            count = order.count(sample.units, track.parameters, keyframe=sample.keyframe)
+            self._samples += slots.push(sample, count)
+        self._samples += slots.flush()
+
     def lane(self, zero_s: Fraction) -> Lane:
         assert self.stream.time_base is not None
         track = self._reader.track
+        is_anchored = track.codec in ANCHORED_CODECS
+        if self._needs_delay and is_anchored and any(sample.pts is None for sample in self._samples):
+            self._put_in_order()
         lane = Lane(
             stream_index=self.stream.index,
             carried=replace(self._carried, track=track),
