@@ -25,6 +25,8 @@ from manycast.servers.certificate import Certificate
 from manycast.servers.http.front import HttpFront
 from manycast.servers.http.pages import Pages
 from manycast.servers.http.request import HttpRoute
+from manycast.servers.rtmp.options import RtmpOptions
+from manycast.servers.rtmp.server import RtmpServer
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
 from manycast.servers.rtsp.switched_off import SwitchedOffRoute
@@ -55,6 +57,8 @@ class Overrides:
     rtsps_port: int | None = None
     http_port: int | None = None
     https_port: int | None = None
+    rtmp_port: int | None = None
+    rtmps_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +78,13 @@ class Plan:
     rtsps: Listening | None
     http: Listening | None
     https: Listening | None
+    rtmp: Listening | None
+    rtmps: Listening | None
     rtsp_over_http: bool  # and over WebSocket, on the HTTP port
     rtsp_over_https: bool
     tls: TlsPlan
     rtsp_options: RtspOptions
+    rtmp_options: RtmpOptions
     limits: ViewerLimits
     media_folder: Path
     applications: tuple[str, ...]
@@ -111,10 +118,19 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         rtsps=_listening(loaded, overrides, "rtsps", overrides.rtsps_port),
         http=_listening(loaded, overrides, "http", overrides.http_port),
         https=_listening(loaded, overrides, "https", overrides.https_port),
+        rtmp=_listening(loaded, overrides, "rtmp", overrides.rtmp_port),
+        rtmps=_listening(loaded, overrides, "rtmps", overrides.rtmps_port),
         rtsp_over_http=settings.rtsp.rtsp_over_http,
         rtsp_over_https=settings.rtsp.rtsp_over_https,
         tls=_tls_plan(loaded, overrides),
         rtsp_options=options,
+        rtmp_options=RtmpOptions(
+            loops=settings.loop_nums,
+            max_connections=options.max_connections,
+            users=users if settings.needs_auth("rtmp") else None,
+            adobe_auth=settings.rtmp.adobe_auth,
+            stall_s=settings.limits.stall_timeout,
+        ),
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
@@ -134,14 +150,15 @@ def _speech_plan(settings: Backchannel | None) -> SpeechPlan | None:
 def _listening(
     loaded: LoadedConfiguration,
     overrides: Overrides,
-    block: Literal["rtsp", "rtsps", "http", "https"],
+    block: Literal["rtsp", "rtsps", "http", "https", "rtmp", "rtmps"],
     port: int | None,
 ) -> Listening | None:
     settings = getattr(loaded.settings, block)
     if not (settings.enable if port is None else port):
         return None
-    # Addresses of RTSP hold for RTSP in TLS as well.
-    addresses = loaded.settings.rtsp.serverip if block == "rtsps" else settings.serverip
+    # Addresses of RTSP hold for RTSP in TLS as well, and those of RTMP likewise.
+    plain = {"rtsps": loaded.settings.rtsp, "rtmps": loaded.settings.rtmp}
+    addresses = plain.get(block, settings).serverip
     return Listening(
         protocol=block.upper(),
         scheme=block,
@@ -149,7 +166,7 @@ def _listening(
         port=port or settings.serverport,
         origin=loaded.origin(block, "serverport") if port is None else "the command line",
         option=f"--{block}-port",
-        required=port is not None or block in ("rtsp", "rtsps") or loaded.written(block),
+        required=port is not None or block in ("rtsp", "rtsps", "rtmps") or loaded.written(block),
     )
 
 
@@ -161,8 +178,9 @@ def _tls_plan(loaded: LoadedConfiguration, overrides: Overrides) -> TlsPlan:
         key_file=https.key_file,
         origin=loaded.origin("https", "cert_file"),
         make=names == (DEFAULT_CERT_FILE.name, DEFAULT_KEY_FILE.name),
-        required=bool(overrides.https_port or overrides.rtsps_port)
+        required=bool(overrides.https_port or overrides.rtsps_port or overrides.rtmps_port)
         or loaded.settings.rtsps.enable
+        or loaded.settings.rtmps.enable
         or (overrides.https_port is None and loaded.written("https")),
     )
 
@@ -183,6 +201,7 @@ class App:
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
         self.rtsp: RtspServer | None = None
+        self.rtmp: RtmpServer | None = None
         self.front: HttpFront | None = None
         self.notes = list(plan.notes)  # to be said at start
         self._certificate: Certificate | None = None
@@ -193,7 +212,7 @@ class App:
     async def start(self) -> None:
         """Open every port, or none. Raises StartError."""
         plan = self.plan
-        if not (plan.rtsp or plan.rtsps or plan.http or plan.https):
+        if not (plan.rtsp or plan.rtsps or plan.http or plan.https or plan.rtmp or plan.rtmps):
             raise StartError("no protocol is on: switch one on in the configuration, or with --rtsp-port")
         if not plan.media_folder.is_dir():
             raise StartError(f"the media folder {plan.media_folder} is not there; name another with --media")
@@ -206,6 +225,8 @@ class App:
             self.hub.offer(self.catalogue.path_of(DEMO_NAME), DemoSource, "test pattern")
         if plan.rtsp or plan.rtsps:
             self.rtsp = self._start_rtsp()
+        if self._opened.keys() & {"RTMP", "RTMPS"}:
+            self.rtmp = self._start_rtmp()
         if self._opened.keys() & {"HTTP", "HTTPS"}:
             self.front = self._start_http()
         self._tasks = [
@@ -220,6 +241,8 @@ class App:
         await self.hub.close(reason)
         if self.rtsp is not None:
             await self.rtsp.close(reason)
+        if self.rtmp is not None:
+            await self.rtmp.close(reason)
         for tunnels in self._tunnels:
             tunnels.close()
         if self.front is not None:
@@ -231,13 +254,13 @@ class App:
     def _open_ports(self) -> None:
         """Raises StartError."""
         plan = self.plan
-        for listening in (plan.rtsp, plan.rtsps, plan.http, plan.https):
+        for listening in (plan.rtsp, plan.rtsps, plan.http, plan.https, plan.rtmp, plan.rtmps):
             if listening is not None:
                 self._open_port(listening)
-        if self._opened.keys() & {"RTSPS", "HTTPS"}:
+        if self._opened.keys() & {"RTSPS", "HTTPS", "RTMPS"}:
             self._certificate = open_certificate(plan.tls, self.notes)
             if self._certificate is None:
-                self._close_ports("RTSPS", "HTTPS")
+                self._close_ports("RTSPS", "HTTPS", "RTMPS")
         if not self._opened:
             raise StartError("; ".join(self.notes))
 
@@ -259,6 +282,14 @@ class App:
         server.listen(self._opened.get("RTSP", ()))
         if self._certificate is not None:
             server.listen(self._opened.get("RTSPS", ()), make_context=self._certificate.context)
+        server.start()
+        return server
+
+    def _start_rtmp(self) -> RtmpServer:
+        server = RtmpServer(self.catalogue, self.plan.rtmp_options)
+        server.listen(self._opened.get("RTMP", ()))
+        if self._certificate is not None:
+            server.listen(self._opened.get("RTMPS", ()), make_context=self._certificate.context)
         server.start()
         return server
 
@@ -292,7 +323,7 @@ class App:
         first = self.plan.applications[0]
         name, purpose = (DEMO_NAME, "test pattern") if self.plan.demo else (CLIP_NAME, "test clip")
         path = f"/{first}/{name}" if first else f"/{name}"
-        for listening in (self.plan.rtsp, self.plan.rtsps):
+        for listening in (self.plan.rtsp, self.plan.rtsps, self.plan.rtmp, self.plan.rtmps):
             if listening is not None and listening.protocol in self._opened:
                 rows.append((listening.protocol, purpose, listening.base + path))
                 if len(rows) == 1:

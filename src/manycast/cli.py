@@ -75,6 +75,14 @@ HttpsPortOption = Annotated[
     int | None,
     typer.Option("--https-port", min=0, max=65535, metavar="PORT", help="HTTPS port; 0 switches HTTPS off."),
 ]
+RtmpPortOption = Annotated[
+    int | None,
+    typer.Option("--rtmp-port", min=0, max=65535, metavar="PORT", help="RTMP port; 0 switches RTMP off."),
+]
+RtmpsPortOption = Annotated[
+    int | None,
+    typer.Option("--rtmps-port", min=0, max=65535, metavar="PORT", help="Port of RTMP in TLS; 0 switches it off."),
+]
 ListOption = Annotated[
     str | None,
     typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
@@ -160,6 +168,8 @@ def _serving(*default_names: str) -> Callable[..., None]:
         rtsps_port: RtspsPortOption = None,
         http_port: HttpPortOption = None,
         https_port: HttpsPortOption = None,
+        rtmp_port: RtmpPortOption = None,
+        rtmps_port: RtmpsPortOption = None,
         log_level: LogLevelOption = None,
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
@@ -177,6 +187,8 @@ def _serving(*default_names: str) -> Callable[..., None]:
             rtsps_port=rtsps_port,
             http_port=http_port,
             https_port=https_port,
+            rtmp_port=rtmp_port,
+            rtmps_port=rtmps_port,
         )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 

@@ -34,6 +34,7 @@ class ServerProcess:
         http: bool = False,
         https: bool = False,
         rtsps: bool = False,
+        rtmp: bool = False,
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -42,7 +43,7 @@ class ServerProcess:
 
         Without `host` the configuration says where to listen, 127.0.0.1 among others.
 
-        HTTP, HTTPS and RTSPS are off unless asked for; then they have free ports.
+        HTTP, HTTPS, RTSPS and RTMP are off unless asked for; then they have free ports.
 
         `descriptors` is how many files the process may open; `environment` is added to the tests' own.
         """
@@ -52,13 +53,14 @@ class ServerProcess:
         self.http_port = free_tcp_port(self.host) if http else 0
         self.https_port = free_tcp_port(self.host) if https else 0
         self.rtsps_port = free_tcp_port(self.host) if rtsps else 0
+        self.rtmp_port = free_tcp_port(self.host) if rtmp else 0
         self.udp_base = 22000
         self.media = media or folder
         self.log_path = folder / "manycast.log"
         self.output_path = folder / "manycast.out"
         command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
         command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
-        command += ["--rtsps-port", str(self.rtsps_port)]
+        command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
         command += ["--media", str(self.media), *(["--host", host] if host else [])]
         if config is not None:
             self.udp_base = free_udp_base()

@@ -25,7 +25,7 @@ from manycast import __version__
 from manycast.app import App, Overrides, make_plan
 from manycast.config import load
 
-NO_HTTP = ("--http-port", "0", "--https-port", "0")
+NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0")
 
 
 def manycast(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

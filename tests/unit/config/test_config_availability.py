@@ -11,7 +11,6 @@ from .documents import EXAMPLES, load_text
 
 # One line inside <config> of the media dialect, and the sentences it calls for.
 ASKED = [
-    ("<rtmp><enable>1</enable></rtmp>", ["the RTMP server (rtmp) is not available yet"]),
     ("<srt/>", ["the SRT server (srt) is not available yet"]),
     ("<http-flv/>", ["HTTP-FLV (http-flv) is not available yet"]),
     ("<hls/>", ["HLS (hls) is not available yet"]),

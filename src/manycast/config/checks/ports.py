@@ -11,6 +11,7 @@ from manycast.config.problems import Problem
 from manycast.config.schema.pusher import Pusher, PusherMode
 from manycast.config.subject import Step, Subject
 
+_ADDRESSES_OF = {"rtsps": "rtsp", "rtmps": "rtmp"}  # the block whose addresses they share
 _LOCAL_NAMES = {"localhost": ("127.0.0.1", "::1")}
 
 
@@ -49,10 +50,11 @@ def _servers(subject: Subject) -> Iterator[_Listener]:
         ("TCP", "rtsp"),
         ("TCP", "rtsps"),
         ("TCP", "rtmp"),
+        ("TCP", "rtmps"),
         ("UDP", "srt"),
     ):
         server = getattr(settings, name)
-        addresses = settings.rtsp.serverip if name == "rtsps" else server.serverip
+        addresses = getattr(settings, _ADDRESSES_OF.get(name, name)).serverip
         if server.enable:
             yield _Listener(protocol, addresses, server.serverport, (name, "serverport"))
 

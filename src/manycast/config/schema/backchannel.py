@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from manycast.config.schema.base import Group, setting
 from manycast.config.schema.values import (
     AudioCodec,

@@ -14,3 +14,18 @@ class RtmpSettings(Group):
     )
     serverport: Port = setting(1935, "TCP port.")
     need_auth: Switch | None = setting(None, NEED_AUTH_ELSEWHERE, ours=True)
+    adobe_auth: Switch = setting(
+        False,
+        "Whether the login is asked for as Flash Media Server does, for rtmp://user:pass@host/... "
+        "With 0 it stands behind the name: ?user=...&pass=...",
+        ours=True,
+    )
+
+
+class RtmpsSettings(Group):
+    enable: Switch = setting(
+        False,
+        "RTMP over TLS on or off, on the addresses of the RTMP block, with the HTTPS block's certificate.",
+        ours=True,
+    )
+    serverport: Port = setting(1936, "TCP port.", ours=True)

@@ -10,7 +10,7 @@ from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.base import Group, setting
 from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpSettings, HttpsSettings
 from manycast.config.schema.limits import Limits
-from manycast.config.schema.rtmp import RtmpSettings
+from manycast.config.schema.rtmp import RtmpSettings, RtmpsSettings
 from manycast.config.schema.rtsp import RtspSettings, RtspsSettings
 from manycast.config.schema.rules import between
 from manycast.config.schema.srt import SrtSettings
@@ -37,6 +37,7 @@ class Settings(Group):
     rtsp: RtspSettings = setting(RtspSettings(), "The RTSP server.")
     rtsps: RtspsSettings = setting(RtspsSettings(), "The RTSP server over TLS.", ours=True)
     rtmp: RtmpSettings = setting(RtmpSettings(), "The RTMP server.")
+    rtmps: RtmpsSettings = setting(RtmpsSettings(), "The RTMP server over TLS.", ours=True)
     srt: SrtSettings = setting(SrtSettings(), "The SRT server.")
     http_flv: HttpFlvSettings = setting(HttpFlvSettings(), "HTTP-FLV.", node="http-flv")
     hls: HlsSettings = setting(HlsSettings(), "HLS.")
