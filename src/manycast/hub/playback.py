@@ -6,16 +6,16 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
+from manycast.hub.burst import Burst, Channels, NumberedFrame
 from manycast.hub.fanout import BacklogLimit, Viewer
 from manycast.hub.pace import NORMAL_PACE, Pace, Selection
 from manycast.hub.pacer import NO_TURN
-from manycast.hub.rtp_packager import REPORT_INTERVAL_S, Layout, TrackStart
+from manycast.hub.rtp_packager import REPORT_INTERVAL_S, Framing, InterleavedLayout, Layout, TrackStart
 from manycast.hub.rtp_title import PackedGroup, RtpTitle
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup
-from manycast.hub.stored_frame import StoredFrame
 
 ENDLESS = -1
 AHEAD_S = 0.010  # frames due this soon go together, in one call: fewer of them, and no jitter that is seen
@@ -39,8 +39,8 @@ class PacedViewer(Viewer[ChunkT_contra], Protocol[ChunkT_contra]):
     def backlog_bytes(self) -> int:
         """What waits to be sent to this viewer."""
 
-    def offer_together(self, chunks: Sequence[ChunkT_contra]) -> None:
-        """Send several frames in as few calls as can be."""
+    def offer_together(self, chunks: Sequence[ChunkT_contra], frames: int) -> None:
+        """Send what is due, so many frames, in as few calls as can be."""
 
 
 class Playback(Generic[ChunkT]):
@@ -73,27 +73,36 @@ class Playback(Generic[ChunkT]):
         limit.size_bytes = BacklogLimit.MAX_BYTES
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
+        self._channels: Channels | None = None
+        self._framing: Framing | None = None
+        if isinstance(layout, InterleavedLayout):
+            self._channels = tuple(pair and pair[0] for pair in layout.channels)
+            self._framing = layout.framing
         self.pace = NORMAL_PACE
         self._selection = Selection.ALL
         self.playing = False
         self.at_end = False  # and a goodbye was said; not so at a pause point
         self.turn = NO_TURN
         self._packed: PackedGroup | None = None
-        self._frames: tuple[StoredFrame, ...] = ()  # those of the group that are to be sent
-        self._next_frame = 0
+        self._bursts: tuple[Burst, ...] = ()  # those of the group that are to be sent
+        self._next_burst = 0
         self._stop_us: int | None = None
         self._stop_reason = ""
         self._ending: str | None = None
+        self._frames_taken = 0  # in the turn under way
         self._following: _Next | SourceError | None = None
         self._reading: asyncio.Task[_Next | None] | None = None  # what follows
         self._waits_for_group = False
         self._zero_s = 0.0
         self._s_per_us = 1e-6
         self._shift_us = 0
+        self._unshifted = True  # timestamps are those of the file
         self._timestamp_bases = [0] * len(title.senders)  # what is added to pts / scale
-        self._sequences = [0] * len(title.senders)  # of each track's next packet
-        self._packet_counts = [0] * len(title.senders)
-        self._octet_counts = [0] * len(title.senders)
+        self._sequences = [0] * len(title.senders)  # of each track's next packet, unwrapped
+        self._counts_as_packed = False  # numbers and times are those that the group under way was packed with
+        self._first_sequences: tuple[int, ...] = ()
+        self._octet_counts = [0] * len(title.senders)  # up to the burst `_counted_bursts` of the group under way
+        self._counted_bursts = 0
         self._played_s = self._played_unix_s = 0.0  # the two clocks at play()
         self._next_report_s = 0.0
 
@@ -103,10 +112,10 @@ class Playback(Generic[ChunkT]):
         packed = self._packed
         if packed is None:
             return 0
-        if not self._next_frame or self.pace.backwards:
+        if not self._next_burst or self.pace.backwards:
             return packed.position_us
-        if self._next_frame < len(self._frames):
-            return max(0, self._frames[self._next_frame].dts_us)
+        if self._next_burst < len(self._bursts):
+            return max(0, self._bursts[self._next_burst].dts_us)
         if self._stop_us is not None and self._stops_in(packed, self._stop_us):
             return self._stop_us
         return packed.end_us
@@ -130,7 +139,8 @@ class Playback(Generic[ChunkT]):
         latest_us = self._latest_timestamp_us()
         self._set_pace(pace or self.pace)
         if latest_us is None:
-            self._sequences = list(self._title.start_sequences(packed))
+            self._first_sequences = self._title.start_sequences(packed)
+            self._sequences = list(self._first_sequences)
             self._set_shift(0)
         else:
             self._set_shift(latest_us + SEEK_GAP_US - self._stretched_us(self._earliest_us(packed)))
@@ -146,14 +156,17 @@ class Playback(Generic[ChunkT]):
         self.pause()
         latest_us = self._latest_timestamp_us() or 0
         sent_us = round((latest_us - self._shift_us) * self.pace.scale)  # on the file's timeline
-        next_us = self._frames[self._next_frame].dts_us if self._next_frame < len(self._frames) else None
+        next_us = self._bursts[self._next_burst].dts_us if self._next_burst < len(self._bursts) else None
         self._set_pace(pace)
         self._set_shift(latest_us - self._stretched_us(sent_us))
         self._stop_us = None
-        self._frames = self._selected(self._packed)
-        self._next_frame = (
-            len(self._frames) if next_us is None else bisect_left(self._frames, next_us, key=lambda frame: frame.dts_us)
+        self._count_octets()
+        self._counts_as_packed = False
+        self._bursts = self._selected(self._packed)
+        self._next_burst = (
+            len(self._bursts) if next_us is None else bisect_left(self._bursts, next_us, key=lambda burst: burst.dts_us)
         )
+        self._counted_bursts = self._next_burst
 
     def starts(self) -> list[TrackStart]:
         """The next packet of each track, and the RTP time of the position itself.
@@ -162,7 +175,7 @@ class Playback(Generic[ChunkT]):
         """
         position_us = self._stretched_us(self.position_us) + self._shift_us
         return [
-            TrackStart(sequence, sender.rtp_timestamp(position_us * sender.clock_rate_hz // 1_000_000))
+            TrackStart(sequence & 0xFFFF, sender.rtp_timestamp(position_us * sender.clock_rate_hz // 1_000_000))
             for sequence, sender in zip(self._sequences, self._title.senders, strict=True)
         ]
 
@@ -208,8 +221,8 @@ class Playback(Generic[ChunkT]):
             return
         if now_s >= self._next_report_s:
             self._send_reports(now_s)
-        if self._next_frame < len(self._frames):
-            due_s = self._zero_s + self._frames[self._next_frame].dts_us * self._s_per_us
+        if self._next_burst < len(self._bursts):
+            due_s = self._zero_s + self._bursts[self._next_burst].dts_us * self._s_per_us
             if now_s - due_s > MAX_LAG_S:
                 self._set_clock(now_s)
         until_s = now_s + AHEAD_S
@@ -221,36 +234,49 @@ class Playback(Generic[ChunkT]):
                 break
             if not self._go_on(until_s):
                 break
-        if len(chunks) == 1:
-            self._viewer.offer(chunks[0], True)
-        elif chunks:
-            self._viewer.offer_together(chunks)
+        if chunks:
+            self._viewer.offer_together(chunks, self._frames_taken)
+            self._frames_taken = 0
         if self._ending is not None:
             self._finish(self._ending)
 
     def _take_due(self, until_s: float, chunks: list[ChunkT]) -> float | None:
         """Add what is due to `chunks`; return when the next frame of the group is, None after the last."""
-        frames, index, end = self._frames, self._next_frame, len(self._frames)
-        zero_s, s_per_us, scale = self._zero_s, self._s_per_us, self.pace.scale
-        sequences, bases, layout = self._sequences, self._timestamp_bases, self._layout
+        bursts, index, end = self._bursts, self._next_burst, len(self._bursts)
+        zero_s, s_per_us, channels = self._zero_s, self._s_per_us, self._channels
+        next_s = None
         while index < end:
-            frame = frames[index]
-            due_s = zero_s + frame.dts_us * s_per_us
+            burst = bursts[index]
+            due_s = zero_s + burst.dts_us * s_per_us
             if due_s > until_s:
-                self._next_frame = index
-                return due_s
+                next_s = due_s
+                break
             index += 1
-            track_index = frame.track_index
-            sequence = sequences[track_index]
+            if channels is None:
+                self._take_frames(burst, chunks)
+                continue
+            form = burst.form(channels)  # in one piece, and the very same bytes for all who count alike
+            if self._counts_as_packed:
+                data = form.packed(self._sequences)
+            else:
+                data = form.numbered(self._sequences, self._timestamp_bases, self.pace.scale)
+            self._frames_taken += len(form.frames)
+            chunks.append(cast(ChunkT, data if self._framing is None else self._framing(data)))
+        self._next_burst = index
+        return next_s
+
+    def _take_frames(self, burst: Burst, chunks: list[ChunkT]) -> None:
+        """A burst for any other transport: frame by frame."""
+        scale, sequences = self.pace.scale, self._sequences
+        for frame in burst.frames:
+            track = frame.track_index
             ticks = frame.pts_ticks if scale == 1.0 else round(frame.pts_ticks / scale)
-            chunk = layout.frame(frame.numbered(sequence, (ticks + bases[track_index]) & 0xFFFFFFFF))
-            sequences[track_index] = (sequence + frame.count) & 0xFFFF
+            timestamp = (ticks + self._timestamp_bases[track]) & 0xFFFFFFFF
+            chunk = self._layout.frame(NumberedFrame(frame, sequences[track] & 0xFFFF, timestamp))
+            sequences[track] += frame.count
             if chunk is not None and frame.count:
-                self._packet_counts[track_index] += frame.count
-                self._octet_counts[track_index] += frame.payload_bytes
+                self._frames_taken += 1
                 chunks.append(chunk)
-        self._next_frame = end
-        return None
 
     def _go_on(self, until_s: float) -> bool:
         """After a group's last frame, take up the next group; False when there is none, or none yet."""
@@ -288,7 +314,7 @@ class Playback(Generic[ChunkT]):
     def _turn_over(self, packed: PackedGroup, following: _Next) -> None:
         group = following.group
         if isinstance(group, FrameGroup):
-            group = self._title.pack(group, tuple(self._sequences))
+            group = self._title.pack(group, tuple(sequence & 0xFFFF for sequence in self._sequences))
         if following.again:
             if self._loops_left != ENDLESS:
                 self._loops_left -= 1
@@ -299,9 +325,13 @@ class Playback(Generic[ChunkT]):
         self._look_ahead()
 
     def _take_up(self, packed: PackedGroup) -> None:
+        self._count_octets()
         self._packed = packed
-        self._frames = self._selected(packed)
-        self._next_frame = 0
+        self._bursts = self._selected(packed)
+        self._next_burst = self._counted_bursts = 0
+        self._counts_as_packed = self._unshifted and all(
+            sequence & 0xFFFF == first for sequence, first in zip(self._sequences, packed.sequences, strict=True)
+        )
         self._limit.bytes_per_s = packed.bytes_per_s * self.pace.rate
 
     def _look_ahead(self) -> None:
@@ -355,21 +385,21 @@ class Playback(Generic[ChunkT]):
         """Whether the next keyframe is nearer than those that are shown are to be."""
         return self._selection is Selection.KEYFRAMES and packed.end_us - packed.position_us < self.pace.stride_us
 
-    def _selected(self, packed: PackedGroup) -> tuple[StoredFrame, ...]:
+    def _selected(self, packed: PackedGroup) -> tuple[Burst, ...]:
         """The frames of a group that are to be sent, up to where it stops."""
-        frames = packed.select(self._selection, self._title.video_index)
+        frames = packed.select(self._selection)
         stop_us = self._stop_us
         if stop_us is None or not self._stops_in(packed, stop_us):
             return frames
         if self.pace.backwards:
             return frames if packed.position_us == stop_us else ()
-        return frames[: bisect_left(frames, stop_us, key=lambda frame: frame.dts_us)]
+        return frames[: bisect_left(frames, stop_us, key=lambda burst: burst.dts_us)]
 
     def _set_stop(self, stop_us: int | None, reason: str) -> None:
         assert self._packed is not None
         self._stop_us = stop_us
         self._stop_reason = reason
-        self._frames = self._selected(self._packed)
+        self._bursts = self._selected(self._packed)
 
     def _turn_soon(self) -> None:
         """What comes next may have changed."""
@@ -388,14 +418,15 @@ class Playback(Generic[ChunkT]):
 
     def _set_shift(self, shift_us: int) -> None:
         self._shift_us = shift_us
+        self._unshifted = not shift_us and self.pace.scale == 1.0
         self._timestamp_bases = [
             sender.timestamp_offset + shift_us * sender.clock_rate_hz // 1_000_000 for sender in self._title.senders
         ]
 
     def _set_clock(self, now_s: float) -> None:
         """Make the next frame due now."""
-        due = self._next_frame < len(self._frames)
-        position_us = self._frames[self._next_frame].dts_us if due else self.position_us
+        due = self._next_burst < len(self._bursts)
+        position_us = self._bursts[self._next_burst].dts_us if due else self.position_us
         self._zero_s = now_s - position_us * self._s_per_us
 
     def _stretched_us(self, position_us: int) -> int:
@@ -410,7 +441,11 @@ class Playback(Generic[ChunkT]):
         """The latest time that the viewer has had a packet of; None when he has had none."""
         if self._packed is None:
             return None
-        sent = [self._title.pts_us(frame) for frame in self._frames[: self._next_frame]]
+        sent = [
+            self._title.time_us(frame.track_index, frame.pts_ticks)
+            for burst in self._bursts[: self._next_burst]
+            for frame in burst.frames
+        ]
         return max(self._stretched_us(time_us) for time_us in (self._packed.position_us, *sent)) + self._shift_us
 
     # Reports
@@ -423,11 +458,20 @@ class Playback(Generic[ChunkT]):
         self._next_report_s = now_s + REPORT_INTERVAL_S
         speed = self.pace.speed
         unix_s = time.time() if speed == 1.0 else self._played_unix_s + (now_s - self._played_s) * speed
+        self._count_octets()
         since_zero_s = (now_s - self._zero_s) * speed + self._shift_us * 1e-6
         for index, sender in enumerate(self._title.senders):
             ticks = round(since_zero_s * sender.clock_rate_hz)
-            report = sender.report_of(self._packet_counts[index], self._octet_counts[index], unix_s=unix_s, ticks=ticks)
+            packets = self._sequences[index] - self._first_sequences[index]
+            report = sender.report_of(packets, self._octet_counts[index], unix_s=unix_s, ticks=ticks)
             self._control(self._layout.report(index, report))
+
+    def _count_octets(self) -> None:
+        """Once for many bursts: only reports want to know."""
+        for burst in self._bursts[self._counted_bursts : self._next_burst]:
+            for frame in burst.frames:
+                self._octet_counts[frame.track_index] += frame.payload_bytes
+        self._counted_bursts = self._next_burst
 
     def _control(self, chunk: ChunkT | None) -> None:
         if chunk is not None:

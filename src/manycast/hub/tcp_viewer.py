@@ -208,10 +208,10 @@ class TcpViewer:
         counters.sent_frames += 1
         counters.sent_bytes += size
 
-    def offer_together(self, chunks: Sequence[bytes]) -> None:
-        """Send several frames of a file with one call."""
-        self.offer(b"".join(chunks), True)
-        self.counters.sent_frames += len(chunks) - 1
+    def offer_together(self, chunks: Sequence[bytes], frames: int) -> None:
+        """Send so many frames of a file with one call."""
+        self.offer(chunks[0] if len(chunks) == 1 else b"".join(chunks), True)
+        self.counters.sent_frames += frames - 1
 
     def control(self, chunk: bytes) -> None:
         self._outbox.write(chunk)

@@ -169,8 +169,8 @@ class UdpViewer:
         for run in chunk.runs:
             self._send(chunk.slot, run)
 
-    def offer_together(self, chunks: Sequence[Datagrams]) -> None:
-        """Send several frames of a file."""
+    def offer_together(self, chunks: Sequence[Datagrams], frames: int) -> None:
+        """Send so many frames of a file, each a chunk of its own."""
         for chunk in chunks:
             self.offer(chunk, True)
 
