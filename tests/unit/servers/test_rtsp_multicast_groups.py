@@ -6,13 +6,15 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.ports import UDP_BLOCK, free_udp_base
+from support.waiting import until
 
 from manycast.hub.fanout import BacklogLimit
 from manycast.servers.rtsp import multicast, multicast_sockets
+from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.multicast import MulticastGroup, MulticastGroups, MulticastTransport
 from manycast.servers.rtsp.multicast_sockets import random_group
 from manycast.servers.rtsp.udp_ports import UdpPorts
@@ -60,8 +62,17 @@ def no_reports(_track_index: int, _data: bytes) -> None:
     raise AssertionError("nobody reports")
 
 
-def member(group: MulticastGroup, on_rtcp: Callable[[int, bytes], None] = no_reports) -> MulticastTransport:
-    return MulticastTransport(group, HOST, on_rtcp)
+class FakeConnection:
+    peer_address = local_address = HOST
+    closed = False
+
+
+def member(
+    group: MulticastGroup,
+    on_rtcp: Callable[[int, bytes], None] = no_reports,
+    connection: FakeConnection | None = None,
+) -> MulticastTransport:
+    return MulticastTransport(group, cast(RtspConnection, connection or FakeConnection()), on_rtcp)
 
 
 # Addresses
@@ -189,6 +200,36 @@ async def test_a_track_is_sent_for_those_who_have_set_it_up(groups: MulticastGro
     assert sound.rtp.fileno() == -1
     assert group.sockets(0, 0).rtp.fileno() > 0
     first.close()
+
+
+async def test_reports_go_to_the_sessions_of_their_address_that_have_their_connection(groups: MulticastGroups) -> None:
+    group = await groups.find("live", HOST, Opener())
+    heard: list[str] = []
+    connections = {name: FakeConnection() for name in ("first", "second", "elsewhere", "sound")}
+    connections["elsewhere"].peer_address = "192.0.2.7"
+
+    def takes_down(name: str) -> Callable[[int, bytes], None]:
+        return lambda _track_index, _data: heard.append(name)
+
+    members = {name: member(group, takes_down(name), connection) for name, connection in connections.items()}
+    for name, transport in members.items():
+        transport.set_up(WISH, int(name == "sound"), 0)
+
+    async def who_hears() -> list[str]:
+        heard.clear()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((HOST, 0))
+            sock.sendto(b"report", (HOST, group.sockets(0, 0).ports[1]))
+            await until(lambda: heard, "the report is taken")
+        return sorted(heard)
+
+    assert await who_hears() == ["first", "second"]
+    connections["first"].closed = True
+    assert await who_hears() == ["second"]
+    connections["second"].closed = True
+    assert await who_hears() == ["first", "second"]
+    for transport in members.values():
+        transport.close()
 
 
 async def test_what_begins_anew_at_the_side_has_a_new_viewer(groups: MulticastGroups) -> None:

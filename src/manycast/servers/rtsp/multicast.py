@@ -158,10 +158,13 @@ class MulticastGroup:
                 feed.senders.pop(slot + 1, None)
 
     def _rtcp_received(self, track_index: int, data: bytes, sender: str) -> None:
-        """Nothing but its address says which session a report belongs to; those behind one address live together."""
-        for member in tuple(self._members):
-            if member.peer_address == sender and track_index in member.tracks:
-                member.on_rtcp(track_index, data)
+        """Nothing but its address says which session a report belongs to.
+
+        Of those behind one address it goes to all who still have their connection, or else to all.
+        """
+        there = [member for member in self._members if member.peer_address == sender and track_index in member.tracks]
+        for member in [member for member in there if member.connected] or there:
+            member.on_rtcp(track_index, data)
 
 
 class MulticastTransport:
@@ -169,15 +172,20 @@ class MulticastTransport:
 
     answers = True
 
-    def __init__(self, group: MulticastGroup, peer_address: str, on_rtcp: RtcpSink) -> None:
-        self.peer_address = peer_address
+    def __init__(self, group: MulticastGroup, connection: RtspConnection, on_rtcp: RtcpSink) -> None:
+        self.peer_address = connection.peer_address
         self.on_rtcp = on_rtcp
         self.tracks: set[int] = set()
         self._group = group
+        self._connection = connection
         group.join(self)
 
     def __str__(self) -> str:
         return f"multicast to {self._group.address}"
+
+    @property
+    def connected(self) -> bool:
+        return not self._connection.closed
 
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
         return is_udp(spec) and spec.multicast and connection.local_address == self._group.local_address

@@ -292,7 +292,7 @@ class PlaySession:
             return await open_own(self._source_ended)
         path = context.catalogue.path_of(self.name)
         group = await context.multicast.find(path, connection.local_address, open_own)
-        self._transport = MulticastTransport(group, connection.peer_address, self._rtcp_received)
+        self._transport = MulticastTransport(group, connection, self._rtcp_received)
         self._hold(connection, ends_here=False)
         return group.main.member(self._source_ended)
 
