@@ -41,7 +41,8 @@ STREAMS = {
     "mpeg1.mkv": f"{SHORT} -c:v mpeg1video -q:v 14 -g 8",
     "mpeg2.mkv": f"{SHORT} -c:v mpeg2video -q:v 8 -bf 2 -g 8",
     "mjpeg.mkv": f"{PHOTOS} -c:v mjpeg -pix_fmt yuvj420p -huffman default -q:v 4",
-    "mjpeg_restarts.mkv": f"{PHOTOS} -c:v mjpeg -pix_fmt yuvj420p -huffman default -q:v 6 -threads 3 -thread_type slice",
+    "mjpeg_restarts.mkv": f"{PHOTOS} -c:v mjpeg -pix_fmt yuvj420p -huffman default -q:v 6"
+    " -threads 3 -thread_type slice",
     "vp8.mkv": f"{SHORT} -c:v libvpx -b:v 300k -g 8 -deadline realtime",
     "vp9.mkv": f"{SHORT} -c:v libvpx-vp9 -b:v 300k -g 8 -deadline realtime",
     "av1.mkv": f"{SHORT} -c:v libaom-av1 -b:v 300k -g 8 -usage realtime -cpu-used 8",
