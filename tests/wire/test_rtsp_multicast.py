@@ -51,6 +51,7 @@ def clients(server: ServerProcess) -> Iterator[list[RawRtsp]]:
     for client in connections:
         if client.session is not None:
             client.ask("TEARDOWN", "live")
+        client.ask("OPTIONS", "*")  # by the replies, the server has also seen that the publisher hung up
         client.close()
 
 
