@@ -16,7 +16,8 @@ from manycast.media.nal import join_annex_b, split_annex_b, split_length_prefixe
 from manycast.media.track import Codec, MediaKind, XiphParameters
 from manycast.sources.files.cursor import Cursor
 from manycast.sources.files.groups import FileGroup
-from manycast.sources.files.plan import FilePlan, open_file
+from manycast.sources.files.opening import open_file
+from manycast.sources.files.plan import FilePlan
 
 from .conftest import RECIPES
 from .media_making import combine, largest_units, make_file, plain_packets, remux, stamp_of

@@ -13,8 +13,9 @@ from av.error import FFmpegError
 from manycast.hub.source import SourceError
 from manycast.sources.files.cursor import Cursor
 from manycast.sources.files.groups import NEAR_US, FileGroup
+from manycast.sources.files.opening import NothingCarried, open_file
 from manycast.sources.files.paths import FileStamp
-from manycast.sources.files.plan import FilePlan, NothingCarried, open_file
+from manycast.sources.files.plan import FilePlan
 from manycast.sources.files.whole_ts import WholeCursor, WholePlan, plan_whole
 
 log = logging.getLogger(__name__)
