@@ -13,7 +13,10 @@ class Paced(Protocol):
     turn: int  # the tick of the turn it waits for, NO_TURN while it waits for none; set here, and by who gives it up
 
     def take_turn(self, now_s: float) -> None:
-        """Send what is due, and ask for the next turn."""
+        """Take what is due, and ask for the next turn."""
+
+    def send_taken(self) -> None:
+        """Send it. First all take, then all send: each of the two goes quicker when it is not mixed with the other."""
 
 
 NO_TURN = -1
@@ -54,11 +57,15 @@ class Pacer:
         self._timer = None
         now_s = asyncio.get_running_loop().time()
         now_tick = max(int(now_s / TICK_S), self._timer_tick)
+        taken: list[Paced] = []
         while self._ticks and self._ticks[0] <= now_tick:
             tick = self._latest = heappop(self._ticks)
             for paced in self._waiting.pop(tick):
                 if paced.turn == tick:  # else it was given up, or asked for anew
                     paced.turn = NO_TURN
                     paced.take_turn(now_s)
+                    taken.append(paced)
+        for paced in taken:
+            paced.send_taken()
         if self._ticks and self._timer is None:
             self._set_timer()

@@ -89,7 +89,8 @@ class Playback(Generic[ChunkT]):
         self._stop_us: int | None = None
         self._stop_reason = ""
         self._ending: str | None = None
-        self._frames_taken = 0  # in the turn under way
+        self._taken: list[ChunkT] = []  # in the turn under way
+        self._frames_taken = 0
         self._following: _Next | SourceError | None = None
         self._reading: asyncio.Task[_Next | None] | None = None  # what follows
         self._waits_for_group = False
@@ -188,7 +189,7 @@ class Playback(Generic[ChunkT]):
         self._set_clock(self._played_s)
         self._send_reports(self._played_s)
         self._look_ahead()
-        self.take_turn(self._played_s)
+        self._turn_now(self._played_s)
 
     def pause_at(self, position_us: int) -> None:
         """Play on to a position ahead and pause there (RFC 2326 section 10.6)."""
@@ -214,8 +215,12 @@ class Playback(Generic[ChunkT]):
         for index, sender in enumerate(self._title.senders):
             self._control(self._layout.report(index, sender.goodbye()))
 
+    def _turn_now(self, now_s: float) -> None:
+        self.take_turn(now_s)
+        self.send_taken()
+
     def take_turn(self, now_s: float) -> None:
-        """Send all that is due, and come back for the next frame."""
+        """Take all that is due, and come back for the next frame."""
         if self._viewer.backlog_bytes > MAX_BACKLOG_BYTES:
             self._title.pacer.ask(self, now_s + BACKLOG_RETRY_S)
             return
@@ -226,22 +231,25 @@ class Playback(Generic[ChunkT]):
             if now_s - due_s > MAX_LAG_S:
                 self._set_clock(now_s)
         until_s = now_s + AHEAD_S
-        chunks: list[ChunkT] = []
         while True:
-            next_s = self._take_due(until_s, chunks)
+            next_s = self._take_due(until_s)
             if next_s is not None:
                 self._title.pacer.ask(self, next_s)
                 break
             if not self._go_on(until_s):
                 break
-        if chunks:
-            self._viewer.offer_together(chunks, self._frames_taken)
+
+    def send_taken(self) -> None:
+        """Send what the turn was for."""
+        if self._taken:
+            taken, self._taken = self._taken, []
+            self._viewer.offer_together(taken, self._frames_taken)
             self._frames_taken = 0
         if self._ending is not None:
             self._finish(self._ending)
 
-    def _take_due(self, until_s: float, chunks: list[ChunkT]) -> float | None:
-        """Add what is due to `chunks`; return when the next frame of the group is, None after the last."""
+    def _take_due(self, until_s: float) -> float | None:
+        """Take what is due; return when the next frame of the group is, None after the last."""
         bursts, index, end = self._bursts, self._next_burst, len(self._bursts)
         zero_s, s_per_us, channels = self._zero_s, self._s_per_us, self._channels
         next_s = None
@@ -253,7 +261,7 @@ class Playback(Generic[ChunkT]):
                 break
             index += 1
             if channels is None:
-                self._take_frames(burst, chunks)
+                self._take_frames(burst)
                 continue
             form = burst.form(channels)  # in one piece, and the very same bytes for all who count alike
             if self._counts_as_packed:
@@ -261,11 +269,11 @@ class Playback(Generic[ChunkT]):
             else:
                 data = form.numbered(self._sequences, self._timestamp_bases, self.pace.scale)
             self._frames_taken += len(form.frames)
-            chunks.append(cast(ChunkT, data if self._framing is None else self._framing(data)))
+            self._taken.append(cast(ChunkT, data if self._framing is None else self._framing(data)))
         self._next_burst = index
         return next_s
 
-    def _take_frames(self, burst: Burst, chunks: list[ChunkT]) -> None:
+    def _take_frames(self, burst: Burst) -> None:
         """A burst for any other transport: frame by frame."""
         scale, sequences = self.pace.scale, self._sequences
         for frame in burst.frames:
@@ -276,7 +284,7 @@ class Playback(Generic[ChunkT]):
             sequences[track] += frame.count
             if chunk is not None and frame.count:
                 self._frames_taken += 1
-                chunks.append(chunk)
+                self._taken.append(chunk)
 
     def _go_on(self, until_s: float) -> bool:
         """After a group's last frame, take up the next group; False when there is none, or none yet."""
@@ -379,7 +387,7 @@ class Playback(Generic[ChunkT]):
             self._following = error
         if self._waits_for_group:
             self._waits_for_group = False
-            self.take_turn(self._loop.time())
+            self._turn_now(self._loop.time())
 
     def _skips_groups(self, packed: PackedGroup) -> bool:
         """Whether the next keyframe is nearer than those that are shown are to be."""
