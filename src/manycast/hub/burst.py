@@ -28,9 +28,8 @@ class PackedFrame(NamedTuple):
 class Burst:
     """Frames that are due within a few milliseconds.
 
-    The group they belong to was packed with the numbers and times of its first viewer. All who count alike, having
-    come in at the same place, get the very same bytes. Others (who came in elsewhere, have been seeking, play at a
-    scale) get their own numbers put between the same pieces: little more work than a copy, and no memory for long.
+    All who count packets alike get the very same bytes, made once and kept. Others (see RtpTitle) get their own
+    numbers put between the same pieces: little more work than a copy, and no memory for long.
     """
 
     __slots__ = ("_forms", "dts_us", "usual")

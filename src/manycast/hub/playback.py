@@ -140,7 +140,7 @@ class Playback(Generic[ChunkT]):
         latest_us = self._latest_timestamp_us()
         self._set_pace(pace or self.pace)
         if latest_us is None:
-            self._first_sequences = self._title.start_sequences(packed)
+            self._first_sequences = self._title.start_sequences(packed, low=self._channels is None)
             self._sequences = list(self._first_sequences)
             self._set_shift(0)
         else:

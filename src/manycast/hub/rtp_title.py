@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,14 @@ from manycast.hub.burst import Burst, PackedFrame
 from manycast.hub.pace import Selection
 from manycast.hub.pacer import Pacer
 from manycast.hub.rtp_packager import cname_of, make_sender
+from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup, StoredMedia
 from manycast.media.track import MediaKind
 from manycast.wire.rtp.sender import RtpTrackSender
 
 BURST_US = 15_000  # a picture and the sound that is due so soon after it go together
+MAX_COUNTED_BYTES = 64 << 20  # of a file's start: as much as is read only to count its packets
+COUNT_INTERVAL_S = 0.005  # between two groups: who plays comes first
 KEPT_GROUPS = 4  # so that viewers a few seconds apart share; more are kept while someone plays them
 
 
@@ -80,7 +84,12 @@ class PackedGroup:
 
 
 class RtpTitle:
-    """All RTP viewers of one file. They share SSRCs and payloads; most of them share sequence numbers too."""
+    """All RTP viewers of one file.
+
+    Timestamps follow from the position, sequence numbers from how many packets are before it in the file, as soon as
+    they are counted: so all viewers get the same bytes, wherever they came in. Only who comes in before that, seeks,
+    or plays at a scale has numbers and times of their own.
+    """
 
     def __init__(self, media: StoredMedia, pacer: Pacer) -> None:
         self.media = media
@@ -91,32 +100,43 @@ class RtpTitle:
         self._first_sequences = tuple(sender.sequence for sender in self.senders)
         kinds = [track.kind for track in media.tracks]
         self.video_index = kinds.index(MediaKind.VIDEO) if MediaKind.VIDEO in kinds else None
+        # By position: the first numbers of the groups from the file's start on, as far as their packets were counted.
+        self._numbered: dict[int, tuple[int, ...]] = {0: self._first_sequences}
+        self._counting: asyncio.Task[None] | None = None
         self._packed: WeakValueDictionary[int, PackedGroup] = WeakValueDictionary()
         self._kept: OrderedDict[int, PackedGroup] = OrderedDict()  # by position
 
     def packed_at(self, position_us: int) -> PackedGroup | None:
         """The group that starts at a position, where somebody plays it or has just played it."""
         packed = self._packed.get(position_us)
-        if packed is not None:
-            self._keep(packed)
+        if packed is None:
+            return None
+        sequences = self._numbered.get(position_us)
+        if sequences is not None and sequences != packed.sequences:  # it was packed before they were known
+            packed = self._packed[position_us] = self._renumber(packed, sequences)
+        self._keep(packed)
         return packed
 
     def pack(self, group: FrameGroup, sequences: tuple[int, ...] | None = None) -> PackedGroup:
         """The group's packets; `sequences` are those of a viewer who plays on from the group before."""
         packed = self.packed_at(group.position_us)
         if packed is None:
-            packed = self._build(group, sequences or self._sequences_at(group.position_us))
+            known = self._numbered.get(group.position_us)
+            packed = self._build(group, known or sequences or self._sequences_at(group.position_us))
             self._packed[group.position_us] = packed
             self._keep(packed)
         return packed
 
-    def start_sequences(self, packed: PackedGroup) -> tuple[int, ...]:
-        """The first numbers for a viewer who starts at a group: those for which bytes are kept, if they are low.
+    def start_sequences(self, packed: PackedGroup, *, low: bool) -> tuple[int, ...]:
+        """The first numbers for a viewer who starts at a group: those that it was packed with.
 
-        SRTP would lose count where numbers wrap while the first packets are lost.
+        `low` wants them below 0x8000 in any case: SRTP loses count where numbers wrap while first packets are lost.
         """
-        low = all(sequence < 0x8000 for sequence in packed.sequences)
-        return packed.sequences if low else self._sequences_at(packed.position_us)
+        if packed.position_us not in self._numbered and self._counting is None:
+            self._counting = asyncio.get_running_loop().create_task(self._count(), name="count packets")
+        if low and any(sequence >= 0x8000 for sequence in packed.sequences):
+            return self._sequences_at(packed.position_us)
+        return packed.sequences
 
     def time_us(self, track_index: int, ticks: int) -> int:
         """A time of one track's clock."""
@@ -132,6 +152,32 @@ class RtpTitle:
         """The first sequence numbers for viewers who start at a group that nobody plays."""
         spread = zlib.crc32(position_us.to_bytes(8, signed=True)) if position_us else 0
         return tuple((sequence + spread) & 0x7FFF for sequence in self._first_sequences)
+
+    async def _count(self) -> None:
+        """Find out what number each place has, so that all viewers count alike, wherever they come in."""
+        sequences, counted_bytes = list(self._first_sequences), 0
+        try:
+            group: FrameGroup | None = await self.media.group_at(0)
+            while group is not None and counted_bytes < MAX_COUNTED_BYTES:
+                for frame in group.frames:
+                    sequences[frame.track_index] += self.senders[frame.track_index].packets_in(frame)
+                counted_bytes += group.size_bytes
+                self._numbered[group.end_us] = tuple(sequence & 0xFFFF for sequence in sequences)
+                await asyncio.sleep(COUNT_INTERVAL_S)
+                group = await self.media.group_after(group)
+        except SourceError:
+            return  # those who play it will hear of it
+
+    def _renumber(self, packed: PackedGroup, sequences: tuple[int, ...]) -> PackedGroup:
+        following = list(sequences)
+        frames = []
+        for frame in (frame for burst in packed.bursts for frame in burst.frames):
+            packets = frame.packets(following[frame.track_index], frame.timestamp)
+            following[frame.track_index] += frame.count
+            frames.append(PackedFrame(frame.track_index, packets, frame.dts_us, frame.pts_ticks, frame.joinable))
+        renumbered = PackedGroup(packed.group, frames, sequences, packed.earliest_us, self.video_index)
+        renumbered.bytes_per_s = packed.bytes_per_s
+        return renumbered
 
     def _build(self, group: FrameGroup, sequences: tuple[int, ...]) -> PackedGroup:
         for sender, sequence in zip(self.senders, sequences, strict=True):

@@ -302,6 +302,31 @@ def test_viewers_at_other_scales_and_places_share_the_packets_in_memory() -> Non
     run(main())
 
 
+def test_who_comes_in_anywhere_gets_the_same_packets_once_they_are_counted() -> None:
+    async def main() -> None:
+        film = Film(groups=LONG)
+        title = RtpTitle(film, Pacer())
+        early, other, late = (evening(film, title=title) for _ in range(3))
+        await early.playback.seek(7_000_000)
+        early.playback.play()
+        await asyncio.sleep(1)  # by then all are counted
+        await other.playback.seek(0)
+        await late.playback.seek(12_000_000)
+        for show in (other, late):
+            show.playback.play()
+        await asyncio.gather(early.ended, other.ended, late.ended)
+        assert film.reads.count(15) <= 3, "read to be counted, and then shared by those who are near each other"
+        for channel in (0, 2):
+            all_packets = [packet for _, packet in other.seat.track(channel)]
+            tail = [packet for _, packet in late.seat.track(channel)]
+            assert tail == all_packets[-len(tail) :]
+            own = [packet for _, packet in early.seat.track(channel)]
+            assert [packet.payload for packet in own] == [packet.payload for packet in all_packets[-len(own) :]]
+            check_continuous(early, channel)
+
+    run(main())
+
+
 def test_the_scale_is_no_matter_of_the_film_s_length() -> None:
     """The last group is at or before any position, however far behind the end."""
 

@@ -70,6 +70,10 @@ class RtpTrackSender:
         self.sequence = sequence & 0xFFFF
         return packets
 
+    def packets_in(self, frame: Frame) -> int:
+        """How many packets a frame makes; none is made."""
+        return len(self._packetiser.packetise(frame))
+
     def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
         """A compound packet saying that the track's timeline stood at `ticks` at the wall clock time `unix_s`."""
         return self.report_of(self.packet_count, self.octet_count, unix_s=unix_s, ticks=ticks)
