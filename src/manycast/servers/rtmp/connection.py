@@ -23,6 +23,7 @@ from manycast.wire.rtmp.commands import (
     CONTROL_CHUNK_STREAM,
     UserControl,
     acknowledgement,
+    set_chunk_size,
     user_control,
 )
 from manycast.wire.rtmp.handshake import NOISE_BYTES, ServerHandshake
@@ -86,8 +87,7 @@ class RtmpConnection:
         pipe.when_readable(self._readable)
 
     def send(self, message: RtmpMessage) -> None:
-        control = message.kind < RtmpType.AUDIO and message.kind != RtmpType.SET_CHUNK_SIZE
-        chunk_stream_id = CONTROL_CHUNK_STREAM if control else COMMAND_CHUNK_STREAM
+        chunk_stream_id = CONTROL_CHUNK_STREAM if message.kind < RtmpType.AUDIO else COMMAND_CHUNK_STREAM
         self.outbox.write(serialize_message(message, chunk_stream_id=chunk_stream_id, chunk_bytes=CHUNK_BYTES))
 
     def refuse(self, error: ProtocolError) -> None:
@@ -141,6 +141,7 @@ class RtmpConnection:
             if rest is None:
                 return
             self._handshake = None
+            self.send(set_chunk_size(CHUNK_BYTES))
             data = rest
         for message in self._reader.receive(data):
             self._take(message)

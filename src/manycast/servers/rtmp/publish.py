@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from manycast.errors import ProtocolError
 from manycast.hub.hub import Hub, PathTaken
 from manycast.hub.stream import Stream
 from manycast.media.frame import Frame
@@ -50,13 +49,17 @@ class Publication:
         self.latest_s = time.monotonic()
 
     def push(self, message: RtmpMessage) -> None:
+        """Take sound, pictures or data. What is broken is named in the log and left out."""
         self.latest_s = time.monotonic()
-        if message.kind == RtmpType.AGGREGATE:
-            for part in split_aggregate(message):
-                self._push(part)
-            return
-        kind = _KINDS[RtmpType(message.kind)]
-        self._push(FlvMessage(kind, message.timestamp_ms, message.body))
+        try:
+            if message.kind == RtmpType.AGGREGATE:
+                for part in split_aggregate(message):
+                    self._push(part)
+            else:
+                kind = _KINDS[RtmpType(message.kind)]
+                self._push(FlvMessage(kind, message.timestamp_ms, message.body))
+        except MalformedFlv as error:
+            self._faults.note(self._log, f"{self.path}: {error}")
 
     def handle_timer(self, now_s: float) -> None:
         """Begin without a track that does not come."""
@@ -70,11 +73,7 @@ class Publication:
         self._held.clear()
 
     def _push(self, message: FlvMessage) -> None:
-        try:
-            frames = self._demuxer.push(message)
-        except MalformedFlv as error:
-            self._faults.note(self._log, f"{self.path}: {error}")
-            return
+        frames = self._demuxer.push(message)
         if self._stream is not None and self._changed():
             self.close("the publisher changed its tracks")
             self._first_s = None
@@ -132,7 +131,7 @@ class Publication:
 
 
 def split_aggregate(message: RtmpMessage) -> list[FlvMessage]:
-    """The messages within one of type AGGREGATE: tags as in a file (RTMP 1.0 section 7.1.6). Raises ProtocolError."""
+    """The messages within one of type AGGREGATE: tags as in a file (RTMP 1.0 section 7.1.6). Raises MalformedFlv."""
     data, position, parts = message.body, 0, []
     first_ms: int | None = None
     while position + 11 <= len(data):
@@ -141,7 +140,7 @@ def split_aggregate(message: RtmpMessage) -> list[FlvMessage]:
         start = position + 11
         position = start + size + 4
         if start + size > len(data):
-            raise ProtocolError(f"RTMP aggregate with a message of {size} bytes, {len(data) - start} are left")
+            raise MalformedFlv(f"RTMP aggregate with a message of {size} bytes, {len(data) - start} are left")
         first_ms = timestamp_ms if first_ms is None else first_ms
         if kind in _KINDS.values():
             own_ms = (message.timestamp_ms + timestamp_ms - first_ms) & 0xFFFF_FFFF

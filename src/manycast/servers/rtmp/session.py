@@ -11,7 +11,6 @@ from manycast.hub.source import SourceError
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
 from manycast.servers.rtmp.connection import Host, RtmpConnection
-from manycast.servers.rtmp.layout import CHUNK_BYTES
 from manycast.servers.rtmp.login import RtmpLogin
 from manycast.servers.rtmp.names import StreamAddress, address_of
 from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, FilePlay, NotPlayable, Play
@@ -26,7 +25,6 @@ from manycast.wire.rtmp.commands import (
     information,
     refusal,
     result,
-    set_chunk_size,
     set_peer_bandwidth,
     status,
     user_control,
@@ -120,7 +118,6 @@ class RtmpSession:
         connection = self._connection
         connection.send(window_acknowledgement_size(WINDOW_BYTES))
         connection.send(set_peer_bandwidth(WINDOW_BYTES))
-        connection.send(set_chunk_size(CHUNK_BYTES))
         encoding = call.property("objectEncoding")
         accepted: dict[str, Value] = {
             **information("NetConnection.Connect.Success", "Connection succeeded."),
