@@ -76,24 +76,28 @@ def recorded(folder: Path, name: str) -> list[Path]:
 
 @pytest.mark.parametrize("transport", ["http", "websocket"])
 def test_the_media_may_go_by_udp_all_the_same(doors: ServerProcess, transport: str) -> None:
-    with publishing(doors):
+    name = f"udp-{transport.replace(' ', '-')}"  # of its own: one that was just left is taken for a moment more
+    with publishing(doors, name):
         client = OPENERS[transport](doors)
         rtp, _ = udp_pair()
         port = rtp.getsockname()[1]
-        reply = client.ask("SETUP", "live/trackID=0", {"Transport": f"RTP/AVP;unicast;client_port={port}-{port + 1}"})
+        reply = client.ask(
+            "SETUP", f"{name}/trackID=0", {"Transport": f"RTP/AVP;unicast;client_port={port}-{port + 1}"}
+        )
         assert reply.status == 200, reply
         client.session = reply.session
-        assert client.ask("PLAY", "live").status == 200
+        assert client.ask("PLAY", name).status == 200
         packets = [RtpPacket.parse(rtp.recv(65536)) for _ in range(20)]
         assert (packets[-1].sequence - packets[0].sequence) & 0xFFFF == 19
-        assert client.ask("TEARDOWN", "live").status == 200
+        assert client.ask("TEARDOWN", name).status == 200
 
 
 @pytest.mark.parametrize("transport", ["https", "secure websocket", "rtsps"])
 def test_what_is_asked_for_in_tls_does_not_go_by_udp_in_clear(doors: ServerProcess, transport: str) -> None:
-    with publishing(doors):
+    name = f"udp-{transport.replace(' ', '-')}"  # of its own: one that was just left is taken for a moment more
+    with publishing(doors, name):
         client = OPENERS[transport](doors)
-        reply = client.ask("SETUP", "live/trackID=0", {"Transport": "RTP/AVP;unicast;client_port=40000-40001"})
+        reply = client.ask("SETUP", f"{name}/trackID=0", {"Transport": "RTP/AVP;unicast;client_port=40000-40001"})
         assert reply.status == 461
 
 
