@@ -19,7 +19,6 @@ from support.ports import free_udp_base
 from support.programs import (
     frame_digests,
     from_server,
-    gst,
     gst_running,
     mono_samples,
     publishing_with_ffmpeg,
@@ -77,34 +76,31 @@ def source(url: str, transport: str) -> str:
     return f"rtspsrc location={url} protocols={transport} tls-validation-flags=0 latency=200"
 
 
-def pictures(url: str, transport: str, folder: Path, count: int) -> list[str]:
-    """Digests of the pictures that GStreamer decodes, for comparison with `frame_digests`."""
-    path = folder / "pictures"
-    gst(
-        source(url, transport),
-        "! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420",
-        f"! identity eos-after={count + 1} ! filesink location={path}",
-    )
-    data = path.read_bytes()
+async def written(pipeline: str, path: Path, size: int) -> bytes:
+    """What a pipeline writes first. It is ended by force: over TLS, GStreamer 1.22 at times fails at its own end."""
+    with gst_running(f"{pipeline} ! filesink buffer-mode=unbuffered location={path}"):
+        await until(lambda: path.exists() and path.stat().st_size >= size, "enough is decoded")
+    return (await blocking(path.read_bytes))[:size]
+
+
+async def pictures(url: str, transport: str, folder: Path, count: int) -> list[str]:
+    """Digests of what GStreamer decodes, for comparison with `frame_digests`."""
+    decoded = "! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420"
+    data = await written(f"{source(url, transport)} {decoded}", folder / "pictures", count * PICTURE_BYTES)
     return [hashlib.md5(data[at : at + PICTURE_BYTES]).hexdigest() for at in range(0, len(data), PICTURE_BYTES)]
 
 
-def sound(url: str, transport: str, folder: Path) -> list[int]:
-    path = folder / "sound"
-    gst(
-        source(url, transport),
-        "! rtpmp4gdepay ! aacparse ! avdec_aac ! audioconvert ! audioresample",
-        f"! audio/x-raw,format=S16LE,rate=8000,channels=1 ! identity eos-after=60 ! filesink location={path}",
-    )
-    data = path.read_bytes()
-    return list(memoryview(data[: len(data) // 2 * 2]).cast("h"))
+async def sound(url: str, transport: str, folder: Path, *, seconds: int) -> list[int]:
+    decoded = "! rtpmp4gdepay ! aacparse ! avdec_aac ! audioconvert ! audioresample"
+    decoded += " ! audio/x-raw,format=S16LE,rate=8000,channels=1"
+    data = await written(f"{source(url, transport)} {decoded}", folder / "sound", seconds * 16_000)
+    return list(memoryview(data).cast("h"))
 
 
-def check_pictures(seen: list[str], media: Path, *, least: int) -> None:
+def check_pictures(seen: list[str], media: Path) -> None:
     """They are the clip's, one after another."""
     original = [frame.md5 for frame in frame_digests("-i", str(media / "plain.mp4"))]
     positions = [original.index(digest) for digest in seen]
-    assert len(positions) >= least
     assert all((b - a) % FRAMES == 1 for a, b in pairwise(positions))
 
 
@@ -112,8 +108,8 @@ def check_pictures(seen: list[str], media: Path, *, least: int) -> None:
 async def test_gstreamer_sees_and_hears_a_file(tmp_path: Path, media: Path, transport: str) -> None:
     async with serving(tmp_path, media) as server:
         url = f"{server.secure}/plain.mp4"
-        check_pictures(await blocking(pictures, url, transport, tmp_path, 60), media, least=55)
-        heard = await blocking(sound, url, transport, tmp_path)
+        check_pictures(await pictures(url, transport, tmp_path, 60), media)
+        heard = await sound(url, transport, tmp_path, seconds=1)
         assert tone_level(heard[1000:], TONE_HZ) > 0.8
 
 
@@ -126,9 +122,10 @@ async def test_several_players_watch_a_live_stream(tmp_path: Path, media: Path, 
             url = f"{server.secure}/live"
             with gst_running(source(url, transport), "! rtph264depay ! fakesink"):
                 await until(lambda: len(server.rtsp.context.sessions) == 2, "the first one watches")
-                check_pictures(await blocking(pictures, url, transport, tmp_path, 25), media, least=20)
+                check_pictures(await pictures(url, transport, tmp_path, 25), media)
                 await move_over_the_edge(server)
-                check_pictures(await blocking(pictures, url, transport, tmp_path, 25), media, least=20)
+                (tmp_path / "pictures").unlink()
+                check_pictures(await pictures(url, transport, tmp_path, 25), media)
                 inside = await blocking(lambda: frame_digests(*from_server(url, "tcp"), "-t", "1"))
                 assert len(inside) > 15
 

@@ -63,7 +63,7 @@ class SrtpContext:
         policy = SrtpPolicy(encrypt_rtp=encrypt, encrypt_rtcp=encrypt)
         master = secrets.token_bytes(policy.key_bytes + SALT_BYTES)
         self.key = SrtpKey(master=master, mki=secrets.token_bytes(MKI_BYTES), policy=policy)
-        self._sender = SrtpSender(self.key)
+        self._sender: SrtpSender | None = None  # made when it is needed: many keys are told and never used
         self._latest: dict[int, int] = {}  # by SSRC: roll-over counter and sequence number as one number
         self._kept: weakref.WeakKeyDictionary[PacketisedFrame, tuple[ProtectedFrame, ProtectedFrame]] | None
         self._kept = weakref.WeakKeyDictionary() if keeps else None
@@ -78,7 +78,7 @@ class SrtpContext:
 
     def overhead_bytes(self, *, says_key: bool) -> int:
         """What is added to each RTP packet."""
-        return self._sender.tag_bytes + (len(self.key.mki) if says_key else 0)
+        return self.key.policy.tag_bytes + (len(self.key.mki) if says_key else 0)
 
     def latest(self, ssrc: int) -> int | None:
         return self._latest.get(ssrc)
@@ -93,8 +93,13 @@ class SrtpContext:
         return pair[says_key]
 
     def report(self, rtcp: bytes, *, says_key: bool) -> bytes:
-        data = self._sender.protect_rtcp(rtcp)
-        return with_mki(data, self.key.mki, self._sender.tag_bytes) if says_key else data
+        data = self._ready_sender().protect_rtcp(rtcp)
+        return with_mki(data, self.key.mki, self.key.policy.tag_bytes) if says_key else data
+
+    def _ready_sender(self) -> SrtpSender:
+        if self._sender is None:
+            self._sender = SrtpSender(self.key)
+        return self._sender
 
     def _protect(self, frame: PacketisedFrame) -> tuple[ProtectedFrame, ProtectedFrame]:
         """Without MKI, and with it: one protection does for both."""
@@ -102,8 +107,8 @@ class SrtpContext:
         if plain:
             ssrc = int.from_bytes(plain[0][8:12])
             self._latest[ssrc] = self.index_of(ssrc, int.from_bytes(plain[0][2:4])) + len(plain) - 1
-        mki, tag_bytes = self.key.mki, self._sender.tag_bytes
-        packets = [self._sender.protect(packet) for packet in plain]
+        mki, tag_bytes, protect = self.key.mki, self.key.policy.tag_bytes, self._ready_sender().protect
+        packets = [protect(packet) for packet in plain]
         saying = [with_mki(packet, mki, tag_bytes) for packet in packets]
         return (
             ProtectedFrame(frame.track_index, packets, SEGMENT_BYTES + self.overhead_bytes(says_key=False)),

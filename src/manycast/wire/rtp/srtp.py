@@ -34,6 +34,8 @@ _HMAC_SHA1 = 3
 _ENCRYPT, _AUTHENTICATE = 1, 2
 _HMAC_KEY_BYTES = 20
 
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)  # memory that is not touched costs nothing
+
 
 class SrtpError(ProtocolError):
     """A packet that is not what the key says, or comes a second time."""
@@ -60,7 +62,6 @@ class SrtpSender:
         session = _session(key, Policy.SSRC_ANY_OUTBOUND)
         self.protect: Callable[[bytes], bytes] = session.protect
         self.protect_rtcp: Callable[[bytes], bytes] = session.protect_rtcp
-        self.tag_bytes = key.policy.tag_bytes
 
 
 def with_mki(packet: bytes, mki: bytes, tag_bytes: int) -> bytes:
@@ -125,7 +126,7 @@ def _session(key: SrtpKey, direction: int) -> Session:
         ffi.buffer(ffi.addressof(native._policy, name))[:] = _crypto_policy(policy, encrypt=encrypt)
     session = Session(native)
     # pylibsrtp's own buffer has 1500 bytes, less what could be added at most; ours takes what RTP over TCP can bring.
-    session._cdata = ffi.new("char[]", MAX_PACKET_BYTES + _TRAILER_BYTES)
+    session._cdata = _allocate("char[]", MAX_PACKET_BYTES + _TRAILER_BYTES)
     session._buffer = ffi.buffer(session._cdata)
     return session
 
