@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 from support.clips import make_clip
 from support.inprocess import HOST, InProcess, blocking, serving
-from support.inprocess_http import make_files
+from support.inprocess_http import make_files, serving_http
 from support.ports import udp_pair
 from support.publishing import CONTROL, sdp_of, sender_of
 from support.rtsp import RawRtsp, Reply
@@ -114,6 +114,10 @@ def rtp(client: RawRtsp, key: MikeyMessage, count: int = 30) -> Iterator[RtpPack
             assert parse_compound(receiver.receive_rtcp(item.payload))
 
 
+def rtp_packets(client: RawRtsp, key: MikeyMessage) -> list[RtpPacket]:
+    return list(rtp(client, key))
+
+
 async def test_the_description_tells_a_key_with_and_without_mki(certificate: Certificate) -> None:
     async with serving_secure(certificate) as server, publishing(server):
         client, plain = await server.connect(), await server.plain.connect()
@@ -137,7 +141,7 @@ async def test_a_viewer_gets_protected_packets(certificate: Certificate, encrypt
         reply = await blocking(set_up, client, TCP, header_of(key) if says_key else None)
         assert reply["Transport"].startswith("RTP/SAVP/TCP;unicast;interleaved=0-1")
         assert (await blocking(client.ask, "PLAY", "live")).status == 200
-        assert len(await blocking(lambda: list(rtp(client, key)))) > 25
+        assert len(await blocking(rtp_packets, client, key)) > 25
 
 
 def protected_packets(client: RawRtsp) -> set[bytes]:
@@ -214,6 +218,23 @@ async def test_reports_that_are_not_protected_are_no_sign_of_life(
         await until(lambda: "does not fit" in caplog.text, "it is told")
         assert session.last_sign_s == before_s
         assert caplog.text.count("does not fit") == 1
+
+
+@pytest.mark.parametrize("way", ["https", "websocket"])
+async def test_it_goes_through_tunnels_in_tls_and_only_there(certificate: Certificate, way: str) -> None:
+    async with serving_http(certificate=certificate) as server, server.publishing() as publisher:
+        await blocking(publisher.wait_for_frames, 1)
+        for secure in (True, False):
+            connect = server.tunnel if way == "https" else server.websocket
+            client, _ = await connect(secure=secure)
+            section = await blocking(describe, client)
+            assert section.protocol == ("RTP/SAVP" if secure else "RTP/AVP")
+            reply = await blocking(set_up, client)
+            assert reply.status == (200 if secure else 461)
+            if secure:
+                assert (await blocking(client.ask, "PLAY", "live")).status == 200
+                assert len(await blocking(rtp_packets, client, keys_in(section)[0])) > 25
+            client.close()
 
 
 async def test_who_knows_no_srtp_gets_it_inside_tls(certificate: Certificate) -> None:
