@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manycast.media.dts import MAX_JUMP_S, MAX_REORDER_DEPTH, DtsEstimator
-from manycast.media.track import AudioParameters, Codec, H264Parameters, H265Parameters, Track
+from manycast.media.track import AudioParameters, Codec, H264Parameters, H265Parameters, PlainParameters, Track
 
 STEP = 3600  # 25 frames a second
 
@@ -129,3 +129,9 @@ def test_the_depth_comes_from_the_parameter_sets() -> None:
         parameters=AudioParameters(sample_rate_hz=48_000, channels=2),
     )
     assert DtsEstimator.for_track(audio).reorder_depth == 0
+
+
+@pytest.mark.parametrize(("codec", "depth"), [(Codec.MPEG_VIDEO, 1), (Codec.VP9, 0), (Codec.MJPEG, 0)])
+def test_mpeg_video_holds_a_picture_back(codec: Codec, depth: int) -> None:
+    track = Track(codec=codec, clock_rate_hz=90_000, parameters=PlainParameters())
+    assert DtsEstimator.for_track(track).reorder_depth == depth

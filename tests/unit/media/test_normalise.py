@@ -9,9 +9,12 @@ from manycast.media.normalise import normalise
 from manycast.media.track import (
     AacParameters,
     AudioParameters,
+    Av1Parameters,
     Codec,
     H264Parameters,
     H265Parameters,
+    Mpeg4Parameters,
+    PlainParameters,
     Track,
 )
 
@@ -174,3 +177,76 @@ def test_hostile_units_raise_nothing(track: Track, units: list[bytes]) -> None:
     again = Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=subject.keyframe, units=list(subject.units))
     assert normalise(again, changed) is changed
     assert again == subject  # what is in the one form stays so
+
+
+CONFIG_MPEG4 = bytes.fromhex("000001b0f1000001b5a913000001000000012008d48d0800cd05841214103f")
+OTHER_MPEG4 = CONFIG_MPEG4[:4] + b"\x03" + CONFIG_MPEG4[5:]
+I_VOP, P_VOP, B_VOP = (b"\0\0\1\xb6" + bytes((kind << 6 | 0x10,)) + b"vop" for kind in range(3))
+GROUP = b"\0\0\1\xb3\x00\x10\x00"
+BARE_MPEG4 = Track(codec=Codec.MPEG4, clock_rate_hz=90_000, parameters=Mpeg4Parameters())
+READY_MPEG4 = Track(codec=Codec.MPEG4, clock_rate_hz=90_000, parameters=Mpeg4Parameters(config=CONFIG_MPEG4))
+
+
+@pytest.mark.parametrize(
+    ("track", "data", "expected", "keyframe", "config"),
+    [
+        (BARE_MPEG4, I_VOP, I_VOP, False, b""),
+        (BARE_MPEG4, CONFIG_MPEG4 + I_VOP, CONFIG_MPEG4 + I_VOP, True, CONFIG_MPEG4),
+        (BARE_MPEG4, CONFIG_MPEG4 + P_VOP, CONFIG_MPEG4 + P_VOP, False, CONFIG_MPEG4),
+        (BARE_MPEG4, CONFIG_MPEG4, b"", False, CONFIG_MPEG4),
+        (READY_MPEG4, I_VOP, CONFIG_MPEG4 + I_VOP, True, CONFIG_MPEG4),
+        (READY_MPEG4, GROUP + I_VOP, CONFIG_MPEG4 + GROUP + I_VOP, True, CONFIG_MPEG4),
+        (READY_MPEG4, CONFIG_MPEG4 + GROUP + I_VOP, CONFIG_MPEG4 + GROUP + I_VOP, True, CONFIG_MPEG4),
+        (READY_MPEG4, OTHER_MPEG4 + I_VOP, OTHER_MPEG4 + I_VOP, True, OTHER_MPEG4),
+        (READY_MPEG4, P_VOP, P_VOP, False, CONFIG_MPEG4),
+        (READY_MPEG4, B_VOP, B_VOP, False, CONFIG_MPEG4),
+        (READY_MPEG4, GROUP, b"", False, CONFIG_MPEG4),
+        (READY_MPEG4, b"", b"", False, CONFIG_MPEG4),
+    ],
+)
+def test_mpeg4_keyframes_start_with_the_configuration(
+    track: Track, data: bytes, expected: bytes, keyframe: bool, config: bytes
+) -> None:
+    received = frame(data, keyframe=True)
+    new = normalise(received, track)
+    assert new.parameters == Mpeg4Parameters(config=config)
+    assert (new is track) == (config == getattr(track.parameters, "config", None))
+    assert received.units == ([expected] if expected else [])
+    assert received.keyframe is keyframe
+    assert normalise(received, new) is new
+
+
+SEQUENCE_AV1 = bytes.fromhex("0800000003bd7c79b5f20080")
+KEY_AV1, INTER_AV1, DELIMITER_AV1, PADDING_AV1 = b"\x30\x10key", b"\x30\x30inter", b"\x10", b"\x78\x80"
+BARE_AV1 = Track(codec=Codec.AV1, clock_rate_hz=90_000, parameters=Av1Parameters())
+READY_AV1 = Track(codec=Codec.AV1, clock_rate_hz=90_000, parameters=Av1Parameters(sequence_header=SEQUENCE_AV1))
+
+
+@pytest.mark.parametrize(
+    ("track", "units", "expected", "keyframe", "complete"),
+    [
+        (BARE_AV1, [KEY_AV1], [KEY_AV1], False, False),
+        (BARE_AV1, [SEQUENCE_AV1, KEY_AV1], [SEQUENCE_AV1, KEY_AV1], True, True),
+        (BARE_AV1, [b"\x08", KEY_AV1], [b"\x08", KEY_AV1], False, False),  # a sequence header that is none
+        (READY_AV1, [KEY_AV1], [SEQUENCE_AV1, KEY_AV1], True, True),
+        (READY_AV1, [INTER_AV1], [INTER_AV1], False, True),
+        (READY_AV1, [DELIMITER_AV1, b"", INTER_AV1, PADDING_AV1], [INTER_AV1], False, True),
+        (READY_AV1, [DELIMITER_AV1], [], False, True),
+        (READY_AV1, [], [], False, True),
+    ],
+)
+def test_av1_keyframes_start_with_the_sequence_header(
+    track: Track, units: list[bytes], expected: list[bytes], keyframe: bool, complete: bool
+) -> None:
+    received = frame(*units)
+    new = normalise(received, track)
+    assert new.parameters.complete is complete
+    assert (received.units, received.keyframe) == (expected, keyframe)
+    assert normalise(received, new) is new
+
+
+def test_frames_of_codecs_that_tell_all_stay_as_they_are() -> None:
+    track = Track(codec=Codec.VP8, clock_rate_hz=90_000, parameters=PlainParameters())
+    received = frame(b"frame", keyframe=True)
+    assert normalise(received, track) is track
+    assert (received.units, received.keyframe) == ([b"frame"], True)

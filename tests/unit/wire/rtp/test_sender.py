@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import HEADER_BYTES, RtpPacket
-from manycast.wire.rtp.payload import RtpPayload
+from manycast.wire.rtp.payload import RtpPayload, UnsupportedFormat
 from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription, parse_compound
 from manycast.wire.rtp.sender import RtpTrackSender
 
@@ -19,6 +19,15 @@ class Pieces:
     def packetise(self, frame: Frame) -> list[RtpPayload]:
         last = len(frame.units) - 1
         return [RtpPayload(unit, 10 * index, index == last) for index, unit in enumerate(frame.units)]
+
+
+class Picky:
+    """A packetiser that cannot carry frames of more than one unit."""
+
+    def packetise(self, frame: Frame) -> list[RtpPayload]:
+        if len(frame.units) > 1:
+            raise UnsupportedFormat(f"{len(frame.units)} units")
+        return [RtpPayload(frame.units[0], 0, True)]
 
 
 def make_sender(*, first_sequence: int = 100, timestamp_offset: int = 1000) -> RtpTrackSender:
@@ -92,3 +101,15 @@ def test_a_frame_of_nothing_makes_no_packets() -> None:
     assert sender.packets(frame()) == []
     assert sender.sequence == 100
     assert HEADER_BYTES == 12
+
+
+def test_a_frame_that_the_format_cannot_carry_is_left_out_and_counted() -> None:
+    sender = RtpTrackSender(
+        Picky(), clock_rate_hz=90_000, payload_type=26, ssrc=1, first_sequence=7, timestamp_offset=0, cname="me"
+    )
+    assert len(sender.packets(frame(b"a"))) == 1
+    assert (sender.refused_frames, sender.refusal) == (0, "")
+    assert sender.packets(frame(b"b", b"c")) == []
+    assert (sender.refused_frames, sender.refusal) == (1, "2 units")
+    (packet,) = [RtpPacket.parse(data) for data in sender.packets(frame(b"d"))]
+    assert (packet.sequence, packet.payload) == (8, b"d")
