@@ -28,6 +28,8 @@ _READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would
 
 _read_buffer = memoryview(bytearray(_READ_BYTES))
 
+Note = Callable[[Client, str], None]  # tells people of a client's fault
+
 
 class TunnelRoute:
     """The tunnels of one port: joins GET and POST, whichever comes first, by their cookie."""
@@ -108,9 +110,6 @@ class TunnelRoute:
         self._server.faults.note(self._server.log, f"RTSP over {_name(client)} {client}: {text}")
 
 
-Note = Callable[[Client, str], None]
-
-
 class TunnelLink:
     """A GET, and the POST of the moment; a client may close its POST and open another when it has more to say."""
 
@@ -141,10 +140,11 @@ class TunnelLink:
 
     def use(self, post: Post) -> None:
         """Take what the client says from this POST on; an earlier one is closed, after what it has brought."""
+        earlier, self._post = self._post, None
+        if earlier is not None:
+            earlier.read()
+            earlier.close()
         self._stop_waiting()
-        if self._post is not None:
-            self._post.read()
-            self._post.close()
         if self._closed:  # by what the earlier POST said
             post.close()
             return
