@@ -102,6 +102,20 @@ def without_size_fields(obus: Iterable[bytes]) -> list[bytes]:
     return kept
 
 
+def with_size_fields(obus: Iterable[bytes]) -> bytes:
+    """A temporal unit as containers store it (section 5.2), of OBUs without size fields."""
+    parts = []
+    for obu in obus:
+        header_bytes = min(2 if obu[0] & _HAS_EXTENSION else 1, len(obu))
+        parts += [
+            bytes((obu[0] | _HAS_SIZE,)),
+            obu[1:header_bytes],
+            leb128(len(obu) - header_bytes),
+            obu[header_bytes:],
+        ]
+    return b"".join(parts)
+
+
 def sequence_header_of(obus: Iterable[bytes]) -> bytes:
     """The sequence header among OBUs; empty where there is none, or one that cannot be read."""
     for obu in obus:

@@ -1,16 +1,20 @@
-"""Frames as MP4 and FLV store them: parameter sets apart from the frames, NAL units behind their lengths."""
+"""Frames as MP4 and FLV store them: parameter sets apart from the frames, NAL units behind their lengths, OBUs with
+their sizes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from manycast.media import h264, h265
+from manycast.media import av1, h264, h265
+from manycast.media.av1_format import Av1Format
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
 from manycast.media.h265 import H265NalType
 from manycast.media.nal import join_length_prefixed
-from manycast.media.track import H264Parameters, H265Parameters, Track
+from manycast.media.track import Av1Parameters, H264Parameters, H265Parameters, Track
+
+_VideoParameters = H264Parameters | H265Parameters | Av1Parameters
 
 _H264_SETS = (H264NalType.SPS, H264NalType.PPS)
 _H265_SETS = (H265NalType.VPS, H265NalType.SPS, H265NalType.PPS)
@@ -31,6 +35,10 @@ class SampleWriter:
             return join_length_prefixed(self._without_h264_sets(frame, parameters))
         if isinstance(parameters, H265Parameters):
             return join_length_prefixed(self._without_h265_sets(frame, parameters))
+        if isinstance(parameters, Av1Parameters):
+            if frame.keyframe:
+                self._follow(parameters, Av1Parameters(sequence_header=av1.sequence_header_of(frame.units)))
+            return av1.with_size_fields(frame.units)
         return frame.units[0] if len(frame.units) == 1 else b"".join(frame.units)
 
     def _without_h264_sets(self, frame: Frame, known: H264Parameters) -> list[bytes]:
@@ -56,7 +64,7 @@ class SampleWriter:
         self._follow(known, parameters)
         return [unit for unit in frame.units if unit[0] >> 1 & 0x3F not in _H265_SETS]
 
-    def _follow(self, known: H264Parameters | H265Parameters, parameters: H264Parameters | H265Parameters) -> None:
+    def _follow(self, known: _VideoParameters, parameters: _VideoParameters) -> None:
         if parameters.complete and parameters != known:
             self.track = replace(self.track, parameters=parameters)
 
@@ -66,14 +74,16 @@ def picture_size(track: Track) -> tuple[int, int] | None:
     try:
         match track.parameters:
             case H264Parameters(sps=(first, *_)):
-                sps: h264.H264Sps | h265.H265Sps = h264.H264Sps.parse(first)
+                form: h264.H264Sps | h265.H265Sps | Av1Format = h264.H264Sps.parse(first)
             case H265Parameters(sps=(first, *_)):
-                sps = h265.H265Sps.parse(first)
+                form = h265.H265Sps.parse(first)
+            case Av1Parameters(sequence_header=header):
+                form = Av1Format.parse(header)
             case _:
                 return None
     except MalformedBitstream:
         return None
-    return sps.width, sps.height
+    return form.width, form.height
 
 
 def frame_rate(track: Track) -> float | None:
