@@ -28,11 +28,14 @@ from manycast.wire.mpegts.tables import (
     ProgramAssociation,
     ProgramMap,
     StreamType,
+    TableId,
+    is_current,
 )
 
 MAX_UNIT_BYTES = 8 * 1024 * 1024  # of a PES packet
 MAX_SECTION_BYTES = 1024 + 3
 MAX_FRAMES_IN_PES = 200  # of sound
+STUFFING = 0xFF  # behind the last section of a packet
 
 _AUDIO_TYPES = {
     StreamType.AAC_ADTS: Codec.AAC,
@@ -68,17 +71,14 @@ class _Unit:
 class _Lane:
     """One elementary stream."""
 
-    def __init__(self, codec: Codec, index: int) -> None:
+    def __init__(self, codec: Codec, index: int, clock: Unwrapper) -> None:
         self.codec = codec
         self.index = index
         self.unit = _Unit()
         self.track: Track | None = None
         self.waits_for_keyframe = codec in (Codec.H264, Codec.H265)
         self.samples: SampleClock | None = None
-        self._clock = Unwrapper(33)
-
-    def unwrap(self, time: int) -> int:
-        return self._clock.unwrap(time)
+        self.unwrap = clock.unwrap
 
 
 class TsDemuxer:
@@ -91,9 +91,10 @@ class TsDemuxer:
     def __init__(self) -> None:
         self._reader = PacketReader()
         self._tables: dict[int, _Unit] = {PAT_PID: _Unit()}
-        self._pmt_pid: int | None = None
+        self._program: tuple[int, int] | None = None  # its number, and the PID of its map
         self._map: ProgramMap | None = None
         self._lanes: dict[int, _Lane] = {}
+        self._clock = Unwrapper(33)  # one for all: the first time of a track may be behind a wrap that another one saw
         self.left_out: list[str] = []  # what else is in the program
         self.lost_packets = 0
         self.broken = 0  # packets, sections and frames that could not be read
@@ -148,31 +149,47 @@ class TsDemuxer:
     def _take_section(self, unit: _Unit, packet: TsPacket) -> None:
         payload = packet.payload
         if packet.starts_unit:
-            pointer = payload[0] if payload else 0
-            unit.data = bytearray(payload[1 + pointer :])
+            start = 1 + payload[0] if payload else 0
+            if unit.begun:
+                unit.data += payload[1:start]
+                self._read_sections(packet.pid, unit)
+            unit.data = bytearray(payload[start:])
             unit.begun = True
         elif unit.begun:
             unit.data += payload
-        if not unit.begun or len(unit.data) < 3:
-            return
-        size = 3 + (int.from_bytes(unit.data[1:3]) & 0x0FFF)
-        if size > MAX_SECTION_BYTES:
-            unit.begun = False
-            raise MalformedTs(f"section of {size} bytes, at most {MAX_SECTION_BYTES}")
-        if len(unit.data) >= size:
-            unit.begun = False
-            self._read_section(packet.pid, bytes(unit.data[:size]))
+        if unit.begun:
+            self._read_sections(packet.pid, unit)
+
+    def _read_sections(self, pid: int, unit: _Unit) -> None:
+        """Take off the sections that are whole."""
+        while len(unit.data) >= 3:
+            size = 3 + (int.from_bytes(unit.data[1:3]) & 0x0FFF)
+            if unit.data[0] == STUFFING:
+                unit.begun = False
+                return
+            if size > MAX_SECTION_BYTES:
+                unit.begun = False
+                raise MalformedTs(f"section of {size} bytes, at most {MAX_SECTION_BYTES}")
+            if len(unit.data) < size:
+                return
+            section = bytes(unit.data[:size])
+            del unit.data[:size]
+            self._read_section(pid, section)
 
     def _read_section(self, pid: int, section: bytes) -> None:
+        if not is_current(section):
+            return
         if pid == PAT_PID:
-            association = ProgramAssociation.parse(section)
-            pid = association.programs[0][1] if association.programs else -1
-            if pid != self._pmt_pid:
-                self._pmt_pid = pid
-                self._tables = {PAT_PID: self._tables[PAT_PID], pid: _Unit()}
+            programs = ProgramAssociation.parse(section).programs
+            if programs and programs[0] != self._program:
+                self._program = programs[0]
+                self._tables = {PAT_PID: self._tables[PAT_PID]}
+                self._tables.setdefault(programs[0][1], _Unit())
+            return
+        if section[0] != TableId.PROGRAM_MAP:
             return
         program = ProgramMap.parse(section)
-        if program != self._map:
+        if program != self._map and self._program is not None and program.program == self._program[0]:
             self._map = program
             self._choose(program)
 
@@ -189,7 +206,9 @@ class TsDemuxer:
                 continue
             taken.add(index)
             known = before.get(stream.pid)
-            self._lanes[stream.pid] = known if known is not None and known.codec is codec else _Lane(codec, index)
+            self._lanes[stream.pid] = (
+                known if known is not None and known.codec is codec else _Lane(codec, index, self._clock)
+            )
 
     # Media
 

@@ -9,7 +9,10 @@ from typing import Self
 
 from manycast.wire.mpegts.packet import MalformedTs, crc32
 
-_PAT_TABLE_ID, _PMT_TABLE_ID = 0x00, 0x02
+
+class TableId(IntEnum):
+    PROGRAM_ASSOCIATION = 0x00
+    PROGRAM_MAP = 0x02
 
 
 class StreamType(IntEnum):
@@ -59,7 +62,7 @@ class ProgramMap:
     @classmethod
     def parse(cls, section: bytes) -> Self:
         """Read a section, with its checksum. Raises MalformedTs."""
-        program, version, body = _parse_section(section, _PMT_TABLE_ID)
+        program, version, body = _parse_section(section, TableId.PROGRAM_MAP)
         if len(body) < 4:
             raise MalformedTs("program map without its header")
         pcr_pid = int.from_bytes(body[:2]) & 0x1FFF
@@ -85,7 +88,7 @@ class ProgramMap:
                 (0xF000 | len(descriptors)).to_bytes(2),
                 descriptors,
             )
-        return _serialize_section(_PMT_TABLE_ID, self.program, self.version, b"".join(parts))
+        return _serialize_section(TableId.PROGRAM_MAP, self.program, self.version, b"".join(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class ProgramAssociation:
     @classmethod
     def parse(cls, section: bytes) -> Self:
         """Read a section, with its checksum. Raises MalformedTs."""
-        transport_stream, version, body = _parse_section(section, _PAT_TABLE_ID)
+        transport_stream, version, body = _parse_section(section, TableId.PROGRAM_ASSOCIATION)
         programs = []
         for position in range(0, len(body) - 3, 4):
             number = int.from_bytes(body[position : position + 2])
@@ -109,12 +112,17 @@ class ProgramAssociation:
 
     def serialize(self) -> bytes:
         body = b"".join(number.to_bytes(2) + (0xE000 | pid).to_bytes(2) for number, pid in self.programs)
-        return _serialize_section(_PAT_TABLE_ID, self.transport_stream, self.version, body)
+        return _serialize_section(TableId.PROGRAM_ASSOCIATION, self.transport_stream, self.version, body)
 
 
 def section_payload(sections: Sequence[bytes]) -> bytes:
     """Sections as the payload of packets: behind a pointer (section 2.4.4.2)."""
     return b"\x00" + b"".join(sections)
+
+
+def is_current(section: bytes) -> bool:
+    """Whether a section holds now (current_next_indicator), and not only when a later one says so."""
+    return len(section) > 5 and bool(section[5] & 1)
 
 
 def _parse_section(section: bytes, table_id: int) -> tuple[int, int, bytes]:
