@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Framing = Callable[[bytes], bytes]  # wraps what goes out on a connection in one
 ChunkT = TypeVar("ChunkT")
 ChunkT_co = TypeVar("ChunkT_co", covariant=True)
 
+log = logging.getLogger(__name__)
 _random = random.SystemRandom()
 
 
@@ -151,6 +153,7 @@ def make_sender(track: Track, index: int, cname: str) -> RtpTrackSender:
         first_sequence=_random.getrandbits(15),  # SRTP would lose count where the first packets are lost at the edge
         timestamp_offset=_random.getrandbits(32),
         cname=cname,
+        on_refusal=lambda reason: log.warning("%s: pictures of track %d are left out: %s", cname, index, reason),
     )
 
 

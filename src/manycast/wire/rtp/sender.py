@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
 from manycast.wire.rtp.packet import HEADER_BYTES, header
@@ -16,13 +18,13 @@ class RtpTrackSender:
     """One track under one SSRC. All viewers of a live stream share it: sequence numbers, timestamps and bytes."""
 
     __slots__ = (
+        "_on_refusal",
         "_packetiser",
         "clock_rate_hz",
         "cname",
         "octet_count",
         "packet_count",
         "payload_type",
-        "refusal",
         "refused_frames",
         "sequence",
         "ssrc",
@@ -39,8 +41,12 @@ class RtpTrackSender:
         first_sequence: int,
         timestamp_offset: int,
         cname: str,
+        on_refusal: Callable[[str], None] | None = None,
     ) -> None:
-        """`ssrc`, `first_sequence` and `timestamp_offset` are to be random (RFC 3550 section 5.1)."""
+        """`ssrc`, `first_sequence` and `timestamp_offset` are to be random (RFC 3550 section 5.1).
+
+        `on_refusal` is told, once, why the format cannot carry a frame.
+        """
         self._packetiser = packetiser
         self.clock_rate_hz = clock_rate_hz
         self.payload_type = payload_type
@@ -51,7 +57,7 @@ class RtpTrackSender:
         self.packet_count = 0
         self.octet_count = 0
         self.refused_frames = 0  # that the format cannot carry
-        self.refusal = ""  # why, of the last one
+        self._on_refusal = on_refusal
 
     def rtp_timestamp(self, ticks: int) -> int:
         """The RTP timestamp of a time on the track's timeline."""
@@ -102,5 +108,6 @@ class RtpTrackSender:
             return self._packetiser.packetise(frame)
         except UnsupportedFormat as error:  # of this frame; the next one may be of another size or kind
             self.refused_frames += 1
-            self.refusal = str(error)
+            if self.refused_frames == 1 and self._on_refusal is not None:
+                self._on_refusal(str(error))
             return []

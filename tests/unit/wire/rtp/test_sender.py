@@ -104,12 +104,21 @@ def test_a_frame_of_nothing_makes_no_packets() -> None:
 
 
 def test_a_frame_that_the_format_cannot_carry_is_left_out_and_counted() -> None:
+    reasons: list[str] = []
     sender = RtpTrackSender(
-        Picky(), clock_rate_hz=90_000, payload_type=26, ssrc=1, first_sequence=7, timestamp_offset=0, cname="me"
+        Picky(),
+        clock_rate_hz=90_000,
+        payload_type=26,
+        ssrc=1,
+        first_sequence=7,
+        timestamp_offset=0,
+        cname="me",
+        on_refusal=reasons.append,
     )
     assert len(sender.packets(frame(b"a"))) == 1
-    assert (sender.refused_frames, sender.refusal) == (0, "")
+    assert (sender.refused_frames, reasons) == (0, [])
     assert sender.packets(frame(b"b", b"c")) == []
-    assert (sender.refused_frames, sender.refusal) == (1, "2 units")
+    assert sender.packets(frame(b"b", b"c", b"d")) == []
+    assert (sender.refused_frames, reasons) == (2, ["2 units"])
     (packet,) = [RtpPacket.parse(data) for data in sender.packets(frame(b"d"))]
     assert (packet.sequence, packet.payload) == (8, b"d")
