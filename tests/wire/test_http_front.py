@@ -152,6 +152,16 @@ async def test_too_many_who_wait_push_each_other_out(monkeypatch: pytest.MonkeyP
         assert await blocking(waiting[0].recv, 1) == b""
 
 
+async def test_who_is_pushed_out_before_the_first_look_is_closed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "MAX_WAITING_PER_ADDRESS", 5)
+    async with serving_http() as server:
+        # All at once: the loop takes them in one go, while we hold it.
+        waiting = [plain_connection(HOST, server.port) for _ in range(50)]
+        await until(lambda: server.front.waiting == 5, "the last ones wait")
+        for sock in waiting[:45]:
+            assert await blocking(sock.recv, 1) == b""
+
+
 async def test_pages_and_half_requests_end_with_the_server() -> None:
     async with serving_http() as server:
         kept, half = [await blocking(plain_connection, HOST, server.port) for _ in range(2)]

@@ -95,28 +95,30 @@ class HttpFront:
         await self._pages.close()
 
     def _accept(self, port: _Port, sock: socket.socket, peer: Peer) -> None:
-        task = self._loop.create_task(self._receive(port, sock, peer), name=f"{port.name} request")
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        gone = self._waiting.add(task, peer[0])
-        if gone is not None:
-            self.faults.note(self.log, f"too many connections wait for their first {port.name} request, one closed")
-            gone.cancel()
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._waiting.remove(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.error("failed", exc_info=error)
-
-    async def _receive(self, port: _Port, sock: socket.socket, peer: Peer) -> None:
-        """From the first byte to who serves it."""
         try:
             prepare_socket(sock)
             client = Client(SocketPipe(sock), peer, sock.getsockname()[0], secure=False)
         except OSError:
             sock.close()  # gone before it was greeted
             return
+        task = self._loop.create_task(self._receive(port, client, sock), name=f"{port.name} request")
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._forget, client))
+        gone = self._waiting.add(task, peer[0])
+        if gone is not None:
+            self.faults.note(self.log, f"too many connections wait for their first {port.name} request, one closed")
+            gone.cancel()
+
+    def _forget(self, client: Client, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._waiting.remove(task)
+        if task.cancelled():
+            client.pipe.close()  # perhaps it had not even begun
+        elif (error := task.exception()) is not None:
+            self.log.error("failed", exc_info=error)
+
+    async def _receive(self, port: _Port, client: Client, sock: socket.socket) -> None:
+        """From the first byte to who serves it."""
         try:
             if port.make_context is not None:
                 client = await self._secured(client, sock, port.make_context)
