@@ -50,6 +50,9 @@ class FakeTarget:
     def pause(self) -> None:
         self.plays = False
 
+    def pause_at(self, wanted: Range) -> float | None:
+        raise AssertionError("what is shared is not stopped for one of its players")
+
     def position_s(self) -> float | None:
         return self.position
 
@@ -99,6 +102,13 @@ async def test_it_pauses_with_the_last_player_and_goes_on_with_any() -> None:
     sharing.members[1].pause()
     assert not sharing.target.plays
     await sharing.play(2)
+    assert sharing.target.plays
+
+
+async def test_a_time_to_pause_at_is_for_nobody() -> None:
+    sharing = Sharing(1)
+    await sharing.play(0)
+    assert sharing.members[0].pause_at(FROM_SEVEN) is None
     assert sharing.target.plays
 
 
