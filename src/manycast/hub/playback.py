@@ -18,7 +18,7 @@ from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup
 
 ENDLESS = -1
-AHEAD_S = 0.010  # frames due this soon go together, in one call: fewer of them, and no jitter that is seen
+AHEAD_S = 0.005  # frames due this soon go together, in one call: fewer of them, and no jitter that is seen
 MAX_LAG_S = 0.5  # after a longer standstill the clock is set anew, instead of sending all that was missed at once
 MAX_BACKLOG_BYTES = 1024 * 1024  # a viewer of a file who is too slow is waited for: nobody else is held up
 BACKLOG_RETRY_S = 0.05
