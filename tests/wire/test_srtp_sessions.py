@@ -16,9 +16,12 @@ from support.inprocess_http import make_files, serving_http
 from support.ports import udp_pair
 from support.publishing import CONTROL, sdp_of, sender_of
 from support.rtsp import RawRtsp, Reply
+from support.talking import TAG
 from support.tunnels import plain_connection
 from support.waiting import until, wait_until
 
+from manycast.hub.backchannel import Backchannels, audio_track, offered_tracks
+from manycast.media.track import Codec
 from manycast.servers.certificate import Certificate
 from manycast.wire.mikey import (
     CryptoSession,
@@ -29,7 +32,7 @@ from manycast.wire.mikey import (
     serialize_key_mgmt_attribute,
     serialize_key_mgmt_header,
 )
-from manycast.wire.rtp.packet import RtpPacket
+from manycast.wire.rtp.packet import RtpPacket, header
 from manycast.wire.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, parse_compound
 from manycast.wire.rtp.srtp import SrtpKey, SrtpReceiver, SrtpSender, with_mki
 from manycast.wire.sdp import MediaDescription, SessionDescription
@@ -336,6 +339,35 @@ async def test_a_key_whose_counter_has_moved_on_is_refused_at_play(certificate: 
         late.session = None
         await blocking(set_up, late)
         assert (await blocking(late.ask, "PLAY", "live")).status == 200
+
+
+async def test_what_a_viewer_says_is_protected_too(certificate: Certificate) -> None:
+    async with serving_secure(certificate) as server, publishing(server):
+        hub = server.plain.hub
+        server.plain.rtsp.context.catalogue.backchannels = Backchannels(
+            hub, offered_tracks(audio_track(Codec.G711U)), ()
+        )
+        client = await server.connect()
+        reply = await blocking(client.ask, "DESCRIBE", "live", TAG)
+        picture, speech = SessionDescription.parse(reply.body).media
+        assert (picture.protocol, speech.protocol) == ("RTP/SAVP", "RTP/SAVP")
+        key = own_key()
+        reply = await blocking(client.ask, "SETUP", "live/audioback", {"Transport": TCP, **TAG, **header_of(key)})
+        assert reply.status == 200, reply
+        client.session = reply.session
+        assert (await blocking(client.ask, "PLAY", "live", TAG)).status == 200
+        protection = SrtpSender(SrtpKey.of(key))
+        for sequence in range(20):
+            packet = header(0, sequence, 160 * sequence, 5, False) + bytes(160)
+            await blocking(client.send_interleaved, 0, protection.protect(packet))
+            await blocking(client.send_interleaved, 0, packet)  # in clear: not taken
+        spoken = hub.live("live/backchannel")
+        assert spoken is not None
+        await until(lambda: spoken.counters.received_frames == 20, "it is heard")
+        item = await blocking(client.packet)
+        report, *_ = parse_compound(SrtpReceiver(SrtpKey.of(keys_in(speech)[0])).receive_rtcp(item.payload))
+        assert isinstance(report, ReceiverReport)
+        assert report.reports[0].ssrc == 5
 
 
 # Publishers
