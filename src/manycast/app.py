@@ -173,15 +173,15 @@ def _listening(
 def _tls_plan(loaded: LoadedConfiguration, overrides: Overrides) -> TlsPlan:
     https = loaded.settings.https
     names = (https.cert_file.name, https.key_file.name)
+    by_option = bool(overrides.https_port or overrides.rtsps_port or overrides.rtmps_port)
+    demanded = by_option or loaded.settings.rtsps.enable or loaded.settings.rtmps.enable
     return TlsPlan(
         cert_file=https.cert_file,
         key_file=https.key_file,
         origin=loaded.origin("https", "cert_file"),
         make=names == (DEFAULT_CERT_FILE.name, DEFAULT_KEY_FILE.name),
-        required=bool(overrides.https_port or overrides.rtsps_port or overrides.rtmps_port)
-        or loaded.settings.rtsps.enable
-        or loaded.settings.rtmps.enable
-        or (overrides.https_port is None and loaded.written("https")),
+        required=demanded or (overrides.https_port is None and loaded.written("https")),
+        demanded=demanded,
     )
 
 

@@ -46,8 +46,17 @@ def make_certificate(cert_file: Path, key_file: Path, names: Sequence[str], *, f
             if file.exists():
                 raise CertificateFileError(f"{file} is there already; --force writes over it")
     key, certificate = _make(names)
-    _write(key_file, key, mode=0o600)
-    _write(cert_file, certificate, mode=0o644)
+    # Whoever reads them gets the old ones or the new ones whole; a file that cannot be written changes neither.
+    written = {key_file: _write_beside(key_file, key, mode=0o600)}
+    try:
+        written[cert_file] = _write_beside(cert_file, certificate, mode=0o644)
+        for file, beside in written.items():
+            os.replace(beside, file)
+    except OSError as error:
+        raise CertificateFileError(f"{error.filename2} cannot be written: {error.strerror}") from error
+    finally:
+        for beside in written.values():
+            beside.unlink(missing_ok=True)
 
 
 def _make(names: Sequence[str]) -> tuple[bytes, bytes]:
@@ -95,14 +104,13 @@ def _general_name(name: str) -> x509.GeneralName:
         raise CertificateFileError(f"{name!r} is no name of a machine") from error
 
 
-def _write(file: Path, data: bytes, *, mode: int) -> None:
-    """Replace a file as a whole: whoever reads it gets the old or the new one."""
-    written = file.with_name(f".{file.name}.{os.getpid()}")
+def _write_beside(file: Path, data: bytes, *, mode: int) -> Path:
+    """Write what is to become a file into another one in the same folder."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as opened:
             opened.write(data)
-        os.replace(written, file)
     except OSError as error:
-        written.unlink(missing_ok=True)
         raise CertificateFileError(f"{file} cannot be written: {error.strerror}") from error
+    return beside

@@ -19,6 +19,7 @@ class TlsPlan:
     origin: str
     make: bool  # where both files are missing; not for files of someone's own
     required: bool  # False where nobody asked for TLS: then the server runs without
+    demanded: bool  # by an option, or RTSPS: then it does not start without, even if only the folder cannot be written
 
 
 def open_certificate(plan: TlsPlan, notes: list[str]) -> Certificate | None:
@@ -39,7 +40,7 @@ def open_certificate(plan: TlsPlan, notes: list[str]) -> Certificate | None:
             f"the certificate of HTTPS and RTSPS (cert_file and key_file, set by {plan.origin}) cannot be used: "
             f"{error}. Name others, make some with `manycast cert`, or switch off with --https-port 0 --rtsps-port 0"
         )
-        if plan.required:
+        if plan.demanded or (plan.required and isinstance(error, CertificateError)):
             raise StartError(text) from error
         notes.append(f"no HTTPS: {text}")
         return None

@@ -24,6 +24,8 @@ from support.waiting import wait_until
 from manycast import __version__
 from manycast.app import App, Overrides, make_plan
 from manycast.config import load
+from manycast.listening import StartError
+from manycast.tls import open_certificate
 
 NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0")
 
@@ -300,3 +302,19 @@ def test_a_certificate_that_cannot_be_made_is_status_1(tmp_path: Path, arguments
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_folder_that_cannot_be_written_costs_https_alone_unless_it_was_demanded(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("https: {enable: 1}\n")
+    loaded = load([tmp_path / "a.yaml"])
+    notes: list[str] = []
+    for overrides, demanded in ((Overrides(), False), (Overrides(https_port=8443), True)):
+        plan = replace(make_plan(loaded, overrides).tls, cert_file=tmp_path / "no" / "ssl.ca")
+        assert plan.demanded == demanded
+        if demanded:
+            with pytest.raises(StartError, match="cannot be written"):
+                open_certificate(plan, notes)
+        else:
+            assert open_certificate(plan, notes) is None
+    assert len(notes) == 1
+    assert "no HTTPS" in notes[0]
