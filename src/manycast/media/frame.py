@@ -16,7 +16,8 @@ class Frame:
     frames in storage format (RFC 4867 section 5.3), a picture with its start codes and headers (MPEG-4, MPEG-1/2), a
     whole JPEG image, transport stream packets, or an XML document. Of an UNKNOWN codec it holds RTP payloads as they
     came, each behind a byte that is 1 where the packet had the marker and 0 elsewhere.
-    A keyframe that has passed `normalise` starts with its track's parameter sets.
+    A keyframe that has passed `normalise` starts with its track's parameter sets. Headers of Theora and Vorbis that
+    came within the stream are items before the packet, until `normalise` takes them.
     Timestamps are in ticks of the track's `clock_rate_hz`, unwrapped; all tracks of a stream share one zero.
     """
 

@@ -177,6 +177,7 @@ def test_sprop_parameter_sets_as_they_are_met(sprop: str, found: tuple[int, int]
                 "sprop-sps",
                 "packetization-mode",
                 "config",
+                "configuration",
                 "cpresent",
                 "sizelength",
                 "sprop-stereo",
