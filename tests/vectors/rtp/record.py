@@ -153,8 +153,7 @@ GSTREAMER = {
     " ! rtpmp4vpay config-interval=-1 mtu=1400",
     "mpeg2_gstreamer": "filesrc location=mpeg2.mkv ! matroskademux ! mpegvideoparse ! rtpmpvpay mtu=1400",
     "mjpeg_gstreamer": "filesrc location=mjpeg.mkv ! matroskademux ! jpegparse ! rtpjpegpay mtu=1400",
-    "mjpeg_restarts_gstreamer": "filesrc location=mjpeg_restarts.mkv ! matroskademux ! jpegparse"
-    " ! rtpjpegpay mtu=1400",
+    "mjpeg_restarts_gstreamer": "filesrc location=mjpeg_restarts.mkv ! matroskademux ! jpegparse ! rtpjpegpay mtu=1400",
     "mjpeg_q50_gstreamer": "videotestsrc num-buffers=2 ! video/x-raw,width=160,height=120,format=I420"
     " ! jpegenc quality=50 ! rtpjpegpay quality=50 mtu=1400",
     "mjpeg_422_gstreamer": "videotestsrc num-buffers=2 ! video/x-raw,width=160,height=120,format=Y42B"
