@@ -21,7 +21,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
@@ -97,7 +97,7 @@ class MikeyMessage:
 
     bundle_id: int  # CSB ID
     sessions: tuple[CryptoSession, ...]
-    key: bytes  # master key, then master salt
+    key: bytes = field(repr=False)  # master key, then master salt
     mki: bytes = b""  # what packets say about their key; empty: nothing
     policy: SrtpPolicy = SrtpPolicy()
     ntp: int = 0  # when it was written, 64 bits as in a sender report

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi
@@ -45,7 +45,7 @@ class SrtpError(ProtocolError):
 class SrtpKey:
     """A master key with its salt, and what is done with it."""
 
-    master: bytes  # 16 or 32 bytes of key, 14 bytes of salt
+    master: bytes = field(repr=False)  # 16 or 32 bytes of key, 14 bytes of salt
     mki: bytes = b""  # what packets say about their key; empty: nothing
     policy: SrtpPolicy
 
