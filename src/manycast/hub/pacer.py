@@ -28,7 +28,7 @@ class Pacer:
     def __init__(self) -> None:
         self._waiting: dict[int, list[Paced]] = {}  # by tick
         self._ticks: list[int] = []  # a heap of its keys
-        self._latest = NO_TURN  # the tick whose turns were taken last
+        self._latest = NO_TURN  # up to which turns were taken
         self._timer: asyncio.TimerHandle | None = None
         self._timer_tick = NO_TURN
 
@@ -56,10 +56,10 @@ class Pacer:
     def _give_turns(self) -> None:
         self._timer = None
         now_s = asyncio.get_running_loop().time()
-        now_tick = max(int(now_s / TICK_S), self._timer_tick)
+        now_tick = self._latest = max(int(now_s / TICK_S), self._timer_tick)
         taken: list[Paced] = []
         while self._ticks and self._ticks[0] <= now_tick:
-            tick = self._latest = heappop(self._ticks)
+            tick = heappop(self._ticks)
             for paced in self._waiting.pop(tick):
                 if paced.turn == tick:  # else it was given up, or asked for anew
                     paced.turn = NO_TURN

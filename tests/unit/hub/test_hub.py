@@ -28,6 +28,9 @@ class File:
     async def group_at(self, position_us: int) -> FrameGroup:
         raise NotImplementedError
 
+    def held(self, position_us: int) -> FrameGroup | None:
+        raise NotImplementedError
+
     async def group_after(self, group: FrameGroup) -> FrameGroup | None:
         raise NotImplementedError
 
