@@ -192,7 +192,7 @@ class MikeyMessage:
 
 
 def parse_key_mgmt_attribute(value: str) -> MikeyMessage | None:
-    """Read the value of `a=key-mgmt` (RFC 4567 section 3.1.1); None for another protocol. Raises MalformedMikey."""
+    """Read the value of `a=key-mgmt` (RFC 4567 section 3.1); None for another protocol. Raises MalformedMikey."""
     protocol, _, data = value.strip().partition(" ")
     return MikeyMessage.parse(_decode(data.strip())) if protocol.lower() == "mikey" else None
 
@@ -202,7 +202,7 @@ def serialize_key_mgmt_attribute(message: MikeyMessage) -> str:
 
 
 def parse_key_mgmt_header(value: str) -> MikeyMessage | None:
-    """Read a `KeyMgmt` header (RFC 4567 section 3.1.2): the first entry for MIKEY, or None. Raises MalformedMikey."""
+    """Read a `KeyMgmt` header (RFC 4567 section 3.2): the first entry for MIKEY, or None. Raises MalformedMikey."""
     if len(value) > 4 * MAX_MESSAGE_BYTES:
         raise MalformedMikey(f"KeyMgmt of {len(value)} characters")
     fields: dict[str, str] = {}

@@ -80,7 +80,7 @@ def _read_media(section: MediaDescription) -> AnnouncedMedia:
 
 
 def _key_of(section: MediaDescription, description: SessionDescription) -> MikeyMessage | None:
-    """A medium's own key goes before that of the session (RFC 4567 section 3.1.1)."""
+    """A medium's own key goes before that of the session (RFC 4567 section 3.1)."""
     if not section.protocol.startswith("RTP/SAVP"):
         return None
     for name, value in (*section.attributes, *description.attributes):

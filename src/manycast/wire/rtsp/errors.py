@@ -131,7 +131,7 @@ class UnsupportedTransport(RtspError):
 
 
 class KeyManagementFailure(RtspError):
-    status = 463  # RFC 4567 section 5.2
+    status = 463  # RFC 4567; the name is the one GStreamer has for it
 
 
 class MethodNotImplemented(RtspError):
