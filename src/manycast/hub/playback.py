@@ -268,8 +268,9 @@ class Playback(Generic[ChunkT]):
                 data = form.packed(self._sequences)
             else:
                 data = form.numbered(self._sequences, self._timestamp_bases, self.pace.scale)
-            self._frames_taken += len(form.frames)
-            self._taken.append(cast(ChunkT, data if self._framing is None else self._framing(data)))
+            if data:  # else it is all of tracks that nobody has set up
+                self._frames_taken += len(form.frames)
+                self._taken.append(cast(ChunkT, data if self._framing is None else self._framing(data)))
         self._next_burst = index
         return next_s
 
@@ -338,7 +339,8 @@ class Playback(Generic[ChunkT]):
         self._bursts = self._selected(packed)
         self._next_burst = self._counted_bursts = 0
         self._counts_as_packed = self._unshifted and all(
-            sequence & 0xFFFF == first for sequence, first in zip(self._sequences, packed.sequences, strict=True)
+            channel is None or sequence & 0xFFFF == first
+            for channel, sequence, first in zip(self._channels or (), self._sequences, packed.sequences, strict=False)
         )
         self._limit.bytes_per_s = packed.bytes_per_s * self.pace.rate
 
