@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 MAX_NAME_CHARS = 1024
+MAX_PARAMETERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,10 @@ def address_of(app: str, stream: str) -> StreamAddress | None:
     hostile = any(segment in (".", "..") for segment in name.replace("\\", "/").split("/"))
     if not name or hostile or len(name) > MAX_NAME_CHARS or any(ord(character) < 32 for character in name):
         return None
-    parameters = parse_qsl(f"{app_query}&{stream_query}", keep_blank_values=True, max_num_fields=100)
-    return StreamAddress(name, {key.lower(): value for key, value in parameters})
+    return StreamAddress(name, _parameters(f"{app_query}&{stream_query}"))
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """A `+` stays one: ffmpeg puts base64 there as it is."""
+    pairs = (part.partition("=") for part in query.split("&")[:MAX_PARAMETERS] if part)
+    return {unquote(key).lower(): unquote(value) for key, _, value in pairs}

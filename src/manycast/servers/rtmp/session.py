@@ -16,7 +16,7 @@ from manycast.servers.rtmp.names import StreamAddress, address_of
 from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, FilePlay, NotPlayable, Play
 from manycast.servers.rtmp.publish import Publication
 from manycast.wire.amf import Value
-from manycast.wire.rtmp.chunk import RtmpMessage, RtmpType
+from manycast.wire.rtmp.chunk import RtmpMessage
 from manycast.wire.rtmp.commands import (
     FOURCCS,
     Command,
@@ -242,8 +242,7 @@ class RtmpSession:
         self._ended(stream_id, reason)
 
     def _file_ended(self, stream_id: int, reason: str) -> None:
-        message = Command("onPlayStatus", 0.0, None, (information("NetStream.Play.Complete", reason),))
-        self._connection.send(message.message(stream_id)._replace(kind=RtmpType.DATA))
+        # No onPlayStatus, as Flash had it: ffmpeg takes that for a track of its own, and ffprobe crashes.
         self._status(stream_id, "NetStream.Play.Stop", f"Stopped: {reason}.")
         self._ended(stream_id, reason)
 

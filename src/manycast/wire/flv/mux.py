@@ -224,7 +224,8 @@ class FlvMuxer:
             described |= track.metadata()
             configurations += track.configuration(timestamp_ms)
         described["encoder"] = ENCODER
-        metadata = FlvMessage(MessageType.DATA, timestamp_ms, amf.encode("onMetaData", described))
+        # ffmpeg takes a description with a later time for a track of its own.
+        metadata = FlvMessage(MessageType.DATA, 0, amf.encode("onMetaData", described))
         return [metadata, *configurations]
 
     def messages(self, frame: Frame) -> list[FlvMessage]:

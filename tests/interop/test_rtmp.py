@@ -1,0 +1,171 @@
+"""RTMP with real clients: publishers of each protocol, players of each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from support.media import TONE_HZ
+from support.programs import (
+    ffmpeg,
+    frame_digests,
+    from_server,
+    gst,
+    gst_running,
+    mono_samples,
+    probe,
+    run,
+    running,
+    tone_level,
+)
+from support.rtsp import RawRtsp
+from support.server import ServerProcess
+from support.waiting import wait_until
+
+USERS = "rtmp: {need_auth: 1}\nusers: [{username: admin, password: geheim}]\n"
+
+
+@pytest.fixture(scope="module")
+def rtmp_server(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("rtmp-server"), media=media, rtmp=True) as server:
+        yield server
+
+
+def rtmp(server: ServerProcess, name: str) -> str:
+    return f"rtmp://{server.host}:{server.rtmp_port}/{name}"
+
+
+@contextmanager
+def publishing(server: ServerProcess, file: Path, name: str, protocol: str) -> Iterator[None]:
+    """A file published in real time, over and over, by RTSP or RTMP."""
+    way = ["-f", "flv", rtmp(server, name)]
+    if protocol == "rtsp":
+        way = ["-f", "rtsp", "-rtsp_transport", "tcp", server.url(name)]
+    arguments = ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(file), "-c", "copy"]
+    with running("ffmpeg", *arguments, *way), RawRtsp.connect(server.host, server.port) as client:
+        wait_until(lambda: client.ask("DESCRIBE", name).status == 200, f"{name} is published")
+        yield
+
+
+def source(server: ServerProcess, name: str, protocol: str) -> list[str]:
+    if protocol == "rtsp":
+        return from_server(server.url(name), "tcp")
+    return ["-i", rtmp(server, name)]
+
+
+@pytest.mark.parametrize("player", ["rtsp", "rtmp"])
+@pytest.mark.parametrize("publisher", ["rtsp", "rtmp"])
+def test_pictures_and_sound_cross_protocols(
+    rtmp_server: ServerProcess, media: Path, publisher: str, player: str
+) -> None:
+    original = [frame.md5 for frame in frame_digests("-i", str(media / "b-frames.mp4"))]
+    name = f"live/{publisher}-{player}"
+    with publishing(rtmp_server, media / "b-frames.mp4", name, publisher):
+        reading = source(rtmp_server, name, player)
+        frames = frame_digests(*reading, "-t", "2")
+        samples = mono_samples(*reading, seconds=1)
+    assert len(frames) > 40
+    positions = [original.index(frame.md5) for frame in frames]
+    assert all((b - a) % len(original) == 1 for a, b in pairwise(positions))
+    times = [frame.pts for frame in frames]
+    assert times == sorted(set(times))
+    assert tone_level(samples[1000:], TONE_HZ) > 0.8
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "b-frames.ts", "clip.flv", "tone.m4a", "ulaw.mkv"])
+def test_files_play_to_their_end(rtmp_server: ServerProcess, media: Path, name: str) -> None:
+    streams = probe("-show_streams", "-count_frames", rtmp(rtmp_server, name))["streams"]
+    wanted = probe("-show_streams", "-count_frames", str(media / name))["streams"]
+    for before, after in zip(wanted, streams, strict=True):
+        assert after["codec_name"] == before["codec_name"]
+        if before["codec_name"] != "pcm_mulaw":  # whose samples are cut anew
+            assert abs(int(after["nb_read_frames"]) - int(before["nb_read_frames"])) <= 2
+
+
+def test_gstreamer_publishes_and_plays(rtmp_server: ServerProcess) -> None:
+    url = rtmp(rtmp_server, "live/gst")
+    with gst_running(
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1",
+        "! x264enc tune=zerolatency key-int-max=25 ! h264parse ! flvmux streamable=true name=m",
+        f"! rtmp2sink location={url}",
+        "audiotestsrc is-live=true freq=1000 ! audioconvert ! avenc_aac ! aacparse ! m.",
+    ):
+        with RawRtsp.connect(rtmp_server.host, rtmp_server.port) as client:
+            wait_until(lambda: client.ask("DESCRIBE", "live/gst").status == 200, "it is published")
+        assert len(frame_digests(*from_server(rtmp_server.url("live/gst"), "tcp"), "-t", "2")) > 30
+        gst(
+            f"rtmp2src location={url} ! flvdemux name=d",
+            "d.video ! queue ! h264parse ! avdec_h264 ! identity eos-after=20 ! fakesink",
+            "d.audio ! queue ! identity eos-after=20 ! fakesink",
+        )
+
+
+@pytest.mark.parametrize("player", ["rtsp", "rtmp"])
+def test_h265_by_enhanced_rtmp(rtmp_server: ServerProcess, player: str) -> None:
+    """FFmpeg 8, which is in PyAV, speaks it; Debian's does not yet."""
+    name = f"live/h265-{player}"
+    stop = threading.Event()
+
+    def publish() -> None:
+        with av.open(rtmp(rtmp_server, name), "w", format="flv") as output:
+            stream = output.add_stream("libx265", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            stream.options = {"preset": "ultrafast", "x265-params": "keyint=25:log-level=error"}
+            started_s = time.monotonic()
+            number = 0
+            while not stop.is_set():
+                frame = av.VideoFrame(320, 240, "yuv420p")
+                for plane in frame.planes:
+                    plane.update(bytes((number * 7 % 256,)) * plane.buffer_size)
+                frame.pts = number
+                output.mux(stream.encode(frame))
+                number += 1
+                time.sleep(max(0.0, started_s + number / 25 - time.monotonic()))
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    try:
+        with RawRtsp.connect(rtmp_server.host, rtmp_server.port) as client:
+            wait_until(lambda: client.ask("DESCRIBE", name).status == 200, "it is published")
+        if player == "rtsp":
+            assert len(frame_digests(*from_server(rtmp_server.url(name), "tcp"), "-t", "1.5")) > 20
+        else:
+            with av.open(rtmp(rtmp_server, name)) as container:
+                frames = [frame for frame, _ in zip(container.decode(video=0), range(30), strict=False)]
+                assert container.streams.video[0].codec_context.name == "hevc"
+            assert len(frames) == 30
+            assert all(frame.width == 320 for frame in frames)
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+
+
+def test_rtmpdump_plays(rtmp_server: ServerProcess, media: Path, tmp_path: Path) -> None:
+    file = tmp_path / "dump.flv"
+    base = f"rtmp://{rtmp_server.host}:{rtmp_server.rtmp_port}/"
+    run("rtmpdump", "-q", "-r", base, "-a", "", "-y", "plain.mp4", "-o", str(file))
+    assert len(frame_digests("-i", str(file))) == len(frame_digests("-i", str(media / "plain.mp4")))
+
+
+def test_a_login_is_needed_and_enough(tmp_path: Path, media: Path) -> None:
+    with ServerProcess(tmp_path, media=media, rtmp=True, config=USERS) as server:
+        url = rtmp(server, "plain.mp4")
+        with pytest.raises(AssertionError):
+            ffmpeg("-i", url, "-t", "1", "-f", "null", "-", timeout_s=20)
+        assert len(frame_digests("-i", f"{url}?user=admin&pass=geheim", "-t", "1")) > 20
+        assert "geheim" not in server.log
+
+
+def test_a_login_in_the_address(tmp_path: Path, media: Path) -> None:
+    config = USERS.replace("need_auth: 1", "need_auth: 1, adobe_auth: 1")
+    with ServerProcess(tmp_path, media=media, rtmp=True, config=config) as server:
+        place = f"{server.host}:{server.rtmp_port}/live/plain.mp4".replace("/live", "")
+        assert len(frame_digests("-i", f"rtmp://admin:geheim@{place}", "-t", "1")) > 20
+        with pytest.raises(AssertionError):
+            ffmpeg("-i", f"rtmp://admin:wrong@{place}", "-t", "1", "-f", "null", "-", timeout_s=20)
