@@ -128,6 +128,7 @@ async def watch_by_aiohttp(address: str, name: str) -> list[bytes]:
             if len(packets) < 1500:
                 buffer += await socket.receive_bytes()
         await socket.close()
+    await asyncio.sleep(0.25)  # aiohttp's documentation: TLS connections are not closed before
     return packets
 
 
