@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,9 +22,14 @@ from manycast.hub.limits import ViewerLimits
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
 from manycast.servers.certificate import Certificate
+from manycast.servers.faults import FaultLog
 from manycast.servers.http.front import HttpFront
+from manycast.servers.http.login import HttpLogin
+from manycast.servers.http.overview import Offer, Overview
 from manycast.servers.http.pages import Pages
 from manycast.servers.http.request import HttpRoute
+from manycast.servers.http.stream.options import StreamOptions
+from manycast.servers.http.stream.server import StreamServer
 from manycast.servers.rtmp.options import RtmpOptions
 from manycast.servers.rtmp.server import RtmpServer
 from manycast.servers.rtsp.options import RtspOptions
@@ -85,6 +90,8 @@ class Plan:
     tls: TlsPlan
     rtsp_options: RtspOptions
     rtmp_options: RtmpOptions
+    stream_options: StreamOptions
+    http_users: Mapping[str, str] | None = field(repr=False)  # who may see the page; None: everyone
     limits: ViewerLimits
     media_folder: Path
     applications: tuple[str, ...]
@@ -131,6 +138,17 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
             adobe_auth=settings.rtmp.adobe_auth,
             stall_s=settings.limits.stall_timeout,
         ),
+        stream_options=StreamOptions(
+            flv=settings.http_flv.enable,
+            mp4=settings.http_mp4.enable,
+            flv_login=settings.needs_auth("http_flv"),
+            mp4_login=settings.needs_auth("http_mp4"),
+            chunked=settings.http_flv.chunked,
+            loops=settings.loop_nums,
+            max_connections=options.max_connections,
+            stall_s=settings.limits.stall_timeout,
+        ),
+        http_users=users if any(map(settings.needs_auth, ("rtsp", "http_flv", "http_mp4", "hls"))) else None,
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
@@ -207,6 +225,7 @@ class App:
         self._certificate: Certificate | None = None
         self._opened: dict[str, list[socket.socket]] = {}  # listening sockets, by the protocol
         self._tunnels: list[TunnelRoute] = []
+        self._streams: StreamServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -245,6 +264,8 @@ class App:
             await self.rtmp.close(reason)
         for tunnels in self._tunnels:
             tunnels.close()
+        if self._streams is not None:
+            self._streams.close(reason)
         if self.front is not None:
             await self.front.close()
         if self.backchannels is not None:
@@ -294,7 +315,15 @@ class App:
         return server
 
     def _start_http(self) -> HttpFront:
-        front = HttpFront(Pages(self._how_to_play))
+        plan = self.plan
+        login = None
+        faults = FaultLog()
+        if plan.http_users is not None:
+            login = HttpLogin(plan.http_users, faults, basic_in_clear=plan.rtsp_options.basic_in_clear)
+        self._streams = StreamServer(self.catalogue, plan.stream_options, faults, login)
+        self._streams.start()
+        overview = Overview(self.catalogue, self.library.names, self._offers(), player=plan.stream_options.mp4)
+        front = HttpFront(Pages(self._how_to_play, overview, login))
         self._listen_http(front, "HTTP", self.plan.rtsp_over_http, None)
         if self._certificate is not None:
             self._listen_http(front, "HTTPS", self.plan.rtsp_over_https, self._certificate)
@@ -302,12 +331,13 @@ class App:
         return front
 
     def _listen_http(self, front: HttpFront, protocol: str, with_rtsp: bool, certificate: Certificate | None) -> None:
-        routes: list[HttpRoute] = [SwitchedOffRoute()]
+        assert self._streams is not None
+        routes: list[HttpRoute] = [SwitchedOffRoute(), self._streams]
         take_rtsp = None
         if with_rtsp and self.rtsp is not None:
             tunnels = TunnelRoute(self.rtsp)
             self._tunnels.append(tunnels)
-            routes = [tunnels, WebSocketRoute(self.rtsp)]
+            routes = [tunnels, self._streams, WebSocketRoute(self.rtsp)]
             take_rtsp = self.rtsp.take
         make_context = None if certificate is None else certificate.context
         front.listen(self._opened.get(protocol, ()), routes, take_rtsp=take_rtsp, make_context=make_context)
@@ -339,8 +369,27 @@ class App:
                 websocket = "wss" if listening.scheme == "https" else "ws"
                 rows.append((f"RTSP over {listening.protocol}", purpose, f"rtsp://{place}{path}"))
                 rows.append(("RTSP over WebSocket", purpose, f"{websocket}://{place}/websocket"))
-            rows.append((listening.protocol, "this list", f"{listening.base}/"))
+            if self.plan.stream_options.flv:
+                rows.append((f"{listening.protocol}-FLV", purpose, f"{listening.base}{path}.flv"))
+            rows.append((listening.protocol, "what there is", f"{listening.base}/"))
         return rows
+
+    def _offers(self) -> list[Offer]:
+        """How the page makes addresses."""
+        plan, opened, options = self.plan, self._opened, self.plan.stream_options
+        offers = []
+        for listening in (plan.rtsp, plan.rtsps, plan.rtmp, plan.rtmps):
+            if listening is not None and listening.protocol in opened:
+                offers.append(Offer(label=listening.protocol, scheme=listening.scheme, port=listening.port))
+        for listening, websocket in ((plan.http, "ws"), (plan.https, "wss")):
+            if listening is None or listening.protocol not in opened:
+                continue
+            for label, suffix, wanted in (("FLV", ".flv", options.flv), ("MP4", ".mp4", options.mp4)):
+                if wanted:
+                    port, name = listening.port, f"{listening.protocol}-{label}"
+                    offers.append(Offer(label=name, scheme=listening.scheme, port=port, suffix=suffix))
+                    offers.append(Offer(label=f"WebSocket-{label}", scheme=websocket, port=port, suffix=suffix))
+        return offers
 
     def _rtsp_rows(self, listening: Listening) -> list[tuple[str, str, str]]:
         rows = []

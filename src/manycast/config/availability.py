@@ -62,7 +62,6 @@ _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
     Missing(lambda s: s.srt.enable, (("srt",),), "the SRT server (srt) is not available yet"),
-    Missing(lambda s: s.http_flv.enable, (("http_flv",),), "HTTP-FLV (http-flv) is not available yet"),
     Missing(lambda s: s.hls.enable, (("hls",),), "HLS (hls) is not available yet"),
     Missing(
         _transcodes,

@@ -29,7 +29,7 @@ class Dialect(Enum):
     ONVIF = "ONVIF dialect"
 
 
-MEDIA_ONLY = frozenset({"http", "https", "rtsp", "rtmp", "srt", "http-flv", "hls", "application"})
+MEDIA_ONLY = frozenset({"http", "https", "rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls", "application"})
 ONVIF_ONLY = frozenset(
     {"server_ip", "information", "profile", "scope", "event", "http_enable", "https_enable", "http_max_users"}
 )
@@ -73,6 +73,7 @@ DEFAULTS: Mapping[Dialect, Mapping[FieldPath, str]] = {
         ("rtmp", "enable"): "0",
         ("srt", "enable"): "0",
         ("http_flv", "enable"): "0",
+        ("http_mp4", "enable"): "0",
         ("hls", "enable"): "0",
     },
     Dialect.YAML: {},

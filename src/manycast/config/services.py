@@ -24,6 +24,7 @@ _FEATURES = (
     _Feature("RTSP over HTTP", "rtsp", "rtsp_over_http", ("rtsp", "rtsps")),
     _Feature("RTSP over HTTPS", "rtsp", "rtsp_over_https", ("rtsp", "rtsps")),
     _Feature("HTTP-FLV", "http_flv", "enable", ("http", "https")),
+    _Feature("MP4 by HTTP", "http_mp4", "enable", ("http", "https")),
     _Feature("HLS", "hls", "enable", ("http", "https")),
 )
 

@@ -21,14 +21,19 @@ _BLANKS = " \t"
 REASONS = {  # RFC 9110 section 15, RFC 6585
     101: "Switching Protocols",
     200: "OK",
+    204: "No Content",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     408: "Request Timeout",
     409: "Conflict",
+    414: "URI Too Long",
     426: "Upgrade Required",
     431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
@@ -118,8 +123,11 @@ def response_head(status: int, headers: Iterable[tuple[str, str]], *, version: s
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
-def refusal(error: HttpError) -> bytes:
-    """The whole answer to a request that is refused: the reason as plain text, and the connection ends."""
+def refusal(error: HttpError, *, method: str = "GET") -> bytes:
+    """The whole answer to a request that is refused: the reason as plain text, and the connection ends.
+
+    To HEAD it is told without its body (RFC 9110 section 9.3.2).
+    """
     body = f"{error}\n".encode(errors="replace")
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
@@ -127,7 +135,7 @@ def refusal(error: HttpError) -> bytes:
         ("Connection", "close"),
         *error.headers,
     ]
-    return response_head(error.status, headers) + body
+    return response_head(error.status, headers) + (body if method != "HEAD" else b"")
 
 
 def _request_line(line: str) -> tuple[str, str, tuple[int, int]]:

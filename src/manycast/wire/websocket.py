@@ -20,7 +20,7 @@ from manycast.wire.http import HttpError, RequestHead, response_head
 VERSION = "13"
 MAX_CONTROL_BYTES = 125  # RFC 6455 section 5.5
 
-_FINAL_BINARY, _FINAL_CLOSE, _FINAL_PONG = 0x82, 0x88, 0x8A
+_FINAL_TEXT, _FINAL_BINARY, _FINAL_CLOSE, _FINAL_PONG = 0x81, 0x82, 0x88, 0x8A
 _MAX_SHORT, _MAX_MEDIUM = 125, 0xFFFF
 _KEY_BYTES = 16
 
@@ -29,8 +29,11 @@ def asks_for_websocket(head: RequestHead) -> bool:
     return "websocket" in map(str.lower, head.tokens("Upgrade"))
 
 
-def accept_upgrade(head: RequestHead, subprotocol: str) -> bytes:
-    """The answer that opens the WebSocket (RFC 6455 section 4.2). Raises HttpError when it is not to be opened."""
+def accept_upgrade(head: RequestHead, subprotocol: str | None) -> bytes:
+    """The answer that opens the WebSocket (RFC 6455 section 4.2), with a subprotocol or without.
+
+    Raises HttpError when it is not to be opened.
+    """
     if head.method != "GET" or head.version < (1, 1):
         raise HttpError(400, "a WebSocket is asked for with GET and HTTP/1.1")
     if "upgrade" not in map(str.lower, head.tokens("Connection")):
@@ -44,13 +47,13 @@ def accept_upgrade(head: RequestHead, subprotocol: str) -> bytes:
     key = head.get("Sec-WebSocket-Key") or ""
     if not _is_key(key):
         raise HttpError(400, f"Sec-WebSocket-Key {key[:80]!r} is no base64 of {_KEY_BYTES} bytes")
-    if subprotocol not in head.tokens("Sec-WebSocket-Protocol"):
+    if subprotocol is not None and subprotocol not in head.tokens("Sec-WebSocket-Protocol"):
         raise HttpError(400, f"this WebSocket speaks {subprotocol}: ask for it in Sec-WebSocket-Protocol")
     headers = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode()),
-        ("Sec-WebSocket-Protocol", subprotocol),
+        *([("Sec-WebSocket-Protocol", subprotocol)] if subprotocol is not None else []),
         ("Sec-WebSocket-Version", VERSION),
     ]
     return response_head(101, headers)
@@ -120,6 +123,11 @@ class WebSocketReceiver:
         if self._connection.state is ConnectionState.REMOTE_CLOSING:
             return CloseReceived(code, reason)
         return PeerFailed(code, reason)
+
+
+def text_frame(text: str) -> bytes:
+    data = text.encode()
+    return _head(_FINAL_TEXT, len(data)) + data
 
 
 def binary_frame(data: bytes) -> bytes:

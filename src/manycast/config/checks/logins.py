@@ -10,8 +10,8 @@ from manycast.config.problems import Problem
 from manycast.config.schema.settings import Settings
 from manycast.config.subject import Subject
 
-_Block = Literal["rtsp", "rtmp", "srt", "http_flv", "hls"]
-_BLOCKS: tuple[_Block, ...] = ("rtsp", "rtmp", "srt", "http_flv", "hls")
+_Block = Literal["rtsp", "rtmp", "srt", "http_flv", "http_mp4", "hls"]
+_BLOCKS: tuple[_Block, ...] = ("rtsp", "rtmp", "srt", "http_flv", "http_mp4", "hls")
 _WELL_KNOWN = ("admin", "admin")
 
 

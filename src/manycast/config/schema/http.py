@@ -1,4 +1,4 @@
-"""The HTTP and HTTPS servers, and what is offered on them: HTTP-FLV and HLS."""
+"""The HTTP and HTTPS servers, and what is offered on them: HTTP-FLV, MP4 and HLS."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ class HttpsSettings(Group):
 class HttpFlvSettings(Group):
     enable: Switch = setting(True, "HTTP-FLV on or off; needs the HTTP or HTTPS server.")
     chunked: Switch = setting(True, "HTTP chunked transfer encoding on or off.")
+    need_auth: Switch | None = setting(None, NEED_AUTH_ELSEWHERE, ours=True)
+
+
+class HttpMp4Settings(Group):
+    enable: Switch = setting(
+        True,
+        "Fragmented MP4 by HTTP and WebSocket, which the player at / plays, on or off; needs the HTTP or HTTPS server.",
+        ours=True,
+    )
     need_auth: Switch | None = setting(None, NEED_AUTH_ELSEWHERE, ours=True)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from manycast.config.schema.application import Application
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.base import Group, setting
-from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpSettings, HttpsSettings
+from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpMp4Settings, HttpSettings, HttpsSettings
 from manycast.config.schema.limits import Limits
 from manycast.config.schema.rtmp import RtmpSettings, RtmpsSettings
 from manycast.config.schema.rtsp import RtspSettings, RtspsSettings
@@ -40,6 +40,7 @@ class Settings(Group):
     rtmps: RtmpsSettings = setting(RtmpsSettings(), "The RTMP server over TLS.", ours=True)
     srt: SrtSettings = setting(SrtSettings(), "The SRT server.")
     http_flv: HttpFlvSettings = setting(HttpFlvSettings(), "HTTP-FLV.", node="http-flv")
+    http_mp4: HttpMp4Settings = setting(HttpMp4Settings(), "MP4 by HTTP and WebSocket.", node="http-mp4", ours=True)
     hls: HlsSettings = setting(HlsSettings(), "HLS.")
     limits: Limits = setting(Limits(), "Limits.", ours=True)
     users: tuple[User, ...] = setting((), "Who may log in, repeatable.", node="user")
@@ -52,7 +53,7 @@ class Settings(Group):
         None, "Audio from viewers to the server. Without this group, there is none."
     )
 
-    def needs_auth(self, block: Literal["rtsp", "rtmp", "srt", "http_flv", "hls"]) -> bool:
+    def needs_auth(self, block: Literal["rtsp", "rtmp", "srt", "http_flv", "http_mp4", "hls"]) -> bool:
         """Whether the protocol of this block asks for a login: its own word, else that of the RTSP block."""
         own: bool | None = getattr(self, block).need_auth
         return self.rtsp.need_auth if own is None else own

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.resources
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from manycast import __version__
+from manycast.servers.http.login import HttpLogin
+from manycast.servers.http.overview import Overview
 from manycast.servers.http.request import HttpRequest, HttpRoute
 from manycast.servers.http.transport import PipeTransport
 from manycast.wire.http import HttpError, RequestHead
@@ -23,15 +27,41 @@ MAX_CONNECTIONS = 1000
 KEEP_ALIVE_S = 15.0
 SHUTDOWN_S = 0.5
 
+log = logging.getLogger(__name__)
+
+_OWN = "/-/"  # what addresses of pages begin with, but for the first one
+_INDEX = "index.html"
+_FILES = {
+    _INDEX: "text/html",
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "player.js": "text/javascript",
+}
+_PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    # Only what comes from here runs, whatever streams are called.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "media-src blob:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # the query may hold a password
+}
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _NOT_FOUND = "There is nothing at this address. What can be played here is listed at / \n"
 
 
 class Pages:
     """The connections of ordinary HTTP requests, and what they get."""
 
-    def __init__(self, describe: Callable[[], str]) -> None:
-        """`describe` says, as plain text, how streams are played; the page at / shows it."""
+    def __init__(
+        self, describe: Callable[[], str], overview: Overview | None = None, login: HttpLogin | None = None
+    ) -> None:
+        """`describe` says, as plain text, how streams are played: that is what / shows to all but browsers.
+
+        They get a page with what `overview` says. With `login` both are for users only.
+        """
         self._describe = describe
+        self._overview = overview
+        self._login = login
         self._runner: web.AppRunner | None = None
         self._starting = asyncio.Lock()
 
@@ -66,6 +96,10 @@ class Pages:
         application = web.Application()
         application.on_response_prepare.append(_sign)
         application.router.add_get("/", self._index)
+        if self._overview is not None:
+            application.router.add_get(f"{_OWN}streams.json", self._streams)
+            for name in _FILES:
+                application.router.add_get(f"{_OWN}{name}", _file)
         application.router.add_route("*", "/{path:.*}", _elsewhere)
         runner = web.AppRunner(
             application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
@@ -76,7 +110,48 @@ class Pages:
     async def _index(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
+        await self._admit(request)
+        if self._overview is not None and "text/html" in request.headers.get("Accept", ""):
+            return _file_named(_INDEX)
         return web.Response(text=f"manycast {__version__}\n\n{self._describe()}")
+
+    async def _streams(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        await self._admit(request)
+        assert self._overview is not None
+        return web.json_response(await self._overview.as_json(), headers={"Cache-Control": "no-store"})
+
+    async def _admit(self, request: web.Request) -> None:
+        """Raises the answer that asks for a login."""
+        from aiohttp import web
+
+        if self._login is None:
+            return
+        assert request.transport is not None
+        client = request.transport.get_extra_info("client")
+        parameters = {key.lower(): value for key, value in request.query.items()}
+        try:
+            await self._login.check(client, _head_of(request), parameters, log)
+        except HttpError as error:
+            refused = {401: web.HTTPUnauthorized, 503: web.HTTPServiceUnavailable}.get(error.status, web.HTTPForbidden)
+            raise refused(text=f"{error}\n", headers=list(error.headers)) from error
+
+
+def is_page(path: str) -> bool:
+    """Whether an address belongs to the pages, whatever streams there are."""
+    return path == "/" or path.startswith(_OWN)
+
+
+async def _file(request: web.Request) -> web.StreamResponse:
+    return _file_named(request.path.removeprefix(_OWN))
+
+
+def _file_named(name: str) -> web.StreamResponse:
+    from aiohttp import web
+
+    text = (importlib.resources.files("manycast.servers.http.site") / name).read_text()
+    return web.Response(text=text, content_type=_FILES[name], headers=_PAGE_HEADERS)
 
 
 async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
@@ -96,17 +171,24 @@ async def _elsewhere(request: web.Request) -> web.StreamResponse:
     return web.Response(status=404, text=_NOT_FOUND)
 
 
+def _head_of(request: web.Request) -> RequestHead:
+    fields = tuple(
+        (name.decode().lower(), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
+    )
+    return RequestHead(request.method, request.raw_path, (request.version.major, request.version.minor), fields)
+
+
 def _take(request: web.Request) -> bool:
     """Whether a route has taken the connection."""
     transport = request.transport
     # A body has been read in part, and the end of an answer that still waits would get lost.
-    if request.method != "GET" or not isinstance(transport, PipeTransport) or transport.get_write_buffer_size():
+    if (
+        request.method not in _WITHOUT_BODY
+        or not isinstance(transport, PipeTransport)
+        or transport.get_write_buffer_size()
+    ):
         return False
-    fields = tuple(
-        (name.decode().lower(), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
-    )
-    head = RequestHead(request.method, request.raw_path, (request.version.major, request.version.minor), fields)
-    taken = HttpRequest(transport.get_extra_info("client"), head, head_bytes=b"", received=b"")
+    taken = HttpRequest(transport.get_extra_info("client"), _head_of(request), head_bytes=b"", received=b"")
     transport.pause_reading()
     try:
         for route in transport.get_extra_info("routes"):

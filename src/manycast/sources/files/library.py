@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from manycast.sources.files.cache import DEFAULT_CACHE_BYTES, GroupCache
+from manycast.sources.files.listing import list_files
 from manycast.sources.files.media_file import MediaFile, open_media_file
 from manycast.sources.files.memory import give_back
 from manycast.sources.files.paths import FileStamp, find_inside
@@ -19,6 +20,7 @@ from manycast.sources.files.paths import FileStamp, find_inside
 READING_THREADS = 4  # they wait for disks most of the time; FFmpeg and the disk do the work
 MAX_OPEN_FILES = 256  # remembered as opened; what is left of one without viewers is small
 CLIP_NAME = "test.mp4"  # there is always one of this name
+LIST_LIFETIME_S = 5.0  # however often somebody asks, the disk is looked at no more often
 WHOLE_SUFFIX = ".mp2t"  # behind a file's name: the transport stream as one track
 
 T = TypeVar("T")
@@ -44,6 +46,16 @@ class FileLibrary:
         self._opening: dict[tuple[_Wanted, FileStamp], asyncio.Task[MediaFile]] = {}
         self._resources = ExitStack()
         self._clip: Path | None = None
+        self._names: tuple[int, float, list[str]] | None = None  # as last listed: the limit, and when
+
+    async def names(self, limit: int) -> list[str]:
+        """What files there are, at most so many; the clip that is always there first."""
+        now_s = asyncio.get_running_loop().time()
+        if self._names is None or self._names[0] != limit or now_s - self._names[1] > LIST_LIFETIME_S:
+            names = await self._run(list_files, self.media_folder, limit)
+            others = [name for name in names if name != CLIP_NAME]
+            self._names = limit, now_s, [CLIP_NAME, *others][:limit]
+        return self._names[2]
 
     async def find(self, names: Sequence[str]) -> MediaFile | None:
         """The file of the first name that there is; None when there is none.

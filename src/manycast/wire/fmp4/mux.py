@@ -122,6 +122,11 @@ class Fmp4Muxer:
         """Something is left to carry."""
         return bool(self._tracks)
 
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The tracks that are not left out, by their index."""
+        return tuple(self._tracks)
+
     def sample(self, frame: Frame) -> Sample | None:
         """The sample of a frame that has passed `normalise`; None for a track that is left out.
 

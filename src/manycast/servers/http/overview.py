@@ -1,0 +1,56 @@
+"""What can be watched, for the page at /."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from manycast import __version__
+from manycast.hub.catalogue import Catalogue
+from manycast.hub.stream import Stream
+
+MAX_FILES = 200
+
+FileLister = Callable[[int], Awaitable[Sequence[str]]]  # at most so many names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A protocol by which everything can be had, and how its addresses are made of a host and a path."""
+
+    label: str
+    scheme: str
+    port: int
+    suffix: str = ""
+
+
+class Overview:
+    """Live streams, what can be started, and files, as the page asks for them."""
+
+    def __init__(self, catalogue: Catalogue, list_files: FileLister, offers: Sequence[Offer], *, player: bool) -> None:
+        """`player` says whether there are streams in the form the page's player takes."""
+        self._catalogue = catalogue
+        self._list_files = list_files
+        self._offers = [asdict(offer) for offer in offers]
+        self._player = player
+
+    async def as_json(self) -> dict[str, object]:
+        hub = self._catalogue.hub
+        live = {stream.path: _about(stream) for stream in hub}
+        started = dict.fromkeys(hub.offered, "starts when it is watched") | live
+        names = list(await self._list_files(MAX_FILES + 1))
+        files = [{"path": self._catalogue.path_of(name)} for name in names[:MAX_FILES]]
+        return {
+            "version": __version__,
+            "offers": self._offers,
+            "player": self._player,
+            "streams": [{"path": path, "about": about} for path, about in sorted(started.items())],
+            "files": files,
+            "more": len(names) > MAX_FILES,
+        }
+
+
+def _about(stream: Stream) -> str:
+    codecs = " + ".join(track.codec.value for track in stream.tracks)
+    rate = f", {stream.bytes_per_s * 8e-6:.1f} Mbit/s" if stream.bytes_per_s else ""
+    return f"{codecs}{rate}, watched by {stream.watchers}"

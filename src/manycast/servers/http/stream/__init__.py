@@ -1,0 +1,1 @@
+"""Streams over plain HTTP and WebSocket: FLV and fragmented MP4."""
