@@ -44,7 +44,7 @@ def main() -> None:
     raise_descriptor_limit()
     clip = load_clip()
     file = long_clip(clip, options.length)
-    latest_s = options.length - SPREAD_S - SETTLE_S - options.seconds - 5.0
+    latest_s = options.length - SPREAD_S - SETTLE_S - options.seconds - 15.0
     if latest_s <= 0:
         raise SystemExit("the file is too short for such a window")
     print(f"{options.viewers} viewers of {options.files} files of {options.length} s, windows of {options.seconds} s")

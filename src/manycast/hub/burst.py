@@ -58,7 +58,7 @@ class Burst:
 class BurstForm:
     """A burst in pieces, for given channels, with gaps where the packets' numbers and times are."""
 
-    __slots__ = ("_kept", "_parts", "channels", "frames")
+    __slots__ = ("_kept", "_parts", "channels", "counts", "frames")
 
     def __init__(self, packed: Sequence[PackedFrame], channels: Channels) -> None:
         self.channels = channels
@@ -70,12 +70,21 @@ class BurstForm:
             if channel is not None:
                 frames.append(StoredFrame(frame, self._parts, channel))
         self.frames = tuple(frames)
+        # Of each track: how many packets, and how many bytes their payloads have.
+        self.counts = tuple(
+            (
+                track,
+                sum(frame.count for frame in frames if frame.track_index == track),
+                sum(frame.payload_bytes for frame in frames if frame.track_index == track),
+            )
+            for track in sorted({frame.track_index for frame in frames})
+        )
         self._kept: bytes | None = None
 
     def packed(self, sequences: MutableSequence[int]) -> bytes:
         """As it was packed; moves `sequences`, the unwrapped numbers of each track's next packet, on."""
-        for frame in self.frames:
-            sequences[frame.track_index] += frame.count
+        for track_index, count, _octets in self.counts:
+            sequences[track_index] += count
         if self._kept is None:
             for frame in self.frames:
                 frame.fill_in(self._parts, frame.sequence, frame.timestamp)

@@ -479,8 +479,8 @@ class Playback(Generic[ChunkT]):
     def _count_octets(self) -> None:
         """Once for many bursts: only reports want to know."""
         for burst in self._bursts[self._counted_bursts : self._next_burst]:
-            for frame in burst.frames:
-                self._octet_counts[frame.track_index] += frame.payload_bytes
+            for track_index, _count, octets in burst.usual.counts:
+                self._octet_counts[track_index] += octets
         self._counted_bursts = self._next_burst
 
     def _control(self, chunk: ChunkT | None) -> None:
