@@ -62,6 +62,12 @@ class Hub:
             unpublish=self.unpublish,
         )
 
+    async def withdraw(self, path: str) -> None:
+        """Take an offer back; a source that runs is stopped first, and its viewers are told."""
+        on_demand = self._on_demand.pop(path, None)
+        if on_demand is not None:
+            await on_demand.close()
+
     async def open(self, path: str) -> Stream | None:
         """The stream at a path, started if need be; None where there is none.
 
