@@ -14,9 +14,11 @@ from typing import Literal
 
 from manycast.config import LoadedConfiguration
 from manycast.config.schema.backchannel import Backchannel
-from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
+from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE, HlsSettings
 from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.hls_packager import HlsOptions
+from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.listening import Listening, StartError, open_listeners
@@ -24,6 +26,8 @@ from manycast.media.track import Codec, Track
 from manycast.servers.certificate import Certificate
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.front import HttpFront
+from manycast.servers.http.hls.options import HlsServerOptions
+from manycast.servers.http.hls.server import HlsServer
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.overview import Offer, Overview
 from manycast.servers.http.pages import Pages
@@ -37,11 +41,16 @@ from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
 from manycast.servers.rtsp.switched_off import SwitchedOffRoute
 from manycast.servers.rtsp.tunnel import TunnelRoute
 from manycast.servers.rtsp.websocket import WebSocketRoute
+from manycast.servers.srt.library import SrtLibrary, SrtMissing
+from manycast.servers.srt.options import SrtOptions
+from manycast.servers.srt.server import SrtServer
 from manycast.sinks.audio_device import AudioDevice
 from manycast.sinks.wav_file import WavRecorder
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import CLIP_NAME, FileLibrary
 from manycast.tls import TlsPlan, open_certificate
+from manycast.wire.mpegts.packet import PACKET_BYTES
+from manycast.wire.hls.segmenter import SegmenterOptions
 
 STOP_TIMEOUT_S = 1.5  # then what is left is cut off: a stop takes two seconds at most
 SPARE_DESCRIPTORS = 200  # for files, logs, listeners
@@ -64,6 +73,7 @@ class Overrides:
     https_port: int | None = None
     rtmp_port: int | None = None
     rtmps_port: int | None = None
+    srt_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +95,15 @@ class Plan:
     https: Listening | None
     rtmp: Listening | None
     rtmps: Listening | None
+    srt: Listening | None
     rtsp_over_http: bool  # and over WebSocket, on the HTTP port
     rtsp_over_https: bool
     tls: TlsPlan
     rtsp_options: RtspOptions
     rtmp_options: RtmpOptions
     stream_options: StreamOptions
+    hls_options: HlsOptions | None  # None: no HLS
+    hls_server_options: HlsServerOptions
     http_users: Mapping[str, str] | None = field(repr=False)  # who may see the page; None: everyone
     limits: ViewerLimits
     media_folder: Path
@@ -127,6 +140,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         https=_listening(loaded, overrides, "https", overrides.https_port),
         rtmp=_listening(loaded, overrides, "rtmp", overrides.rtmp_port),
         rtmps=_listening(loaded, overrides, "rtmps", overrides.rtmps_port),
+        srt=_listening(loaded, overrides, "srt", overrides.srt_port),
         rtsp_over_http=settings.rtsp.rtsp_over_http,
         rtsp_over_https=settings.rtsp.rtsp_over_https,
         tls=_tls_plan(loaded, overrides),
@@ -148,6 +162,12 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
             max_connections=options.max_connections,
             stall_s=settings.limits.stall_timeout,
         ),
+        hls_options=_hls_options(settings.hls),
+        hls_server_options=HlsServerOptions(
+            login=settings.needs_auth("hls"),
+            max_connections=options.max_connections,
+            stall_s=settings.limits.stall_timeout,
+        ),
         http_users=users if any(map(settings.needs_auth, ("rtsp", "http_flv", "http_mp4", "hls"))) else None,
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
@@ -155,6 +175,38 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         speech=_speech_plan(settings.backchannel),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *loaded.unavailable, *_folder_notes(media_folder)),
+    )
+
+
+def _hls_options(settings: HlsSettings) -> HlsOptions | None:
+    if not settings.enable:
+        return None
+    return HlsOptions(
+        segments=SegmenterOptions(
+            fragment_s=settings.fragment,
+            playlist=settings.playlist,
+            part_s=settings.part / 1000 if settings.low_latency else None,
+        ),
+        always=settings.always,
+        folder=settings.folder,
+        clean_folder=settings.cleanupdir,
+    )
+
+
+def _srt_options(settings: Settings, users: Mapping[str, str] | None) -> SrtOptions:
+    srt = settings.srt
+    return SrtOptions(
+        loops=settings.loop_nums,
+        max_sessions=settings.limits.max_sessions or None,
+        users=users,
+        latency_ms=srt.latency,
+        passphrase=srt.passphrase.get_secret_value() if srt.passphrase is not None else None,
+        passphrases={stream.name: stream.passphrase.get_secret_value() for stream in srt.streams},
+        passphrase_required=srt.passphrase_required,
+        key_bits=srt.keylength,
+        max_bandwidth_bps=1000 * srt.maxbw,
+        overhead_percent=srt.overhead,
+        payload_packets=srt.payload_size // PACKET_BYTES,
     )
 
 
@@ -168,7 +220,7 @@ def _speech_plan(settings: Backchannel | None) -> SpeechPlan | None:
 def _listening(
     loaded: LoadedConfiguration,
     overrides: Overrides,
-    block: Literal["rtsp", "rtsps", "http", "https", "rtmp", "rtmps"],
+    block: Literal["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt"],
     port: int | None,
 ) -> Listening | None:
     settings = getattr(loaded.settings, block)
@@ -185,6 +237,7 @@ def _listening(
         origin=loaded.origin(block, "serverport") if port is None else "the command line",
         option=f"--{block}-port",
         required=port is not None or block in ("rtsp", "rtsps", "rtmps") or loaded.written(block),
+        udp=block == "srt",
     )
 
 
@@ -220,18 +273,21 @@ class App:
         self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
+        self.srt: SrtServer | None = None
         self.front: HttpFront | None = None
         self.notes = list(plan.notes)  # to be said at start
         self._certificate: Certificate | None = None
+        self._srt_library: SrtLibrary | None = None
         self._opened: dict[str, list[socket.socket]] = {}  # listening sockets, by the protocol
         self._tunnels: list[TunnelRoute] = []
         self._streams: StreamServer | None = None
+        self._hls: HlsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open every port, or none. Raises StartError."""
         plan = self.plan
-        if not (plan.rtsp or plan.rtsps or plan.http or plan.https or plan.rtmp or plan.rtmps):
+        if not (plan.rtsp or plan.rtsps or plan.http or plan.https or plan.rtmp or plan.rtmps or plan.srt):
             raise StartError("no protocol is on: switch one on in the configuration, or with --rtsp-port")
         if not plan.media_folder.is_dir():
             raise StartError(f"the media folder {plan.media_folder} is not there; name another with --media")
@@ -246,6 +302,8 @@ class App:
             self.rtsp = self._start_rtsp()
         if self._opened.keys() & {"RTMP", "RTMPS"}:
             self.rtmp = self._start_rtmp()
+        if self._srt_library is not None:
+            self.srt = self._start_srt(self._srt_library)
         if self._opened.keys() & {"HTTP", "HTTPS"}:
             self.front = self._start_http()
         self._tasks = [
@@ -262,10 +320,14 @@ class App:
             await self.rtsp.close(reason)
         if self.rtmp is not None:
             await self.rtmp.close(reason)
+        if self.srt is not None:
+            await self.srt.close(reason)
         for tunnels in self._tunnels:
             tunnels.close()
         if self._streams is not None:
             self._streams.close(reason)
+        if self._hls is not None:
+            self._hls.close()
         if self.front is not None:
             await self.front.close()
         if self.backchannels is not None:
@@ -278,6 +340,8 @@ class App:
         for listening in (plan.rtsp, plan.rtsps, plan.http, plan.https, plan.rtmp, plan.rtmps):
             if listening is not None:
                 self._open_port(listening)
+        if plan.srt is not None:
+            self._open_srt(plan.srt)
         if self._opened.keys() & {"RTSPS", "HTTPS", "RTMPS"}:
             self._certificate = open_certificate(plan.tls, self.notes)
             if self._certificate is None:
@@ -298,6 +362,17 @@ class App:
                 raise
             self.notes.append(f"no {listening.protocol}: {error}")
 
+    def _open_srt(self, listening: Listening) -> None:
+        """Raises StartError. Without the library the server runs without SRT."""
+        try:
+            library = SrtLibrary()
+        except SrtMissing as error:
+            self.notes.append(f"no SRT: {error}")
+            return
+        self._open_port(listening)
+        if "SRT" in self._opened:
+            self._srt_library = library
+
     def _start_rtsp(self) -> RtspServer:
         server = RtspServer(self.catalogue, self.plan.rtsp_options)
         server.listen(self._opened.get("RTSP", ()))
@@ -314,6 +389,12 @@ class App:
         server.start()
         return server
 
+    def _start_srt(self, library: SrtLibrary) -> SrtServer:
+        server = SrtServer(library, self.catalogue, self.plan.srt_options)
+        server.listen(self._opened.get("SRT", ()))
+        server.start()
+        return server
+
     def _start_http(self) -> HttpFront:
         plan = self.plan
         login = None
@@ -322,6 +403,10 @@ class App:
             login = HttpLogin(plan.http_users, faults, basic_in_clear=plan.rtsp_options.basic_in_clear)
         self._streams = StreamServer(self.catalogue, plan.stream_options, faults, login)
         self._streams.start()
+        if plan.hls_options is not None:
+            runs = HlsRuns(self.hub, plan.hls_options)
+            self._hls = HlsServer(self.catalogue, runs, plan.hls_server_options, faults, login)
+            self._hls.start()
         overview = Overview(self.catalogue, self.library.names, self._offers(), player=plan.stream_options.mp4)
         front = HttpFront(Pages(self._how_to_play, overview, login))
         self._listen_http(front, "HTTP", self.plan.rtsp_over_http, None)
@@ -332,12 +417,13 @@ class App:
 
     def _listen_http(self, front: HttpFront, protocol: str, with_rtsp: bool, certificate: Certificate | None) -> None:
         assert self._streams is not None
-        routes: list[HttpRoute] = [SwitchedOffRoute(), self._streams]
+        streams: list[HttpRoute] = [self._streams] if self._hls is None else [self._hls, self._streams]
+        routes: list[HttpRoute] = [SwitchedOffRoute(), *streams]
         take_rtsp = None
         if with_rtsp and self.rtsp is not None:
             tunnels = TunnelRoute(self.rtsp)
             self._tunnels.append(tunnels)
-            routes = [tunnels, self._streams, WebSocketRoute(self.rtsp)]
+            routes = [tunnels, *streams, WebSocketRoute(self.rtsp)]
             take_rtsp = self.rtsp.take
         make_context = None if certificate is None else certificate.context
         front.listen(self._opened.get(protocol, ()), routes, take_rtsp=take_rtsp, make_context=make_context)
@@ -358,6 +444,8 @@ class App:
                 rows.append((listening.protocol, purpose, listening.base + path))
                 if len(rows) == 1:
                     rows += self._rtsp_rows(listening)
+        if self.plan.srt is not None and self.srt is not None:
+            rows.append(("SRT", purpose, f"{self.plan.srt.base}?streamid={path[1:]}"))
         for listening, with_rtsp in (
             (self.plan.http, self.plan.rtsp_over_http),
             (self.plan.https, self.plan.rtsp_over_https),
@@ -371,6 +459,8 @@ class App:
                 rows.append(("RTSP over WebSocket", purpose, f"{websocket}://{place}/websocket"))
             if self.plan.stream_options.flv:
                 rows.append((f"{listening.protocol}-FLV", purpose, f"{listening.base}{path}.flv"))
+            if self.plan.hls_options is not None and self.plan.demo:
+                rows.append(("HLS", purpose, f"{listening.base}{path}.m3u8"))
             rows.append((listening.protocol, "what there is", f"{listening.base}/"))
         return rows
 
@@ -389,6 +479,8 @@ class App:
                     port, name = listening.port, f"{listening.protocol}-{label}"
                     offers.append(Offer(label=name, scheme=listening.scheme, port=port, suffix=suffix))
                     offers.append(Offer(label=f"WebSocket-{label}", scheme=websocket, port=port, suffix=suffix))
+            if plan.hls_options is not None:
+                offers.append(Offer(label="HLS", scheme=listening.scheme, port=listening.port, suffix=".m3u8"))
         return offers
 
     def _rtsp_rows(self, listening: Listening) -> list[tuple[str, str, str]]:

@@ -61,8 +61,6 @@ def _has_raw_pusher(settings: Settings) -> bool:
 _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
-    Missing(lambda s: s.srt.enable, (("srt",),), "the SRT server (srt) is not available yet"),
-    Missing(lambda s: s.hls.enable, (("hls",),), "HLS (hls) is not available yet"),
     Missing(
         _transcodes,
         _APPLICATIONS,

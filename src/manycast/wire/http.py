@@ -6,6 +6,7 @@ Text is read as UTF-8 with surrogateescape, as it is in RTSP.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
@@ -18,10 +19,13 @@ MAX_HEADER_LINES = 100
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _BLANKS = " \t"
 
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
 REASONS = {  # RFC 9110 section 15, RFC 6585
     101: "Switching Protocols",
     200: "OK",
     204: "No Content",
+    206: "Partial Content",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -31,6 +35,7 @@ REASONS = {  # RFC 9110 section 15, RFC 6585
     408: "Request Timeout",
     409: "Conflict",
     414: "URI Too Long",
+    416: "Range Not Satisfiable",
     426: "Upgrade Required",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
@@ -113,6 +118,26 @@ def find_head_end(data: bytes | bytearray) -> int | None:
     if len(data) >= MAX_HEAD_BYTES:
         raise HttpError(431, f"no end of headers in {MAX_HEAD_BYTES} bytes")
     return None
+
+
+def parse_range(value: str, size: int) -> tuple[int, int] | None:
+    """Start and end of the one range of bytes a Range header asks for (RFC 9110 section 14.2).
+
+    None where it is no such header, or asks for several: then the whole is sent. Raises HttpError when nothing of it is
+    there.
+    """
+    found = _RANGE.fullmatch(value)
+    if found is None or not (found[1] or found[2]):
+        return None
+    if not found[1]:
+        start, end = max(0, size - int(found[2])), size
+    else:
+        start, end = int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
+        if found[2] and int(found[2]) < start:
+            return None
+    if start >= end:
+        raise HttpError(416, f"there are {size} bytes, not {value[:40]}", [("Content-Range", f"bytes */{size}")])
+    return start, end
 
 
 def response_head(status: int, headers: Iterable[tuple[str, str]], *, version: str = "HTTP/1.1") -> bytes:

@@ -11,8 +11,6 @@ from .documents import EXAMPLES, load_text
 
 # One line inside <config> of the media dialect, and the sentences it calls for.
 ASKED = [
-    ("<srt/>", ["the SRT server (srt) is not available yet"]),
-    ("<hls/>", ["HLS (hls) is not available yet"]),
     (
         "<application><output><audio><codec>AAC</codec></audio></output></application>",
         ["transcoding (output with a codec) is not available yet; the original is sent"],

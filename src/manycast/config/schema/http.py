@@ -15,6 +15,7 @@ DEFAULT_KEY_FILE = Path("ssl.key")
 NEED_AUTH_ELSEWHERE = "Whether a login is asked for here; not configured: as in the RTSP block."
 
 FragmentSeconds = Annotated[int, between(1, 300, unit="s")]
+PartMilliseconds = Annotated[int, between(100, 2000, unit="ms")]
 PlaylistLength = Annotated[int, between(3, 1000)]
 
 
@@ -60,4 +61,19 @@ class HlsSettings(Group):
     fragment: FragmentSeconds = setting(5, "Length of a fragment.")
     playlist: PlaylistLength = setting(5, "Largest number of fragments in the playlist.")
     cleanupdir: Switch = setting(True, "Whether fragments left from an earlier run are removed at start.")
+    folder: FilePath | None = setting(
+        None, "Where fragments are kept, a folder for each stream below it; not configured: in memory.", ours=True
+    )
+    low_latency: Switch = setting(
+        True, "Whether players that can may follow closely (Low-Latency HLS), about a second behind.", ours=True
+    )
+    part: PartMilliseconds = setting(
+        250, "Length of the parts of a fragment, with low_latency; players stay three of them behind.", ours=True
+    )
+    always: Switch = setting(
+        False,
+        "Whether fragments are made of every stream from its beginning, or only from the first request on until nobody "
+        "has asked for a minute.",
+        ours=True,
+    )
     need_auth: Switch | None = setting(None, NEED_AUTH_ELSEWHERE, ours=True)

@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -97,17 +97,26 @@ class HttpFront:
     def _accept(self, port: _Port, sock: socket.socket, peer: Peer) -> None:
         try:
             prepare_socket(sock)
-            client = Client(SocketPipe(sock), peer, sock.getsockname()[0], secure=False)
+            local_address = sock.getsockname()[0]
+            client = Client(SocketPipe(sock), peer, local_address, secure=False, again=partial(self._again, port))
         except OSError:
             sock.close()  # gone before it was greeted
             return
-        task = self._loop.create_task(self._receive(port, client, sock), name=f"{port.name} request")
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._forget, client))
+        task = self._run(port, client, self._receive(port, client, sock))
         gone = self._waiting.add(task, peer[0])
         if gone is not None:
             self.faults.note(self.log, f"too many connections wait for their first {port.name} request, one closed")
             gone.cancel()
+
+    def _again(self, port: _Port, client: Client, received: bytes) -> None:
+        """A route gives a connection back."""
+        self._run(port, client, self._receive(port, client, None, received))
+
+    def _run(self, port: _Port, client: Client, serving: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(serving, name=f"{port.name} request")
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._forget, client))
+        return task
 
     def _forget(self, client: Client, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -117,13 +126,13 @@ class HttpFront:
         elif (error := task.exception()) is not None:
             self.log.error("failed", exc_info=error)
 
-    async def _receive(self, port: _Port, client: Client, sock: socket.socket) -> None:
-        """From the first byte to who serves it."""
+    async def _receive(self, port: _Port, client: Client, sock: socket.socket | None, received: bytes = b"") -> None:
+        """From the first byte to who serves it. The socket is that of a connection which has not said anything yet."""
         try:
-            if port.make_context is not None:
+            if sock is not None and port.make_context is not None:
                 client = await self._secured(client, sock, port.make_context)
             async with asyncio.timeout(self._head_timeout_s):
-                head, received = await _read_head(client)
+                head, received = await _read_head(client, received)
             task = asyncio.current_task()
             assert task is not None
             self._waiting.remove(task)
@@ -161,7 +170,7 @@ class HttpFront:
         except BaseException:
             pipe.close()
             raise
-        return Client(pipe, client.peer, client.local_address, secure=True)
+        return Client(pipe, client.peer, client.local_address, secure=True, again=client.again)
 
     async def _route(self, port: _Port, client: Client, head: bytes, received: bytes) -> None:
         if _speaks_rtsp(head):
@@ -183,9 +192,9 @@ class HttpFront:
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._handle_timer)
 
 
-async def _read_head(client: Client) -> tuple[bytes, bytes]:
-    """The first request's head with its empty line, and what came behind it. Raises HttpError and OSError."""
-    data = bytearray()
+async def _read_head(client: Client, received: bytes = b"") -> tuple[bytes, bytes]:
+    """The next request's head with its empty line, and what came behind it. Raises HttpError and OSError."""
+    data = bytearray(received)
     while (end := find_head_end(data)) is None:
         try:
             size = client.pipe.recv_into(_read_buffer)

@@ -20,6 +20,8 @@ class Client:
     peer: tuple[str, int]
     local_address: str
     secure: bool
+    # Takes the connection back with what was read of its next request, where that is not for whoever has it.
+    again: Callable[[Client, bytes], None] | None = None
 
     def __str__(self) -> str:
         host = f"[{self.peer[0]}]" if ":" in self.peer[0] else self.peer[0]

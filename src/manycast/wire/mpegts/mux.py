@@ -133,6 +133,11 @@ class TsMuxer:
         """Something is left to carry."""
         return bool(self._lanes)
 
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The tracks that are not left out, by their index."""
+        return tuple(self._lanes)
+
     def tables(self) -> bytes:
         """The packets that say what is in the stream."""
         pat, self._pat_counter = serialize_packets(PAT_PID, self._pat, self._pat_counter)

@@ -1,0 +1,1 @@
+"""HLS: playlists, segments and parts, on connections that are kept for many requests."""
