@@ -14,10 +14,9 @@ from manycast.hub.udp_viewer import Datagrams, runs_of
 from manycast.media.frame import Frame
 from manycast.media.track import Codec, MediaKind, Track
 from manycast.wire.rtp.formats import format_for_codec
-from manycast.wire.rtp.payload import RtpMap
+from manycast.wire.rtp.payload import FIRST_DYNAMIC_PAYLOAD_TYPE, RtpMap
 from manycast.wire.rtp.sender import MAX_PAYLOAD_BYTES, RtpTrackSender
 
-FIRST_DYNAMIC_PAYLOAD_TYPE = 96  # RFC 3551 section 6
 METADATA_PAYLOAD_TYPE = 107  # the one ONVIF's examples have; it stands beside any stream
 REPORT_INTERVAL_S = 5.0  # RFC 3550 section 6.2
 

@@ -10,12 +10,11 @@ from dataclasses import replace
 
 from manycast.hub.backchannel import Backchannels, Busy
 from manycast.hub.names import spoken_path
-from manycast.hub.rtp_packager import FIRST_DYNAMIC_PAYLOAD_TYPE
 from manycast.media.frame import Frame
 from manycast.media.track import AudioParameters, Codec, G726Parameters, Track
 from manycast.servers.faults import AnyLog
 from manycast.wire.rtp.formats import format_for_codec, track_from_rtpmap
-from manycast.wire.rtp.payload import RtpMap
+from manycast.wire.rtp.payload import FIRST_DYNAMIC_PAYLOAD_TYPE, RtpMap
 from manycast.wire.rtp.receiver import RtpSessionReceiver
 from manycast.wire.rtsp.errors import NotEnoughBandwidth
 from manycast.wire.rtsp.url import Side, track_control

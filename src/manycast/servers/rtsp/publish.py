@@ -11,7 +11,7 @@ from functools import partial
 
 from manycast.hub.hub import PathTaken
 from manycast.hub.stream import Stream
-from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement, CarriedMedia
+from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement
 from manycast.servers.rtsp.connection import ChannelSink, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
@@ -26,6 +26,7 @@ from manycast.servers.rtsp.transports import (
 )
 from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
 from manycast.wire.rtp.receiver import RtpSessionReceiver
+from manycast.wire.rtsp.described import CarriedMedia
 from manycast.wire.rtsp.errors import (
     BadRequest,
     Forbidden,

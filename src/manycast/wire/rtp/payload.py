@@ -11,6 +11,7 @@ from manycast.media.frame import Frame
 from manycast.media.track import Codec, Track
 from manycast.wire.rtp.packet import RtpPacket
 
+FIRST_DYNAMIC_PAYLOAD_TYPE = 96  # RFC 3551 section 6
 MAX_FRAME_BYTES = 8 * 1024 * 1024  # an access unit above it is hostile or broken: 8 MiB is a 4K intra frame at 2 Gbit/s
 
 
