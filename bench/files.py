@@ -80,7 +80,7 @@ def main() -> None:
                 probes.send("end")
                 lateness_s += probes.recv()
                 growth_bytes = max(growth_bytes, server.resident_bytes() - idle_bytes)
-                dropped += _dropped_frames(starts[0].address, load)
+                dropped += _dropped_frames(starts[PROBES:], load)
             _print_window(f"round {number + 1}, server", windows[-1])
             time.sleep(2.0)
     _print_result(options, floors, windows, lateness_s, dropped, growth_bytes)
@@ -151,12 +151,13 @@ def _measure(pid: int, load: LoadGenerator, seconds: float) -> Window:
     )
 
 
-def _dropped_frames(address: str, load: LoadGenerator) -> int:
+def _dropped_frames(starts: Sequence[Start], load: LoadGenerator) -> int:
     """What the server says it has dropped for these viewers, since they began."""
-    client = RtspClient(address)
+    client = RtspClient(starts[0].address)
     dropped = 0
-    for viewer in load.figures():
-        client.session = viewer.session
+    in_order = sorted(starts, key=lambda start: start.after_s)
+    for start, viewer in zip(in_order, load.figures(), strict=True):
+        client.address, client.session = start.address, viewer.session
         reply = client.request("GET_PARAMETER", body=b"frames_dropped\r\n", Content_Type="text/parameters")
         dropped += int(reply.body.partition(b":")[2])
     client.sock.close()
