@@ -45,6 +45,7 @@ class Server:
         self.media.mkdir()
         self.ports = {"http": free_port(), "https": free_port(), "rtsps": free_port()}
         arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
+        arguments += ["--srt-port", "0"]
         for protocol, port in self.ports.items():
             arguments += [f"--{protocol}-port", str(port)]
         if config is not None:

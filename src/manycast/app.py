@@ -15,6 +15,7 @@ from typing import Literal
 from manycast.config import LoadedConfiguration
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE, HlsSettings
+from manycast.config.schema.settings import Settings
 from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hls_packager import HlsOptions
@@ -101,6 +102,7 @@ class Plan:
     tls: TlsPlan
     rtsp_options: RtspOptions
     rtmp_options: RtmpOptions
+    srt_options: SrtOptions
     stream_options: StreamOptions
     hls_options: HlsOptions | None  # None: no HLS
     hls_server_options: HlsServerOptions
@@ -162,6 +164,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
             max_connections=options.max_connections,
             stall_s=settings.limits.stall_timeout,
         ),
+        srt_options=_srt_options(settings, users if settings.needs_auth("srt") else None),
         hls_options=_hls_options(settings.hls),
         hls_server_options=HlsServerOptions(
             login=settings.needs_auth("hls"),

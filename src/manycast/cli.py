@@ -83,6 +83,10 @@ RtmpsPortOption = Annotated[
     int | None,
     typer.Option("--rtmps-port", min=0, max=65535, metavar="PORT", help="Port of RTMP in TLS; 0 switches it off."),
 ]
+SrtPortOption = Annotated[
+    int | None,
+    typer.Option("--srt-port", min=0, max=65535, metavar="PORT", help="SRT port (UDP); 0 switches SRT off."),
+]
 ListOption = Annotated[
     str | None,
     typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
@@ -170,6 +174,7 @@ def _serving(*default_names: str) -> Callable[..., None]:
         https_port: HttpsPortOption = None,
         rtmp_port: RtmpPortOption = None,
         rtmps_port: RtmpsPortOption = None,
+        srt_port: SrtPortOption = None,
         log_level: LogLevelOption = None,
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
@@ -189,6 +194,7 @@ def _serving(*default_names: str) -> Callable[..., None]:
             https_port=https_port,
             rtmp_port=rtmp_port,
             rtmps_port=rtmps_port,
+            srt_port=srt_port,
         )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 

@@ -1,4 +1,4 @@
-"""The TCP ports of the server: where each protocol listens, and what is said when it cannot."""
+"""The ports of the server: where each protocol listens, and what is said when it cannot."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Listening:
     origin: str
     option: str  # the command line's
     required: bool = True  # False where nobody asked for it: then the server runs without, rather than not at all
+    udp: bool = False
 
     @property
     def base(self) -> str:
@@ -41,14 +42,14 @@ def bracketed(host: str) -> str:
 
 
 def open_listeners(listening: Listening) -> list[socket.socket]:
-    """Bind the TCP port on every address. Raises StartError naming the port, the setting and what to do."""
+    """Bind the port on every address. Raises StartError naming the port, the setting and what to do."""
     opened: list[socket.socket] = []
     everywhere = not listening.addresses
     try:
         for address in listening.addresses or ALL_INTERFACES:
             for family, resolved in _resolve(address, listening):
                 try:
-                    opened.append(_bind(family, resolved, listening.port))
+                    opened.append(_bind(family, resolved, listening))
                 except OSError as error:
                     if everywhere and opened and family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
                         continue  # a machine without IPv6
@@ -70,14 +71,16 @@ def _resolve(address: str, listening: Listening) -> list[tuple[socket.AddressFam
     return list(dict.fromkeys((family, str(name[0])) for family, _, _, _, name in found))
 
 
-def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _bind(family: socket.AddressFamily, address: str, listening: Listening) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM if listening.udp else socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not listening.udp:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(1)  # two servers may bind a port with SO_REUSEADDR; only one may listen
+        sock.bind((address, listening.port))
+        if not listening.udp:
+            sock.listen(1)  # two servers may bind a port with SO_REUSEADDR; only one may listen
     except OSError:
         sock.close()
         raise

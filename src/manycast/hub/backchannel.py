@@ -105,6 +105,9 @@ class Backchannels:
         talk = self._talks.get(spoken_path(path) or "")
         return None if talk is None else await talk.stream()
 
+    def is_spoken_to(self, path: str) -> bool:
+        return path in self._talks
+
     async def close(self, reason: str) -> None:
         for talk in tuple(self._talks.values()):
             talk.end(reason)

@@ -22,6 +22,9 @@ class FileFinder(Protocol):
         Raises SourceError for a file that is there and cannot be played.
         """
 
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether there is a file of one of these names. Looks at the folder at once, in any thread."""
+
 
 class Catalogue:
     """Every name of the server: live streams and sources on demand first, then files.
@@ -73,6 +76,18 @@ class Catalogue:
         if stream is not None or self._files is None:
             return stream
         return await self._files.find([path] if local == path else [path, local])
+
+    def holds(self, name: str) -> bool:
+        """Whether `find` would find something, as far as can be told without starting it. Works in any thread."""
+        path = self.path_of(name)
+        local = self._local_name(path)
+        if is_capture_name(local):
+            return False
+        if self.backchannels is not None and (spoken := spoken_path(path)) is not None:
+            return self.backchannels.is_spoken_to(spoken)
+        if self.hub.live(path) is not None or path in self.hub.offered:
+            return True
+        return self._files is not None and self._files.holds([path] if local == path else [path, local])
 
     def _local_name(self, path: str) -> str:
         """The path without its application."""

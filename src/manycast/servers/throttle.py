@@ -65,6 +65,11 @@ class LoginThrottle:
         finally:
             record.waiting -= 1
 
+    def paused(self, address: str) -> bool:
+        """Whether a login is to be refused unheard, where it cannot wait."""
+        record = self._records.get(address)
+        return record is not None and time.monotonic() - record.latest_s < record.delay_s
+
     def failed(self, address: str) -> int:
         """Note a wrong login; return how many there were."""
         record = self._records.get(address)

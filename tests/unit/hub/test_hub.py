@@ -46,6 +46,9 @@ class Folder:
         self.asked.append(list(names))
         return next((self._files[name] for name in names if name in self._files), None)
 
+    def holds(self, names: Sequence[str]) -> bool:
+        return any(name in self._files for name in names)
+
 
 class Idle:
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:

@@ -77,6 +77,11 @@ class FileLibrary:
             return await self._opened(CLIP_NAME, _Wanted(path, whole=False), stamp)
         return None
 
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether there is a file of one of these names. Looks at the folder at once, in any thread."""
+        stored = {name.removesuffix(WHOLE_SUFFIX) for name in names} | set(names)
+        return CLIP_NAME in names or any(find_inside(self.media_folder, name) is not None for name in stored)
+
     def tidy(self, now_s: float) -> None:
         """Close what has been idle for a while; to be called every few seconds with the event loop's `time()`."""
         for file in (*self._files.values(), *self._replaced):

@@ -137,6 +137,13 @@ class TsDemuxer:
                 self.last_fault = str(error)
         return frames
 
+    def interrupt(self) -> None:
+        """Begin anew: packets are missing, perhaps so many that the continuity counters do not show it."""
+        for lane in self._lanes.values():
+            lane.unit.begun = False
+            lane.unit.counter = None
+            lane.waits_for_keyframe = lane.index == 0
+
     def _take(self, packet: TsPacket, frames: list[Frame]) -> None:
         lane = self._lanes.get(packet.pid)
         if lane is not None:

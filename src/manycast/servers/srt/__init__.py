@@ -1,0 +1,1 @@
+"""The SRT server, over Haivision's libsrt."""

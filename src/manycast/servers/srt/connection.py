@@ -1,0 +1,276 @@
+"""One SRT connection, from the end of its handshake on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Protocol
+
+from manycast.hub.catalogue import Catalogue
+from manycast.hub.source import SourceError
+from manycast.hub.stored_player import StoredPlayer
+from manycast.hub.stream import Stream
+from manycast.hub.ts_packager import TsLayout
+from manycast.servers.faults import FaultLog
+from manycast.servers.srt.admission import Caller
+from manycast.servers.srt.library import (
+    ERROR,
+    MAX_PAYLOAD_BYTES,
+    NOTHING_THERE,
+    Events,
+    KeyState,
+    Option,
+    SrtError,
+    SrtLibrary,
+    Statistics,
+)
+from manycast.servers.srt.options import SrtOptions
+from manycast.servers.srt.play import COMPLETE_TIMEOUT_S, NotPlayable, Play
+from manycast.servers.srt.poller import Poller
+from manycast.servers.srt.publish import Publication
+
+MAX_READS = 256  # of datagrams in a row, before others have their turn
+UNSEEN_DATAGRAMS = 3  # from so many lost in a row on, a transport stream's own counters may not show it
+BURST_S = 1.0  # how long the beginning is paced
+STATISTICS_INTERVAL_S = 2.0
+GONE = "the other end has gone"
+DRAIN_S = 0.2  # for what was sent last to arrive, beside the latency, before the connection is closed
+
+
+class Host(Protocol):
+    """What a connection needs of the server that took it."""
+
+    options: SrtOptions
+    faults: FaultLog
+    log: logging.Logger
+    library: SrtLibrary
+    poller: Poller
+
+    def forget(self, connection: SrtConnection) -> None:
+        """The connection was closed."""
+
+    def bandwidth(self) -> int:
+        """The option's value for a connection in its steady state."""
+
+
+class SrtConnection:
+    """Publishes or plays one stream."""
+
+    def __init__(self, host: Host, catalogue: Catalogue, sock: int, caller: Caller) -> None:
+        self.caller = caller
+        self.sock = sock
+        self.log = _ConnectionLog(host.log, {"peer": str(caller)})
+        self.closed = False
+        self.opened_s = time.monotonic()
+        self.statistics = Statistics()
+        self.publication: Publication | None = None
+        self._host = host
+        self._catalogue = catalogue
+        self._library = host.library
+        self._loop = asyncio.get_running_loop()
+        self._play: Play | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._close_at_s: float | None = None
+        self._close_reason = ""
+        self._paced = False
+        self._next_statistics_s = self.opened_s + STATISTICS_INTERVAL_S
+        self._expected: int | None = None  # the number of the next datagram
+
+    def start(self) -> None:
+        """Begin what was asked for."""
+        if not self._rightly_encrypted():
+            return
+        if self.caller.request.publish:
+            self.publication = Publication(
+                self._catalogue.hub,
+                self.caller.path,
+                f"SRT publisher {self.caller}",
+                self._host.faults,
+                self.log,
+                self._refuse,
+            )
+            self._host.poller.add(self.sock, Events.IN, self._ready)
+            self._read()  # what came before would not be told
+        else:
+            self._host.poller.add(self.sock, 0, self._ready)
+            self._task = self._loop.create_task(self._open(), name="SRT play")
+
+    def handle_timer(self, now_s: float) -> None:
+        if now_s >= self._next_statistics_s:
+            self._next_statistics_s = now_s + STATISTICS_INTERVAL_S
+            self._sample()
+        if self._close_at_s is not None:
+            if now_s >= self._close_at_s:
+                self.close(self._close_reason)
+            return
+        if self._paced and now_s - self.opened_s > BURST_S:
+            self._paced = False
+            self._set_bandwidth()
+        if self.publication is not None:
+            self._check_publication(self.publication, now_s)
+
+    def close(self, reason: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._sample()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self._host.poller.remove(self.sock)
+        self._library.lib.srt_close(self.sock)
+        self._host.forget(self)
+        if self.publication is not None:
+            self.publication.close(reason)
+            self.log.info("publisher of %s closed: %s; %s", self.caller.path, reason, self.statistics)
+        elif self._play is not None:
+            self._play.close()
+            elapsed_s = time.monotonic() - self.opened_s
+            counters = self._play.viewer.counters
+            text = "viewer of %s closed: %s; %.1f s, %s; %s"
+            self.log.info(text, self.caller.request.name, reason, elapsed_s, counters, self.statistics)
+        else:
+            self.log.debug("closed: %s", reason)
+
+    def _rightly_encrypted(self) -> bool:
+        """Where encryption is optional, the handshake lets through what has gone wrong with it."""
+        if not self.caller.passphrase or self._host.options.passphrase_required:
+            return True
+        state = self._library.option(self.sock, Option.RCVKMSTATE)
+        if state == KeyState.SECURED or (state == KeyState.UNSECURED and self.caller.request.publish):
+            return True
+        if state == KeyState.UNSECURED:
+            self._refuse("it plays without a passphrase: add clear=1 to its stream id")
+        else:
+            self._refuse("its passphrase is wrong")
+        return False
+
+    # Publishing
+
+    def _ready(self, events: int) -> None:
+        if events & Events.IN:
+            self._read()
+        if events & Events.ERR and not self.closed:
+            self.close(GONE)
+
+    def _read(self) -> None:
+        """Read until there is nothing: only then is told when there is more."""
+        publication = self.publication
+        if publication is None or self.closed:
+            return
+        library = self._library
+        receive, buffer, message, control = (
+            library.lib.srt_recvmsg2,
+            library.ffi.buffer,
+            library.message,
+            library.control,
+        )
+        parts: list[bytes] = []
+        for _ in range(MAX_READS):
+            size = receive(self.sock, message, MAX_PAYLOAD_BYTES, control)
+            if size == ERROR:
+                code = library.lib.srt_getlasterror(library.ffi.NULL)
+                self._take(publication, parts)
+                if code != NOTHING_THERE and not self.closed:
+                    self.close(GONE)
+                return
+            sequence = control.pktseq
+            if self._expected is not None and (sequence - self._expected) & 0x7FFF_FFFF >= UNSEEN_DATAGRAMS:
+                self._take(publication, parts)
+                parts = []
+                publication.interrupt()
+            self._expected = sequence + 1 & 0x7FFF_FFFF
+            parts.append(buffer(message, size)[:])
+        self._take(publication, parts)
+        self._loop.call_soon(self._read)
+
+    def _take(self, publication: Publication, parts: list[bytes]) -> None:
+        if parts and not self.closed:
+            publication.push(b"".join(parts))
+
+    def _check_publication(self, publication: Publication, now_s: float) -> None:
+        options = self._host.options
+        publication.handle_timer(now_s)
+        if now_s - publication.latest_s > options.publisher_silence_s:
+            self.close(f"nothing published for {options.publisher_silence_s:.0f} s")
+        elif not publication.live and now_s - publication.waits_since_s > options.beginning_s:
+            self._refuse(f"no stream within {options.beginning_s:.0f} s: {publication.what_is_missing()}")
+
+    # Playing
+
+    async def _open(self) -> None:
+        name = self.caller.request.name
+        try:
+            await self._begin(name)
+        except (SourceError, NotPlayable) as error:
+            self._refuse(str(error))
+        except Exception:
+            self.log.exception("playing %s failed", name)
+            self.close("our own mistake")
+
+    async def _begin(self, name: str) -> None:
+        """Raises SourceError and NotPlayable."""
+        found = await self._catalogue.find(name)
+        if found is None:
+            raise NotPlayable(f"{name} has just ended")
+        options, player = self._host.options, None
+        if isinstance(found, Stream):
+            await found.wait_complete(COMPLETE_TIMEOUT_S)
+            stream = found
+        else:
+            player = StoredPlayer(found, options.loops, self._catalogue.hub.limits, self._ended)
+            stream = player.stream
+        self._play = play = Play(
+            self._library,
+            self.sock,
+            stream,
+            TsLayout(options.payload_packets),
+            player=player,
+            on_end=self._ended,
+            on_broken=self._broken,
+        )
+        self.log.info("plays %s", name)
+        try:
+            if not options.max_bandwidth_bps:
+                play.viewer.pace()
+                self._paced = True
+        except SrtError:
+            self.close(GONE)
+            return
+        play.begin()
+
+    def _broken(self) -> None:
+        """Not from within a fan-out."""
+        self._loop.call_soon(self.close, GONE)
+
+    def _ended(self, reason: str) -> None:
+        """Close, once what was sent last has been played at the other end."""
+        try:
+            latency_ms = self._library.option(self.sock, Option.PEERLATENCY)
+        except SrtError:
+            latency_ms = 0
+        self._close_at_s = time.monotonic() + latency_ms / 1000 + DRAIN_S
+        self._close_reason = reason
+
+    # Common
+
+    def _refuse(self, reason: str) -> None:
+        self._host.faults.note(self.log, f"refused: {reason}")
+        self.close(reason)
+
+    def _set_bandwidth(self) -> None:
+        try:
+            self._library.set_option(self.sock, Option.MAXBW, self._host.bandwidth())
+        except SrtError:
+            pass  # it has just gone, which is told by itself
+
+    def _sample(self) -> None:
+        self.statistics = self._library.statistics(self.sock) or self.statistics
+
+
+class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
+    """Puts protocol and peer before each line."""
+
+    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
+        extra = self.extra or {}
+        return f"SRT {extra['peer']}: {msg}", kwargs

@@ -1,0 +1,1 @@
+"""SRT: what callers say of themselves. The protocol itself is libsrt's."""
