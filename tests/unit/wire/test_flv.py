@@ -194,3 +194,18 @@ def test_a_gap_is_a_gap_and_jitter_is_none() -> None:
 
 def test_a_sample_writer_leaves_other_codecs_as_they_are() -> None:
     assert SampleWriter(AAC).sample(sound(0, 0, b"abc")) == b"abc"
+
+
+def test_vp9_is_described_by_its_keyframes() -> None:
+    track = Track(codec=Codec.VP9, clock_rate_hz=90_000, parameters=PlainParameters())
+    keyframe = bytes.fromhex("82498342") + bytes.fromhex("0013f00eff00") + bytes(20)
+    muxer = FlvMuxer([track])
+    demuxer = FlvDemuxer()
+    frame = Frame(track_index=0, dts_ticks=900, pts_ticks=900, keyframe=True, units=[keyframe])
+    messages = muxer.messages(frame)
+    assert [message.body[:5] for message in messages] == [b"\x90vp09", b"\x91vp09"]
+    received = [received for message in messages for received in demuxer.push(message)]
+    assert [(frame.units, frame.keyframe) for frame in received] == [([keyframe], True)]
+    assert demuxer.video is not None
+    assert demuxer.video.codec is Codec.VP9
+    assert muxer.start(0)[1].body == messages[0].body  # the next viewer is told at once

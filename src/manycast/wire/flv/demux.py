@@ -9,8 +9,10 @@ from manycast.media import h264, h265
 from manycast.media.aac import AudioSpecificConfig, parameters_from_config
 from manycast.media.ac3 import FRAME_SAMPLES as AC3_FRAME_SAMPLES
 from manycast.media.ac3 import Ac3Header
+from manycast.media.av1 import split_obus
 from manycast.media.bits import MalformedBitstream
 from manycast.media.clock import Unwrapper
+from manycast.media.configuration import parse_av1c
 from manycast.media.frame import Frame
 from manycast.media.mpeg_audio import MpegAudioHeader
 from manycast.media.nal import split_length_prefixed
@@ -24,17 +26,20 @@ from manycast.media.track import (
     H264Parameters,
     H265Parameters,
     MediaKind,
+    PlainParameters,
     Track,
 )
 from manycast.wire import amf
 from manycast.wire.flv.message import (
     AC_3,
+    AV01,
     AVC1,
     EX_HEADER,
     HVC1,
     MP3,
     MP4A,
     OPUS,
+    VP09,
     AacPacketType,
     AudioPacketType,
     AvcPacketType,
@@ -52,6 +57,8 @@ MAX_METADATA_BYTES = 64 * 1024
 
 _SOUND_RATES_HZ = (5_512, 11_025, 22_050, 44_100)
 _OPUS_HEAD_BYTES = 19
+
+_FOURCCS = {AVC1: Codec.H264, HVC1: Codec.H265, AV01: Codec.AV1, VP09: Codec.VP9}
 
 Unpack = Callable[[bytes], list[bytes]]
 
@@ -131,11 +138,13 @@ class FlvDemuxer:
         if packet_type == VideoPacketType.METADATA:
             return []
         fourcc, position = body[position : position + 4], position + 4
-        codec = {AVC1: Codec.H264, HVC1: Codec.H265}.get(fourcc)
+        codec = _FOURCCS.get(fourcc)
         if codec is None:
-            raise MalformedFlv(f"video codec {fourcc!r}: only H.264 and H.265 can be taken from FLV and RTMP")
+            raise MalformedFlv(f"video codec {fourcc!r}: only H.264, H.265, AV1 and VP9 can be taken from FLV and RTMP")
         if packet_type == VideoPacketType.SEQUENCE_START:
             self._configure_video(codec, body[position:])
+        elif packet_type == VideoPacketType.CODED_FRAMES and codec in (Codec.AV1, Codec.VP9):
+            return self._picture(message, body[position:], 0, keyframe)
         elif packet_type == VideoPacketType.CODED_FRAMES:
             composition_ms = int.from_bytes(body[position : position + 3], signed=True)
             return self._picture(message, body[position + 3 :], composition_ms, keyframe)
@@ -145,11 +154,14 @@ class FlvDemuxer:
 
     def _configure_video(self, codec: Codec, record: bytes) -> None:
         parameters: CodecParameters
-        if codec is Codec.H264:
-            parameters, length_size = h264.parse_avcc(record)
+        if codec is Codec.AV1:
+            parameters, self._unpack = parse_av1c(record), split_obus
+        elif codec is Codec.VP9:
+            parameters, self._unpack = PlainParameters(), _whole
         else:
-            parameters, length_size = h265.parse_hvcc(record)
-        self._unpack = partial(split_length_prefixed, length_size=length_size)
+            parse = h264.parse_avcc if codec is Codec.H264 else h265.parse_hvcc
+            parameters, length_size = parse(record)
+            self._unpack = partial(split_length_prefixed, length_size=length_size)
         self.video = Track(codec=codec, clock_rate_hz=VIDEO_CLOCK_HZ, parameters=parameters)
 
     def _picture(self, message: FlvMessage, data: bytes, composition_ms: int, keyframe: bool) -> list[Frame]:
@@ -250,6 +262,10 @@ class FlvDemuxer:
         about = self._clock.unwrap(message.timestamp_ms) * self.audio.clock_rate_hz // 1000
         ticks = self._samples.time(about, samples)
         return [Frame(track_index=1, dts_ticks=ticks, pts_ticks=ticks, keyframe=True, units=[data])]
+
+
+def _whole(data: bytes) -> list[bytes]:
+    return [data]
 
 
 def _skip_mod_ex(body: bytes, position: int) -> tuple[int, int]:

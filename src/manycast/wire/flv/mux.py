@@ -6,23 +6,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from manycast.media import h264, h265
+from manycast.media.bits import MalformedBitstream
+from manycast.media.configuration import serialize_av1c, serialize_vpcc
 from manycast.media.frame import Frame
 from manycast.media.sample import SampleWriter, frame_rate, picture_size
 from manycast.media.track import (
     AacParameters,
     AudioParameters,
+    Av1Parameters,
     Codec,
     H264Parameters,
     H265Parameters,
     MediaKind,
     Track,
 )
+from manycast.media.vp9 import Vp9Format
 from manycast.wire import amf
 from manycast.wire.flv.message import (
     AC_3,
+    AV01,
     EX_HEADER,
     HVC1,
     OPUS,
+    VP09,
     AacPacketType,
     AudioPacketType,
     AvcPacketType,
@@ -37,6 +43,11 @@ from manycast.wire.flv.message import (
 ENCODER = "Manycast"
 
 
+# The whole message before the first frame, from a track and, where there is one, the keyframe it goes before; empty
+# while it is not known.
+Configuration = Callable[[Track, bytes], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """How the messages of one track are written.
@@ -48,40 +59,39 @@ class Writing:
     inter: bytes
     composition: bool  # a time of 3 bytes follows
     codec_id: float  # what onMetaData calls it
-    configuration: Callable[[Track], bytes] | None = None  # the whole message before the first frame; None: none
+    configuration: Configuration | None = None  # None: the codec has none
 
 
-def _avc_configuration(track: Track) -> bytes:
+def _avc_configuration(track: Track, _keyframe: bytes) -> bytes:
     assert isinstance(track.parameters, H264Parameters)
     head = bytes((VideoFrameType.KEY << 4 | VideoCodecId.AVC, AvcPacketType.SEQUENCE_HEADER, 0, 0, 0))
     return head + h264.serialize_avcc(track.parameters)
 
 
-def _hevc_configuration(track: Track) -> bytes:
+def _hevc_configuration(track: Track, _keyframe: bytes) -> bytes:
     assert isinstance(track.parameters, H265Parameters)
-    head = bytes((EX_HEADER | VideoFrameType.KEY << 4 | VideoPacketType.SEQUENCE_START,)) + HVC1
-    return head + h265.serialize_hvcc(track.parameters)
+    return _sequence_start(HVC1) + h265.serialize_hvcc(track.parameters)
 
 
-def _old_hevc_configuration(track: Track) -> bytes:
+def _old_hevc_configuration(track: Track, _keyframe: bytes) -> bytes:
     assert isinstance(track.parameters, H265Parameters)
     head = bytes((VideoFrameType.KEY << 4 | VideoCodecId.HEVC, AvcPacketType.SEQUENCE_HEADER, 0, 0, 0))
     return head + h265.serialize_hvcc(track.parameters)
 
 
-def _aac_configuration(track: Track) -> bytes:
+def _aac_configuration(track: Track, _keyframe: bytes) -> bytes:
     assert isinstance(track.parameters, AacParameters)
     return bytes((_AAC_HEAD, AacPacketType.SEQUENCE_HEADER)) + track.parameters.config
 
 
-def _opus_configuration(track: Track) -> bytes:
+def _opus_configuration(track: Track, _keyframe: bytes) -> bytes:
     """With the identification header of RFC 7845 section 5.1."""
     assert isinstance(track.parameters, AudioParameters)
     head = b"OpusHead" + bytes((1, track.parameters.channels)) + bytes(2) + (48_000).to_bytes(4, "little") + bytes(3)
     return _ex_audio(AudioPacketType.SEQUENCE_START, OPUS) + head
 
 
-def _old_video(codec_id: VideoCodecId, configuration: Callable[[Track], bytes]) -> Writing:
+def _old_video(codec_id: VideoCodecId, configuration: Configuration) -> Writing:
     key, inter = (
         bytes((frame_type << 4 | codec_id, AvcPacketType.NALU))
         for frame_type in (VideoFrameType.KEY, VideoFrameType.INTER)
@@ -89,19 +99,36 @@ def _old_video(codec_id: VideoCodecId, configuration: Callable[[Track], bytes]) 
     return Writing(key, inter, True, codec_id, configuration)
 
 
-def _ex_video(fourcc: bytes, configuration: Callable[[Track], bytes]) -> Writing:
+def _av1_configuration(track: Track, _keyframe: bytes) -> bytes:
+    assert isinstance(track.parameters, Av1Parameters)
+    return _sequence_start(AV01) + serialize_av1c(track.parameters.sequence_header)
+
+
+def _vp9_configuration(_track: Track, keyframe: bytes) -> bytes:
+    """What VP9 is, only its keyframes tell."""
+    try:
+        return _sequence_start(VP09) + serialize_vpcc(Vp9Format.parse(keyframe)) if keyframe else b""
+    except MalformedBitstream:
+        return b""
+
+
+def _sequence_start(fourcc: bytes) -> bytes:
+    return bytes((EX_HEADER | VideoFrameType.KEY << 4 | VideoPacketType.SEQUENCE_START,)) + fourcc
+
+
+def _ex_video(fourcc: bytes, configuration: Configuration, *, composition: bool) -> Writing:
     key, inter = (
         bytes((EX_HEADER | frame_type << 4 | VideoPacketType.CODED_FRAMES,)) + fourcc
         for frame_type in (VideoFrameType.KEY, VideoFrameType.INTER)
     )
-    return Writing(key, inter, True, int.from_bytes(fourcc), configuration)
+    return Writing(key, inter, composition, int.from_bytes(fourcc), configuration)
 
 
 def _ex_audio(packet_type: AudioPacketType, fourcc: bytes) -> bytes:
     return bytes((SoundFormat.EX_HEADER << 4 | packet_type,)) + fourcc
 
 
-def _audio(head: bytes, codec_id: float, configuration: Callable[[Track], bytes] | None = None) -> Writing:
+def _audio(head: bytes, codec_id: float, configuration: Configuration | None = None) -> Writing:
     return Writing(head, head, False, codec_id, configuration)
 
 
@@ -109,7 +136,9 @@ def _audio(head: bytes, codec_id: float, configuration: Callable[[Track], bytes]
 _AAC_HEAD = SoundFormat.AAC << 4 | 0x0F
 _SOUND_RATES_HZ = {5_512: 0, 11_025: 1, 22_050: 2, 44_100: 3}  # others say 44 kHz; the frames know better
 
-_HEVC = _ex_video(HVC1, _hevc_configuration)
+_HEVC = _ex_video(HVC1, _hevc_configuration, composition=True)
+_AV1 = _ex_video(AV01, _av1_configuration, composition=False)
+_VP9 = _ex_video(VP09, _vp9_configuration, composition=False)
 _OLD_HEVC = _old_video(VideoCodecId.HEVC, _old_hevc_configuration)
 
 
@@ -127,6 +156,10 @@ def _writing_of(track: Track, *, old_hevc: bool) -> Writing | None:
             return _old_video(VideoCodecId.AVC, _avc_configuration)
         case Codec.H265:
             return _OLD_HEVC if old_hevc else _HEVC
+        case Codec.AV1:
+            return _AV1
+        case Codec.VP9:
+            return _VP9
         case Codec.AAC:
             return _audio(bytes((_AAC_HEAD, AacPacketType.RAW)), SoundFormat.AAC, _aac_configuration)
         case Codec.G711A:
@@ -144,7 +177,7 @@ def _writing_of(track: Track, *, old_hevc: bool) -> Writing | None:
 
 
 class _TrackMuxer:
-    __slots__ = ("_clock_rate_hz", "_latest_ms", "_sent", "_writing", "kind", "samples")
+    __slots__ = ("_clock_rate_hz", "_configuration", "_latest_ms", "_sent", "_writing", "kind", "samples")
 
     def __init__(self, track: Track, writing: Writing) -> None:
         self.kind = MessageType.VIDEO if track.kind is MediaKind.VIDEO else MessageType.AUDIO
@@ -152,15 +185,19 @@ class _TrackMuxer:
         self._writing = writing
         self._clock_rate_hz = track.clock_rate_hz
         self._latest_ms = 0
+        self._configuration = b""
         self._sent: Track | None = None  # what the latest configuration message said
 
-    def configuration(self, timestamp_ms: int) -> list[FlvMessage]:
+    def configuration(self, timestamp_ms: int, keyframe: bytes = b"") -> list[FlvMessage]:
         """What a player needs before the next frame; nothing while it is not known."""
         track = self.samples.track
         if self._writing.configuration is None or not track.parameters.complete:
             return []
+        self._configuration = self._writing.configuration(track, keyframe) or self._configuration
+        if not self._configuration:
+            return []
         self._sent = track
-        return [FlvMessage(self.kind, timestamp_ms, self._writing.configuration(track))]
+        return [FlvMessage(self.kind, timestamp_ms, self._configuration)]
 
     def frame(self, frame: Frame) -> list[FlvMessage]:
         sample = self.samples.sample(frame)
@@ -169,7 +206,7 @@ class _TrackMuxer:
         timestamp_ms = self._latest_ms = max(dts_ms, self._latest_ms)
         messages = []
         if self.samples.track is not self._sent:
-            messages = self.configuration(timestamp_ms)
+            messages = self.configuration(timestamp_ms, sample if frame.keyframe else b"")
         head = self._writing.key if frame.keyframe else self._writing.inter
         if self._writing.composition:
             pts_ms = frame.pts_ticks * 1000 // self._clock_rate_hz

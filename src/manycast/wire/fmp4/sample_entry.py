@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from manycast.media import h264, h265
 from manycast.media.ac3 import Ac3Header
-from manycast.media.av1 import with_size_fields
-from manycast.media.av1_format import Av1Format
 from manycast.media.bits import BitReader, MalformedBitstream
-from manycast.media.codec_string import MPEG2_AUDIO_BELOW_HZ, codec_string, vp9_level
+from manycast.media.codec_string import MPEG2_AUDIO_BELOW_HZ, codec_string
+from manycast.media.configuration import serialize_av1c, serialize_vpcc
 from manycast.media.sample import picture_size
 from manycast.media.track import (
     AacParameters,
@@ -41,8 +40,6 @@ _OPUS_LAYOUTS = {
     7: (4, 3, b"\x00\x04\x01\x02\x03\x05\x06"),
     8: (5, 3, b"\x00\x06\x01\x02\x03\x04\x05\x07"),
 }
-_VP9_COLOURS = {1: b"\x06\x06\x06", 2: b"\x01\x01\x01", 5: b"\x09\x0e\x09", 7: b"\x01\x0d\x00"}  # by color_space
-_UNSPECIFIED_COLOURS = b"\x02\x02\x02"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +77,14 @@ def _video(track: Track, codec: str, sample: bytes) -> Description:
         case H265Parameters() as parameters:
             kind, configuration = b"hvc1", box(b"hvcC", h265.serialize_hvcc(parameters))
         case Av1Parameters(sequence_header=header):
-            kind, configuration = b"av01", _av1c(header)
+            kind, configuration = b"av01", box(b"av1C", serialize_av1c(header))
         case _:
             form = Vp9Format.parse(sample)
-            kind, configuration, size = b"vp09", _vpcc(form), (form.width, form.height)
+            kind, configuration, size = (
+                b"vp09",
+                full_box(b"vpcC", 1, 0, serialize_vpcc(form)),
+                (form.width, form.height),
+            )
     width, height = (min(side, _MAX_SIDE) for side in size or (0, 0))
     entry = box(
         kind,
@@ -94,23 +95,6 @@ def _video(track: Track, codec: str, sample: bytes) -> Description:
         configuration,
     )
     return Description(entry=entry, codec=codec, size=(width, height))
-
-
-def _av1c(sequence_header: bytes) -> bytes:
-    """AV1 Codec ISO Media File Format Binding section 2.3."""
-    form = Av1Format.parse(sequence_header)
-    depth = (form.bit_depth > 8) << 6 | (form.bit_depth == 12) << 5
-    sampling = form.monochrome << 4 | form.subsampling_x << 3 | form.subsampling_y << 2 | form.chroma_sample_position
-    head = bytes((0x81, form.profile << 5 | form.level_idx, form.tier << 7 | depth | sampling, 0))
-    return box(b"av1C", head, with_size_fields([sequence_header]))
-
-
-def _vpcc(form: Vp9Format) -> bytes:
-    """VP Codec ISO Media File Format Binding, VPCodecConfigurationBox."""
-    sampling = 3 if not form.subsampling_x else 1 if form.subsampling_y else 2  # 4:4:4, 4:2:0, 4:2:2
-    depths = form.bit_depth << 4 | sampling << 1 | form.full_range
-    colours = _VP9_COLOURS.get(form.color_space, _UNSPECIFIED_COLOURS)
-    return full_box(b"vpcC", 1, 0, bytes((form.profile, vp9_level(form), depths)), colours, bytes(2))
 
 
 def _audio(track: Track, codec: str, sample: bytes) -> Description:

@@ -14,7 +14,7 @@ COMMAND_CHUNK_STREAM = 3
 MAX_COMMAND_BYTES = 64 * 1024
 
 # Which codecs we take and give beyond those of FLV's tables (Enhanced RTMP version 2, "connect").
-FOURCCS: tuple[str, ...] = ("hvc1", "Opus", "ac-3", ".mp3")
+FOURCCS: tuple[str, ...] = ("hvc1", "av01", "vp09", "Opus", "ac-3", ".mp3")
 
 
 class MalformedCommand(ProtocolError):
