@@ -125,7 +125,7 @@ def publishing_enhanced(server: ServerProcess, name: str, codec: str) -> Iterato
             stream = output.add_stream(encoder, rate=25)
             assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-            stream.options = options
+            stream.options = dict(options)
             started_s = time.monotonic()
             number = 0
             while not stop.is_set():
