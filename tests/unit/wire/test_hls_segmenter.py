@@ -70,7 +70,9 @@ def durations(text: bytes) -> list[float]:
 
 
 def tag(text: bytes, name: str) -> str:
-    return re.findall(rf"#{name}:(.*)", text.decode())[0]
+    found = re.search(rf"#{name}:(.*)", text.decode())
+    assert found is not None, (name, text)
+    return found[1]
 
 
 # What is cut where
@@ -265,7 +267,7 @@ def test_a_publisher_who_returns_goes_on_behind_a_discontinuity() -> None:
     push(segmenter, pictures(20))  # its time begins anew
     assert hint in segmenter.files
     text = segmenter.playlist()
-    assert tag(text, "EXT-X-DISCONTINUITY-SEQUENCE") == "1" or "#EXT-X-DISCONTINUITY\n" in text.decode()
+    assert text.count(b"#EXT-X-DISCONTINUITY\n") == 1
     push(segmenter, pictures(30, start_s=20))
     assert tag(segmenter.playlist(), "EXT-X-DISCONTINUITY-SEQUENCE") == "1"
 
@@ -355,8 +357,8 @@ def test_each_codec_is_in_the_form_that_hls_has_for_it_and_decodes(video: Codec,
     if fragmented:
         data = bytes(segmenter.files["init0.mp4"].data) + data
         assert text.count(b'#EXT-X-MAP:URI="init0.mp4"\n') == 1
-    with av.open(io.BytesIO(data)) as container:
-        decoded = sum(1 for _ in container.decode(video=0))
+    with av.open(io.BytesIO(data), "r") as container:
+        decoded = len(list(container.decode(video=0)))
     assert decoded == len(coded_video(video))
 
 
