@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CAPTURE_NAMES = ("videodevice", "audiodevice", "screenlive", "window=")  # and whatever begins with one of them
+CAPTURE_NAMES = ("videodevice", "audiodevice", "screenlive", "window=", "systemsound")  # and whatever begins so
 BACKCHANNEL_SUFFIX = "/backchannel"  # behind a stream's path: what is said to it
 
 

@@ -55,7 +55,7 @@ async def run_for(source: DemoSource, sink: Sink, seconds: float) -> float:
 
 
 def no_thread_is_left() -> bool:
-    return not any(thread.name == "demo-source" for thread in threading.enumerate())
+    return not any(thread.name == "test pattern" for thread in threading.enumerate())
 
 
 async def test_the_pattern_runs_in_real_time_and_stops_at_once() -> None:

@@ -1,0 +1,66 @@
+"""What is asked of a stream, where it is to differ from what comes in; and which rule asks it of which name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from manycast.hub.names import CAPTURE_NAMES
+from manycast.media.track import Codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOutput:
+    """Of video; None and 0 are the source's own. With only one of width and height, the other follows."""
+
+    codec: Codec | None = None
+    width: int = 0
+    height: int = 0
+    frame_rate: int = 0
+    bit_rate_bps: int = 0  # 0: worked out from size and rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioOutput:
+    """Of sound; None and 0 are the source's own."""
+
+    codec: Codec | None = None
+    sample_rate_hz: int = 0
+    channels: int = 0
+    bit_rate_bps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What one rule asks for."""
+
+    pattern: str | None = None  # a name, `*.ext`, or what a capture's name begins with; None: everything
+    video: VideoOutput = VideoOutput()
+    audio: AudioOutput = AudioOutput()
+    sound_asked: bool = False  # the rule says something of sound
+
+    def matches(self, name: str) -> bool:
+        """Whether the rule is for a name without its application. `screenlive` is for `screenlive1`, too."""
+        pattern = self.pattern
+        if pattern is None:
+            return True
+        if pattern.startswith("*."):
+            return name.lower().endswith(pattern[1:].lower())
+        if pattern.startswith(CAPTURE_NAMES):
+            return name.startswith(pattern)
+        return name in (pattern, pattern.lstrip("/")) or name.endswith(f"/{pattern}")
+
+
+ORIGINAL = Output()
+
+
+class OutputRules:
+    """The rules of every application, tried from top to bottom."""
+
+    def __init__(self, rules: Mapping[str, Sequence[Output]] | None = None) -> None:
+        """`rules` are by the application's name, in order."""
+        self._rules = {application: tuple(outputs) for application, outputs in (rules or {}).items()}
+
+    def find(self, application: str, name: str) -> Output:
+        """The first rule for a name; ORIGINAL where there is none."""
+        return next((output for output in self._rules.get(application, ()) if output.matches(name)), ORIGINAL)
