@@ -101,6 +101,32 @@ class RequestHead:
         return self.version >= (1, 1) and "100-continue" in (token.lower() for token in self.tokens("Expect"))
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Status line and header fields, as a client gets them."""
+
+    status: int
+    reason: str
+    fields: tuple[tuple[str, str], ...]  # names in lower case
+
+    @classmethod
+    def parse(cls, head: bytes) -> Self:
+        """Read what stands before the empty line, or all with it. Raises HttpError."""
+        text = head.decode("utf-8", "surrogateescape")
+        lines = [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
+        version, _, rest = lines[0].partition(" ")
+        status, _, reason = rest.strip(" ").partition(" ")
+        if not version.startswith("HTTP/1.") or len(status) != 3 or not (status.isascii() and status.isdigit()):
+            raise HttpError(400, f"status line {lines[0][:80]!r} is no 'HTTP/1.1 status reason'")
+        if len(lines) - 1 > MAX_HEADER_LINES:
+            raise HttpError(431, f"more than {MAX_HEADER_LINES} header lines")
+        return cls(int(status), reason, tuple(map(_header, lines[1:])))
+
+    def get_all(self, name: str) -> list[str]:
+        wanted = name.lower()
+        return [value for key, value in self.fields if key == wanted]
+
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 
 from manycast.errors import ProtocolError
+from manycast.wire.address import SourceAddress
 from manycast.wire.http import HttpError, RequestHead, find_head_end, response_head
 
 SESSION_COOKIE = "x-sessioncookie"
@@ -56,6 +57,43 @@ def get_reply(server: str, date: str) -> bytes:
         ("Content-Type", TUNNELLED_TYPE),
     ]
     return response_head(200, headers, version="HTTP/1.0")  # 1.0: a body without a length, until the end
+
+
+def open_get(address: SourceAddress, cookie: str, user_agent: str, authorization: str | None) -> bytes:
+    """A client's first request, on a connection of its own."""
+    return _opening("GET", address, cookie, user_agent, authorization, [("Accept", TUNNELLED_TYPE)])
+
+
+def open_post(address: SourceAddress, cookie: str, user_agent: str, authorization: str | None) -> bytes:
+    """A client's second request, on another connection; behind it come its RTSP requests in base64."""
+    # The length is the one QuickTime had; what servers read is endless, and some refuse a POST without it.
+    fields = [
+        ("Content-Type", TUNNELLED_TYPE),
+        ("Content-Length", "32767"),
+        ("Expires", "Sun, 9 Jan 1972 00:00:00 GMT"),
+    ]
+    return _opening("POST", address, cookie, user_agent, authorization, fields)
+
+
+def _opening(
+    method: str,
+    address: SourceAddress,
+    cookie: str,
+    user_agent: str,
+    authorization: str | None,
+    fields: list[tuple[str, str]],
+) -> bytes:
+    lines = [
+        f"{method} {address.target or '/'} HTTP/1.0",
+        f"Host: {address.authority}",
+        f"User-Agent: {user_agent}",
+        f"{SESSION_COOKIE}: {cookie}",
+        "Pragma: no-cache",
+        "Cache-Control: no-cache",
+        *(f"{name}: {value}" for name, value in fields),
+        *([f"Authorization: {authorization}"] if authorization is not None else []),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 class Base64Decoder:

@@ -1,0 +1,90 @@
+"""An RTSP server as a source."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from manycast.hub.source import FrameSink, SourceError
+from manycast.media.track import Track
+from manycast.sources.dialling import DialOptions, check_redirect
+from manycast.sources.loops import LoopGuard
+from manycast.sources.rtsp.session import ClientSession, MovedElsewhere, OtherTransport
+from manycast.wire.address import SourceAddress
+
+MAX_REDIRECTS = 5
+
+
+class Transfer(Enum):
+    """How media come; the value is the word of the configuration."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    MULTICAST = "MULTICAST"
+
+
+_ORDER = {  # what is tried, the next one when a server refuses, or nothing arrives
+    Transfer.TCP: (Transfer.TCP, Transfer.UDP),
+    Transfer.UDP: (Transfer.UDP, Transfer.TCP),
+    Transfer.MULTICAST: (Transfer.MULTICAST, Transfer.TCP),
+}
+
+
+class RtspSource:
+    """Plays a stream of another server. May run again and again; it remembers which transport has worked."""
+
+    def __init__(
+        self,
+        address: SourceAddress,
+        transfer: Transfer = Transfer.TCP,
+        *,
+        options: DialOptions | None = None,
+        guard: LoopGuard | None = None,
+        log: logging.LoggerAdapter[logging.Logger] | logging.Logger | None = None,
+    ) -> None:
+        self._address = address
+        # What goes through HTTP goes through it all.
+        self._transfers = [Transfer.TCP] if "+" in address.scheme else list(_ORDER[transfer])
+        self._options = options or DialOptions()
+        self._guard = guard
+        self._log = log or logging.getLogger(__name__)
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        """As `hub.source.Source` says."""
+        address = self._address
+        left = list(self._transfers)
+        redirects = 0
+        first_peer: str | None = None
+
+        def connected(local: tuple[str, int], peer: tuple[str, int]) -> None:
+            nonlocal first_peer
+            if self._guard is not None:
+                self._guard.check(address, local, peer)
+            if first_peer is None:
+                first_peer = peer[0]
+            check_redirect(first_peer, peer[0], self._options)
+
+        while True:
+            transfer = left[0]
+            session = ClientSession(address, transfer.value, publish, connected, self._options, self._log)
+            try:
+                await session.run()
+                return
+            except MovedElsewhere as moved:
+                redirects += 1
+                if redirects > MAX_REDIRECTS:
+                    raise SourceError(f"redirected more than {MAX_REDIRECTS} times, last to {moved.address}") from None
+                self._log.info("redirected to %s", moved.address)
+                address = moved.address
+                if not address.scheme.startswith("rtsp"):
+                    raise SourceError(f"redirected to {address}, which is no RTSP") from None
+            except OtherTransport as unfit:
+                del left[0]
+                if not left:
+                    raise SourceError(str(unfit)) from None
+                self._log.info("%s; trying %s", unfit, left[0].value)
+                continue
+            finally:
+                if session.received:
+                    self._transfers.sort(key=lambda other: other is not transfer)
