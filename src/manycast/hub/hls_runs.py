@@ -57,7 +57,7 @@ class HlsRuns:
             if run.ended_s is not None:
                 if now_s - run.ended_s > KEPT_S:
                     self._forget(run)
-            elif not self.options.always and now_s - run.asked_s > self.options.idle_s:
+            elif not self.options.always and not run.waiting and now_s - run.asked_s > self.options.idle_s:
                 log.info("HLS of %s stops: nobody has asked for %.0f s", run.path, self.options.idle_s)
                 self._forget(run)
             elif run.away_s is not None:
