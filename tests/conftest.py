@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,10 @@ from hypothesis import settings
 from support.media import make_media
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
-from support.server import ServerProcess
+from support.server import CONFIG, ServerFactory, ServerProcess
 from support.sockets import closing
 
-ServerFactory = Callable[..., ServerProcess]
-
 settings.register_profile("long", max_examples=20_000)  # for fuzzing by hand
-
-CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
 
 
 @pytest.fixture(autouse=True)

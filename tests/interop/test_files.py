@@ -8,11 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, ServerFactory
 from support.media import AUDIO_FILES, FRAME_RATE, FRAMES, SECONDS, TONE_HZ, VIDEO_FILES
 from support.programs import ffmpeg, frame_digests, from_server, gst, mono_samples, probe, tone_level
 from support.rtsp import Interleaved, RawRtsp
-from support.server import ServerProcess
+from support.server import CONFIG, ServerFactory, ServerProcess
 
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.rtcp import Goodbye, SenderReport, parse_compound

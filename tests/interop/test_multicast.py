@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG
 from support.media import FRAMES, TONE_HZ
 from support.multicast import set_up_multicast
 from support.network import CLIENT_IPV4, SERVER_IPV4, SERVER_IPV6, Host, cabled_hosts
 from support.programs import ffmpeg, frame_digests, from_server, gst, mono_samples, tone_level
 from support.publishing import publishing
 from support.rtsp import RawRtsp
-from support.server import ServerProcess
+from support.server import CONFIG, ServerProcess
 
 from manycast.wire.rtp.packet import RtpPacket
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +16,7 @@ from typing import Self
 from support.ports import free_tcp_port, free_udp_base, free_udp_port
 from support.waiting import wait_until
 
+CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
 START_S = 20.0
 STOP_S = 2.0  # what a stop may take
 STOP_SLACK_S = 1.5  # for a machine that is busy with the tests' other programs
@@ -160,3 +161,6 @@ class ServerProcess:
         except OSError:
             return False
         return True
+
+
+ServerFactory = Callable[..., ServerProcess]

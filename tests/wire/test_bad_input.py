@@ -7,11 +7,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from conftest import CONFIG, ServerFactory
 from support.clips import make_clip
 from support.publishing import Publisher, publishing, sdp_of
 from support.rtsp import HungUp, RawRtsp, Reply
-from support.server import ServerProcess
+from support.server import CONFIG, ServerFactory, ServerProcess
 from support.waiting import wait_until
 from support.watching import Watcher, undisturbed, watching
 

@@ -10,13 +10,12 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from conftest import CONFIG, ServerFactory
 from support.inprocess import InProcess, blocking, serving
 from support.multicast import HOST, MULTICAST, listen, set_up_multicast
 from support.ports import UDP_BLOCK
 from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
-from support.server import ServerProcess
+from support.server import CONFIG, ServerFactory, ServerProcess
 from support.waiting import until, wait_until
 
 from manycast.servers.rtsp import play

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
-from conftest import ServerFactory
 from support.clips import make_clip
 from support.publishing import Publisher, sdp_of
 from support.rtsp import HungUp, RawRtsp, Reply
-from support.server import ServerProcess
+from support.server import ServerFactory, ServerProcess
 
 from manycast import __version__
 from manycast.wire.sdp import SessionDescription

@@ -6,12 +6,11 @@ import socket
 from itertools import pairwise
 
 import pytest
-from conftest import CONFIG, ServerFactory
 from support.clips import make_clip
 from support.ports import udp_pair
 from support.publishing import Publisher, publishing, sdp_of
 from support.rtsp import RawRtsp, Reply
-from support.server import ServerProcess
+from support.server import CONFIG, ServerFactory, ServerProcess
 from support.waiting import wait_until
 
 from manycast.servers.rtsp.udp_ports import PORTS_PER_SESSION
