@@ -17,7 +17,9 @@ from multiprocessing.context import ForkProcess
 from typing import Protocol
 
 from rtsp import RtspClient
-from server import HOST
+from server import HOST, STREAMS
+from streams import open_stream
+from viewers import ViewerFigures
 from ways import open_way
 
 LAP_S = 0.025  # a lap reads what has come for everybody; seldom enough to take several frames with one call
@@ -35,19 +37,6 @@ _buffer = bytearray(BUFFER_BYTES)
 _view = memoryview(_buffer)
 # An empty receiver report (RFC 3550 section 6.4.2): a sign of life.
 _RECEIVER_REPORT = struct.pack(">BBHI", 0x80, 201, 1, 0x0BE9C)
-
-
-@dataclass(frozen=True, slots=True)
-class ViewerFigures:
-    """Counts since the viewer began. `last` are the latest sequence numbers of video and audio."""
-
-    received_bytes: int
-    packets: int
-    gaps: int  # jumps in the sequence numbers
-    fault: str  # why the viewer is no more; empty while all is well
-    last: tuple[int, int]
-    session: str
-    video_timestamp: int = 0  # the latest one; RTP over TCP only
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +233,7 @@ class LoadGenerator:
 
 @contextmanager
 def viewing(viewers: int, transport: str, address: str, *, merged: bool = True) -> Iterator[LoadGenerator]:
-    """N viewers of an RTSP address, of a plain TCP address ("tcp://..."), or of nobody yet ("").
+    """N viewers of a stream's address, of a plain TCP address ("tcp://..."), or of nobody yet ("").
 
     With `merged`, UDP viewers take a run of datagrams as the one piece it was sent in, where the kernel can.
     """
@@ -346,6 +335,10 @@ class _Readers:
 
 
 def _connect(transport: str, address: str, merged: bool, position_s: float = 0.0) -> LoadViewer:
+    if transport in STREAMS:
+        place, _, path = address.partition("://")[2].partition("/")
+        host, _, port = place.partition(":")
+        return open_stream(transport, host, int(port), path)
     if transport != "udp":
         if address.startswith("tcp://"):
             host, _, port = address.removeprefix("tcp://").partition(":")

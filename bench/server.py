@@ -16,6 +16,7 @@ from typing import Self
 from figures import CpuTime, cpu_time, resident_bytes
 
 HOST = "127.0.0.1"
+STREAMS = {"http-flv": "http", "ws-fmp4": "http", "rtmp": "rtmp"}  # what is no RTSP, and the protocol of its port
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 
@@ -43,7 +44,7 @@ class Server:
         self._log = Path(self._folder.name, "log")
         self.media = Path(self._folder.name, "media")
         self.media.mkdir()
-        self.ports = {"http": free_port(), "https": free_port(), "rtsps": free_port()}
+        self.ports = {name: free_port() for name in ("http", "https", "rtsps", "rtmp")}
         arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
         arguments += ["--srt-port", "0"]
         for protocol, port in self.ports.items():
@@ -76,6 +77,9 @@ class Server:
         return self._process.pid
 
     def address(self, path: str, transport: str = "tcp") -> str:
+        if transport in STREAMS:
+            protocol = STREAMS[transport]
+            return f"{protocol}://{HOST}:{self.ports[protocol]}/{path}"
         port = self.ports.get("http" if transport == "websocket" else transport, self.port)
         return f"rtsp://{HOST}:{port}/{path}"
 
