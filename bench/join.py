@@ -1,4 +1,4 @@
-"""How soon a viewer who joins a live stream has the first packet of a keyframe."""
+"""How soon a viewer who joins a live stream has the first packet of a keyframe, or all of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from clip import GOP_S, load_clip
 from figures import percentile, row, spread, verdict
 from publisher import publishing
 from rtsp import CHANNELS, RtspClient
-from server import Server, add_server_option
+from server import STREAMS, Server, add_server_option
+from streams import open_stream
 
 PATH = "bench"
 TARGET_MS = 50.0
@@ -34,13 +35,26 @@ def main() -> None:
         time.sleep(GOP_S)
         joins = []
         for _ in range(options.joins):
-            joins.append(join(server.address(PATH)))
+            joins.append(join_by(options.transport, server.address(PATH, options.transport)))
             time.sleep(random.uniform(0, 0.1))  # anywhere in the group of pictures
     from_play = [each.from_play_ms for each in joins]
     print("result: time until the first packet of a keyframe")
     row("from PLAY", spread(from_play, "ms"))
     row("from connecting", spread([each.from_connect_ms for each in joins], "ms"))
     verdict("from PLAY, 95th percentile", percentile(from_play, 0.95), TARGET_MS, " ms")
+
+
+def join_by(transport: str, address: str) -> Join:
+    if transport not in STREAMS:
+        return join(address)
+    connected_s = time.monotonic()
+    place, _, path = address.partition("://")[2].partition("/")
+    host, _, port = place.partition(":")
+    viewer = open_stream(transport, host, int(port), path)
+    viewer.wait_for_picture()
+    took_ms = 1000 * (time.monotonic() - connected_s)
+    viewer.close()
+    return Join(took_ms, took_ms)
 
 
 def join(address: str) -> Join:
@@ -93,6 +107,9 @@ def _received(sock: socket.socket) -> bytes:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--joins", type=int, default=200)
+    parser.add_argument(
+        "--transport", choices=("tcp", *STREAMS), default="tcp", help="others than RTSP: all of the keyframe"
+    )
     add_server_option(parser)
     return parser.parse_args()
 

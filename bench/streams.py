@@ -3,6 +3,7 @@ missing."""
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from manycast.wire.rtmp.commands import Command
 
 MAX_STEP_MS = 60  # from picture to picture; they are 33 ms apart
 BUFFER_BYTES = 1 << 20
+SMALLEST_KEYFRAME_BYTES = 5000  # more than parameter sets have
 
 _HANDSHAKE_BYTES = 1536
 _RTMP_CHUNK_BYTES = 64 * 1024
@@ -43,6 +45,7 @@ class StreamLoadViewer:
         self._held = rest
         self._last = {_AUDIO: 0, _VIDEO: 0}
         self._bytes = self._frames = self._gaps = 0
+        self._largest = 0  # of the pictures, in bytes
         self._fault = ""
         sock.setblocking(False)
 
@@ -65,6 +68,7 @@ class StreamLoadViewer:
         self._bytes += got
         position, end, last = 0, start + got, self._last
         while (unit := self._hop(_buffer, position, end)) is not None:
+            self._largest = max(self._largest, (unit.end - position) * (unit.kind == _VIDEO))
             position = unit.end
             if unit.kind in last:
                 if unit.kind == _VIDEO and last[_VIDEO] and unit.clock - last[_VIDEO] > self._step:
@@ -73,6 +77,15 @@ class StreamLoadViewer:
                 self._frames += 1
         self._held = bytes(_view[position:end])
         return True
+
+    def wait_for_picture(self) -> None:
+        """Read up to the first whole picture, which is a keyframe."""
+        while True:
+            select.select([self._sock], [], [])
+            if not self.read(self._sock):
+                raise SystemExit(self._fault)
+            if self._largest > SMALLEST_KEYFRAME_BYTES:
+                return
 
     def report(self) -> None:
         """Nobody expects a sign of life."""
