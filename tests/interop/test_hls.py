@@ -1,0 +1,278 @@
+"""HLS with players of others: FFmpeg, GStreamer, VLC, and hls.js in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from support.browser import Page, browsing, npm_file
+from support.hls import HlsPorts, serving_hls
+from support.inprocess import blocking
+from support.movies import CLOCK_HZ, coded_audio, coded_video, interleaved, normalised
+from support.programs import ffmpeg, frame_digests, gst, probe
+from support.server import ServerProcess
+from support.waiting import until
+
+from manycast.hub.hls_packager import HlsOptions
+from manycast.media.frame import Frame
+from manycast.media.track import Codec
+from manycast.wire.hls.segmenter import SegmenterOptions
+
+HLS_JS = "hls.js@1.7.4"
+MAX_LOW_LATENCY_S = 1.5
+PLAYED_S = 4.0
+
+PLAIN = HlsOptions(segments=SegmenterOptions(fragment_s=1, playlist=5, part_s=None))
+LOW_LATENCY = HlsOptions(segments=SegmenterOptions(fragment_s=2, playlist=5, part_s=0.2))
+
+STATE = """(() => {
+  const video = document.querySelector("video"), hls = window.hls;
+  return {
+    time: video.currentTime, width: video.videoWidth, height: video.videoHeight, ready: video.readyState,
+    latency: hls.latency, behind: hls.playingDate ? (Date.now() - hls.playingDate) / 1000 : null,
+    errors: window.errors, frames: video.getVideoPlaybackQuality().totalVideoFrames,
+  };
+})()"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """With the test pattern: H.264 and AAC."""
+    with ServerProcess(tmp_path_factory.mktemp("hls"), http=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(server: ServerProcess) -> str:
+    return f"http://127.0.0.1:{server.http_port}/demo.m3u8"
+
+
+@contextlib.asynccontextmanager
+async def publishing(hls: HlsPorts, video: Codec, audio: Codec) -> AsyncIterator[None]:
+    """Two seconds over and over, in real time, while the block runs."""
+    track, pictures = normalised(video, coded_video(video, 50))
+    sound_track, sounds = coded_audio(audio)
+    heard = [frame for frame in sounds if frame.dts_ticks < 2 * sound_track.clock_rate_hz]
+    frames = interleaved((CLOCK_HZ, pictures), (sound_track.clock_rate_hz, heard))
+    rates = (CLOCK_HZ, sound_track.clock_rate_hz)
+    stream = hls.hub.publish("live", [track, sound_track], "a test")
+
+    async def push() -> None:
+        loop = asyncio.get_running_loop()
+        started_s, lap = loop.time(), 0
+        while True:
+            for frame in frames:
+                rate_hz = rates[frame.track_index]
+                due_s = started_s + frame.dts_ticks / rate_hz + 2 * lap
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+                shift = 2 * lap * rate_hz
+                stream.push(
+                    Frame(
+                        track_index=frame.track_index,
+                        dts_ticks=frame.dts_ticks + shift,
+                        pts_ticks=frame.pts_ticks + shift,
+                        keyframe=frame.keyframe,
+                        units=list(frame.units),
+                    )
+                )
+            lap += 1
+
+    task = asyncio.create_task(push())
+    try:
+        yield
+    finally:
+        task.cancel()
+        hls.hub.unpublish(stream, "the test unpublished it")
+
+
+# FFmpeg, GStreamer, VLC
+
+
+def test_ffprobe_knows_the_streams_and_ffmpeg_plays_every_picture(address: str) -> None:
+    streams = {stream["codec_name"]: stream for stream in probe("-show_streams", address)["streams"]}
+    assert set(streams) == {"h264", "aac"}
+    assert (streams["h264"]["width"], streams["h264"]["height"]) == (1280, 720)
+    digests = frame_digests("-i", address, "-t", "6")
+    times = [digest.pts for digest in digests]
+    assert len(digests) >= 140
+    assert len({after - before for before, after in pairwise(times)}) == 1  # nothing is missing
+    sound = ffmpeg("-i", address, "-vn", "-t", "4", "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
+    assert len(sound) > 50_000
+
+
+def test_gstreamer_plays(address: str) -> None:
+    said = gst(
+        f"souphttpsrc location={address}", "! hlsdemux ! tsdemux ! h264parse", "! avdec_h264 ! fakesink num-buffers=100"
+    )
+    assert "Got EOS" in said
+
+
+def test_vlc_plays(address: str, tmp_path: Path) -> None:
+    program = shutil.which("cvlc")
+    if program is None:
+        pytest.fail("cvlc is missing: apt install vlc-bin vlc-plugin-base")
+    output = tmp_path / "vlc.ts"
+    script = f"#standard{{access=file,mux=ts,dst={output}}}"
+    command = [
+        program,
+        "--intf",
+        "dummy",
+        "--no-video-title-show",
+        "--run-time=8",
+        "--sout",
+        script,
+        address,
+        "vlc://quit",
+    ]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    frames = probe("-select_streams", "v", "-count_packets", "-show_entries", "stream=nb_read_packets", str(output))
+    assert int(frames["streams"][0]["nb_read_packets"]) > 100
+
+
+@pytest.mark.parametrize("options", [PLAIN, LOW_LATENCY], ids=["plain", "low-latency"])
+@pytest.mark.parametrize(
+    ("video", "audio"),
+    [
+        (Codec.H264, Codec.MP3),
+        (Codec.H264, Codec.OPUS),
+        (Codec.H265, Codec.AAC),
+        (Codec.AV1, Codec.OPUS),
+        (Codec.VP9, Codec.OPUS),
+    ],
+)
+async def test_ffmpeg_plays_every_codec(options: HlsOptions, video: Codec, audio: Codec) -> None:
+    names = {Codec.MP3: "mp3", Codec.OPUS: "opus", Codec.AAC: "aac"} | {
+        Codec.H264: "h264",
+        Codec.H265: "hevc",
+        Codec.AV1: "av1",
+        Codec.VP9: "vp9",
+    }
+    async with serving_hls(options) as hls, publishing(hls, video, audio):
+        url = f"http://127.0.0.1:{hls.port}/live.m3u8"
+        found = await blocking(probe, "-show_streams", url)
+        assert {stream["codec_name"] for stream in found["streams"]} == {names[video], names[audio]}
+        times = [digest.pts for digest in await blocking(frame_digests, "-i", url, "-t", "4")]
+        assert len(times) >= 90
+        assert len({after - before for before, after in pairwise(times)}) == 1
+
+
+# hls.js
+
+
+@contextlib.asynccontextmanager
+async def page_with_hls_js(cache: pytest.Cache) -> AsyncIterator[str]:
+    """The address of a page of another server, with hls.js."""
+    script = npm_file(HLS_JS, "dist/hls.js", cache)
+
+    async def serve_script(request: web.Request) -> web.Response:
+        return web.Response(body=script, content_type="text/javascript")
+
+    async def serve_page(request: web.Request) -> web.Response:
+        body = '<script src="/hls.js"></script><body><video muted></video>'
+        return web.Response(text=body, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/hls.js", serve_script)
+    application.router.add_get("/", serve_page)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def play(page: Page, address: str, url: str, **config: object) -> None:
+    await page.open(address)
+    await page.until("typeof Hls", lambda kind: kind == "function", "hls.js is there")
+    await page.value(
+        f"""(() => {{
+          const hls = window.hls = new Hls({json.dumps(config)}), video = document.querySelector("video");
+          window.errors = [];
+          hls.on(Hls.Events.ERROR, (_, what) => window.errors.push(`${{what.details}} ${{what.error || ""}}`));
+          hls.loadSource("{url}");
+          hls.attachMedia(video);
+          hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
+        }})()"""
+    )
+
+
+async def check_playing(page: Page) -> list[dict[str, float]]:
+    """Time goes on as fast as it does outside; returns what was seen on the way."""
+    await page.until(STATE, lambda state: state["ready"] >= 3 and state["time"] > 0, "it plays")
+    await asyncio.sleep(3.0)  # it catches up
+    await page.value("window.errors = []")  # of a beginning with little in the buffer
+    loop = asyncio.get_running_loop()
+    started_s, states = loop.time(), [await page.value(STATE)]
+    while loop.time() < started_s + PLAYED_S:
+        await asyncio.sleep(0.25)
+        states.append(await page.value(STATE))
+    played_s = states[-1]["time"] - states[0]["time"]
+    assert played_s == pytest.approx(loop.time() - started_s, rel=0.15), states[-1]
+    assert states[-1]["frames"] - states[0]["frames"] > 15 * PLAYED_S
+    assert states[-1]["errors"] == []
+    return states
+
+
+@pytest.mark.parametrize(
+    ("video", "audio"), [(Codec.H264, Codec.AAC), (Codec.VP9, Codec.OPUS), (Codec.AV1, Codec.OPUS)], ids=str
+)
+async def test_hls_js_plays_about_a_second_behind(
+    video: Codec, audio: Codec, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert request.config.cache is not None
+    async with (
+        serving_hls(LOW_LATENCY) as hls,
+        publishing(hls, video, audio),
+        page_with_hls_js(request.config.cache) as address,
+        browsing() as page,
+    ):
+        await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=True)
+        states = await check_playing(page)
+        assert (states[0]["width"], states[0]["height"]) == (320, 240)
+        behind_s = sorted(state["behind"] for state in states)
+        with capsys.disabled():
+            print(f"\n{video.value}: {behind_s[len(behind_s) // 2]:.2f} s behind, at most {behind_s[-1]:.2f} s")
+        assert behind_s[len(behind_s) // 2] < MAX_LOW_LATENCY_S, behind_s
+        assert not page.complaints
+
+
+async def test_hls_js_plays_without_low_latency(request: pytest.FixtureRequest) -> None:
+    assert request.config.cache is not None
+    async with (
+        serving_hls(PLAIN) as hls,
+        publishing(hls, Codec.H264, Codec.AAC),
+        page_with_hls_js(request.config.cache) as address,
+        browsing() as page,
+    ):
+        await hls.playlist_address()
+        run = hls.runs.at("live")
+        assert run is not None
+        await until(lambda: run.segmenter.has(4, None), "three target durations to begin with")
+        await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=False)
+        await check_playing(page)
+
+
+async def test_hls_js_goes_on_when_the_publisher_comes_back(request: pytest.FixtureRequest) -> None:
+    assert request.config.cache is not None
+    async with (
+        serving_hls(LOW_LATENCY) as hls,
+        page_with_hls_js(request.config.cache) as address,
+        browsing() as page,
+    ):
+        async with publishing(hls, Codec.H264, Codec.AAC):
+            await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=True)
+            before = await page.until(STATE, lambda state: state["time"] > 1, "it plays")
+        await asyncio.sleep(0.5)
+        async with publishing(hls, Codec.H264, Codec.AAC):
+            await page.until(STATE, lambda state: state["time"] > before["time"] + 6, "it goes on", deadline_s=30)
