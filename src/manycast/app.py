@@ -24,6 +24,7 @@ from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
+from manycast.proxies import Proxies, ProxyPlan, proxy_plans
 from manycast.servers.certificate import Certificate
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.front import HttpFront
@@ -111,6 +112,7 @@ class Plan:
     media_folder: Path
     applications: tuple[str, ...]
     speech: SpeechPlan | None = None  # None: nobody can speak
+    proxies: tuple[ProxyPlan, ...] = ()
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
 
@@ -120,6 +122,8 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     settings = loaded.settings
     media_folder = overrides.media_folder or settings.media_folder
     users = {user.username: user.password.get_secret_value() for user in settings.users}
+    proxy_notes: list[str] = []
+    proxies = proxy_plans(settings, proxy_notes)
     descriptors = raise_descriptor_limit()
     options = RtspOptions(
         udp_base_port=settings.rtsp.udp_base_port,
@@ -176,8 +180,9 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
         speech=_speech_plan(settings.backchannel),
+        proxies=proxies,
         demo=not loaded.files,
-        notes=(*map(str, loaded.warnings), *loaded.unavailable, *_folder_notes(media_folder)),
+        notes=(*map(str, loaded.warnings), *loaded.unavailable, *proxy_notes, *_folder_notes(media_folder)),
     )
 
 
@@ -274,6 +279,7 @@ class App:
         self.library = FileLibrary(plan.media_folder)
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
+        self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
         self.srt: SrtServer | None = None
@@ -309,6 +315,7 @@ class App:
             self.srt = self._start_srt(self._srt_library)
         if self._opened.keys() & {"HTTP", "HTTPS"}:
             self.front = self._start_http()
+        self._proxies.start({sock.getsockname()[1] for opened in self._opened.values() for sock in opened})
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
             asyncio.create_task(self._tidy_files(), name="tidy files"),
@@ -318,6 +325,7 @@ class App:
         """Tell viewers and publishers, and close everything."""
         for task in self._tasks:
             task.cancel()
+        await self._proxies.close()
         await self.hub.close(reason)
         if self.rtsp is not None:
             await self.rtsp.close(reason)

@@ -36,6 +36,7 @@ class ServerProcess:
         https: bool = False,
         rtsps: bool = False,
         rtmp: bool = False,
+        port: int | None = None,
         srt: bool = False,
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
@@ -51,7 +52,7 @@ class ServerProcess:
         """
         self.folder = folder
         self.host = host or "127.0.0.1"
-        self.port = free_tcp_port(self.host)
+        self.port = port or free_tcp_port(self.host)
         self.http_port = free_tcp_port(self.host) if http else 0
         self.https_port = free_tcp_port(self.host) if https else 0
         self.rtsps_port = free_tcp_port(self.host) if rtsps else 0

@@ -50,8 +50,9 @@ def _has_capture_rule(settings: Settings) -> bool:
     return any(output.url is not None and is_capture_name(output.url) for output in _outputs(settings))
 
 
-def _has_proxy(settings: Settings) -> bool:
-    return any(proxy.url is not None for application in settings.applications for proxy in application.proxies)
+def _has_srt_proxy(settings: Settings) -> bool:
+    urls = (proxy.url for application in settings.applications for proxy in application.proxies)
+    return any(url is not None and url.lower().startswith("srt:") for url in urls)
 
 
 def _has_raw_pusher(settings: Settings) -> bool:
@@ -71,6 +72,6 @@ MISSING: tuple[Missing, ...] = (
         _APPLICATIONS,
         "captures (output for a screen, window or device) are not available yet",
     ),
-    Missing(_has_proxy, _APPLICATIONS, "proxies (proxy with a url) are not available yet"),
+    Missing(_has_srt_proxy, _APPLICATIONS, "proxies of SRT sources (proxy with an srt url) are not available yet"),
     Missing(_has_raw_pusher, _APPLICATIONS, "raw pushers (pusher in mode TCP or UDP) are not available yet"),
 )

@@ -62,7 +62,7 @@ class Catalogue:
         stream = self.hub.live(path)
         if stream is not None:
             return stream.source
-        return "the server itself" if path in self.hub.offered else None
+        return self.hub.owner(path)
 
     async def find(self, name: str) -> Stream | StoredMedia | None:
         """What the name in an address stands for; None where there is nothing. Raises SourceError."""

@@ -11,6 +11,7 @@ from manycast.errors import ManycastError
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.metadata import MetadataFeeds
 from manycast.hub.on_demand import OnDemand
+from manycast.hub.reservation import Reservation
 from manycast.hub.source import Source
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
@@ -32,6 +33,8 @@ class Hub:
         self.metadata = MetadataFeeds(self.limits)
         self._streams: dict[str, Stream] = {}
         self._on_demand: dict[str, OnDemand] = {}
+        self._passing: set[str] = set()  # those of them that are forgotten when they end
+        self._reserved: dict[str, Reservation] = {}
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(tuple(self._streams.values()))
@@ -41,8 +44,9 @@ class Hub:
 
     def publish(self, path: str, tracks: Sequence[Track], source: str) -> Stream:
         """Make a stream at a free path; raises PathTaken where it is not."""
-        if path in self._on_demand:
-            raise PathTaken(f"{path} belongs to the server")
+        owner = self.owner(path)
+        if owner is not None:
+            raise PathTaken(f"{path} belongs to {owner}")
         return self._add(path, tracks, source)
 
     def unpublish(self, stream: Stream, reason: str) -> None:
@@ -54,13 +58,29 @@ class Hub:
 
     def offer(self, path: str, make_source: Callable[[], Source], description: str) -> None:
         """Let a source fill a path while someone watches it."""
-        if path in self._on_demand or path in self._streams:
-            raise PathTaken(f"{path} is taken")
+        self._check_free(path)
         self._on_demand[path] = OnDemand(
             make_source,
             publish=lambda tracks: self._add(path, tracks, description),
             unpublish=self.unpublish,
         )
+
+    def reserve(self, path: str, description: str) -> Reservation:
+        """Keep a path for a source that runs all the time. Raises PathTaken."""
+        self._check_free(path)
+        reservation = self._reserved[path] = Reservation(
+            description,
+            publish=lambda tracks: self._add(path, tracks, description),
+            unpublish=self.unpublish,
+        )
+        return reservation
+
+    def owner(self, path: str) -> str | None:
+        """Whom a path is kept for, whether or not there is a stream; None where it is anybody's."""
+        if path in self._on_demand:
+            return "the server itself"
+        reservation = self._reserved.get(path)
+        return None if reservation is None else reservation.description
 
     async def withdraw(self, path: str) -> None:
         """Take an offer back; a source that runs is stopped first, and its viewers are told."""
@@ -74,10 +94,23 @@ class Hub:
         Raises SourceError when it could not be started.
         """
         stream = self._streams.get(path)
-        on_demand = self._on_demand.get(path)
+        on_demand = self._on_demand.get(path) or self._reserved.get(path)
         if on_demand is None:
             return stream
         return await on_demand.open()
+
+    async def start(self, path: str, make_source: Callable[[], Source], description: str) -> Stream:
+        """The stream of a source at a path, started if need be and forgotten when it has ended.
+
+        Raises SourceError when it does not start, PathTaken when somebody else has the path.
+        """
+        for other in [other for other in self._passing if self._on_demand[other].idle]:
+            self._passing.discard(other)
+            del self._on_demand[other]
+        if path not in self._passing:
+            self.offer(path, make_source, description)
+            self._passing.add(path)
+        return await self._on_demand[path].open()
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -99,6 +132,10 @@ class Hub:
             self.unpublish(stream, reason)
         self.metadata.close(reason)
         await asyncio.gather(*(on_demand.close() for on_demand in self._on_demand.values()))
+
+    def _check_free(self, path: str) -> None:
+        if self.owner(path) is not None or path in self._streams:
+            raise PathTaken(f"{path} is taken")
 
     def _add(self, path: str, tracks: Sequence[Track], source: str) -> Stream:
         taken = self._streams.get(path)

@@ -17,10 +17,7 @@ ASKED = [
     ),
     (
         "<application><proxy><url>rtsp://h/x</url><output><audio><codec>AAC</codec></audio></output></proxy></application>",
-        [
-            "transcoding (output with a codec) is not available yet; the original is sent",
-            "proxies (proxy with a url) are not available yet",
-        ],
+        ["transcoding (output with a codec) is not available yet; the original is sent"],
     ),
     (
         "<application><pusher><output><video><codec>H264</codec></video></output></pusher></application>",
@@ -31,8 +28,8 @@ ASKED = [
         ["captures (output for a screen, window or device) are not available yet"],
     ),
     (
-        "<application><proxy><url>rtsp://h/x</url></proxy></application>",
-        ["proxies (proxy with a url) are not available yet"],
+        "<application><proxy><url>srt://h:9000</url></proxy></application>",
+        ["proxies of SRT sources (proxy with an srt url) are not available yet"],
     ),
     (
         "<application><pusher><video/><transfer><mode>TCP</mode></transfer></pusher></application>",
@@ -45,6 +42,7 @@ NOT_ASKED = [
     "<application><proxy><output><audio><codec>AAC</codec></audio></output></proxy></application>",
     "<http><enable>0</enable></http><rtmp><enable>0</enable><serverport>1</serverport></rtmp>",
     "<rtsp><enable>1</enable><serverport>554</serverport><multicast>0</multicast><metadata>0</metadata></rtsp>",
+    "<application><proxy><url>rtsp://h/x</url></proxy></application>",
     "<rtsps><enable>0</enable></rtsps>",
     "<application><output><video><codec/><width>0</width></video></output><proxy><url/></proxy><pusher/></application>",
     "<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp><http><enable>0</enable></http>",

@@ -201,7 +201,7 @@ class StreamConnection:
         try:
             return await catalogue.find(name)
         except SourceError as error:
-            status = 503 if catalogue.path_of(name) in catalogue.hub.offered else 404
+            status = 503 if catalogue.hub.owner(catalogue.path_of(name)) is not None else 404
             raise HttpError(status, f"{name}: {error}") from error
 
     async def _open(self, found: Stream | StoredMedia, form: Form, *, old_hevc: bool) -> Play:

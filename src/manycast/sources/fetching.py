@@ -1,0 +1,31 @@
+"""The source for an address, by its scheme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from manycast.hub.source import Source, SourceError
+from manycast.sources.dialling import DialOptions
+from manycast.sources.loops import LoopGuard
+from manycast.sources.proxy import AnyLog
+from manycast.sources.rtsp.source import RtspSource, Transfer
+from manycast.wire.address import SourceAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchPlan:
+    """Where a stream comes from."""
+
+    address: SourceAddress  # with its login
+    transfer: Transfer = Transfer.TCP  # of RTSP
+    options: DialOptions = field(default_factory=DialOptions)
+
+
+def make_fetcher(plan: FetchPlan, guard: LoopGuard, log: AnyLog) -> Source:
+    """Raises SourceError for a scheme that nothing is there for."""
+    address = plan.address
+    match address.scheme:
+        case "rtsp" | "rtsps" | "rtsp+http" | "rtsp+https":
+            return RtspSource(address, plan.transfer, options=plan.options, guard=guard, log=log)
+        case _:
+            raise SourceError(f"nothing fetches {address.scheme}:// yet")

@@ -1,0 +1,115 @@
+"""A stream that is fetched from elsewhere, whatever happens to the way there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from manycast.errors import ManycastError
+from manycast.hub.reservation import Reservation
+from manycast.hub.source import FrameSink, Source, SourceError
+from manycast.media.track import Track
+from manycast.sources.continuity import Continuity, TracksChanged
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+JITTER = 0.25  # of a pause, up and down: a hundred proxies of one camera network are not to come back at once
+
+AnyLog = logging.LoggerAdapter[logging.Logger] | logging.Logger
+
+_random = random.SystemRandom()
+
+
+class Pauses:
+    """How long to wait before the next try: longer and longer, never twice the same."""
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_PAUSE_S
+
+    def next_s(self) -> float:
+        pause_s = self._next_s
+        self._next_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        return pause_s * _random.uniform(1 - JITTER, 1 + JITTER)
+
+    def reset(self) -> None:
+        self._next_s = FIRST_PAUSE_S
+
+
+class ProxySource:
+    """A source that mends short outages: its viewers stay, and go on at the next keyframe."""
+
+    def __init__(self, fetcher: Source, *, hold_s: float, log: AnyLog) -> None:
+        """`fetcher` is run once for each connection; `hold_s` is how long an outage may be."""
+        self._fetcher = fetcher
+        self._hold_s = hold_s
+        self._log = log
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        """As `hub.source.Source` says. A source that cannot be had at all raises at once."""
+        flow = Continuity(publish)
+        pauses = Pauses()
+        while True:
+            reason = await self._fetch(flow, pauses)
+            left_s = flow.last_frame_s + self._hold_s - time.monotonic()
+            if not flow.tracks or left_s <= 0:
+                raise SourceError(reason)
+            pause_s = min(pauses.next_s(), left_s)
+            self._log.warning("%s; trying again in %.1f s, viewers wait", reason, pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _fetch(self, flow: Continuity, pauses: Pauses) -> str:
+        """One connection, up to its end; returns why. Raises TracksChanged."""
+        waits = bool(flow.tracks)
+        limit_s = max(0.1, flow.last_frame_s + self._hold_s - time.monotonic()) if waits else None
+
+        def flows() -> None:
+            if not timeout.expired():
+                timeout.reschedule(None)
+            pauses.reset()
+            if waits:
+                self._log.info("goes on after %.1f s", time.monotonic() - flow.last_frame_s)
+
+        try:
+            async with asyncio.timeout(limit_s) as timeout:
+                flow.on_flow = flows
+                await self._fetcher.run(flow.open)
+        except TracksChanged:
+            raise
+        except TimeoutError:
+            return f"the source was away for more than {self._hold_s:.0f} s"
+        except ManycastError as error:
+            return str(error)
+        return "the source has ended"
+
+
+async def keep(reservation: Reservation, source: ProxySource, log: AnyLog) -> None:
+    """Have a path filled for ever, until cancelled."""
+    pauses = Pauses()
+    said = ""
+    while True:
+        reason = "the server stops"
+
+        def publish(tracks: Sequence[Track]) -> FrameSink:
+            nonlocal said
+            said = ""
+            pauses.reset()
+            return reservation.publish(tracks)
+
+        try:
+            await source.run(publish)
+        except SourceError as error:
+            reason = str(error)
+        except Exception as error:
+            log.exception("failed")
+            reason = str(error)
+        finally:
+            reservation.end(reason)
+        pause_s = pauses.next_s()
+        level = logging.DEBUG if reason == said else logging.WARNING
+        log.log(level, "%s; trying again in %.0f s, and so on, up to every %.0f s", reason, pause_s, LONGEST_PAUSE_S)
+        said = reason
+        await asyncio.sleep(min(pause_s, FIRST_PAUSE_S))  # whatever viewers want, not more than a try a second
+        await reservation.pause(max(0.0, pause_s - FIRST_PAUSE_S))
