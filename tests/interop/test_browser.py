@@ -133,14 +133,14 @@ async def publishing(
         server.hub.unpublish(stream, "the test unpublished it")
 
 
-async def push_for_ever(push: Callable[[Frame], None], frames: list[Frame]) -> None:
+async def push_for_ever(push: Callable[[Frame], None], frames: list[Frame], *, lap_s: float = 2.0) -> None:
     loop = asyncio.get_running_loop()
-    started_s, lap_s = loop.time(), 0.0
+    started_s, shift_s = loop.time(), 0.0
     while True:
         for frame in frames:
             rate_hz = SAMPLE_RATE_HZ if frame.track_index else CLOCK_HZ
-            shift = int(lap_s * rate_hz)
-            await asyncio.sleep(started_s + lap_s + frame.dts_ticks / rate_hz - loop.time())
+            shift = int(shift_s * rate_hz)
+            await asyncio.sleep(started_s + shift_s + frame.dts_ticks / rate_hz - loop.time())
             push(
                 replace(
                     frame,
@@ -149,7 +149,7 @@ async def push_for_ever(push: Callable[[Frame], None], frames: list[Frame]) -> N
                     units=list(frame.units),
                 )
             )
-        lap_s += 2.0
+        shift_s += lap_s
 
 
 async def test_the_player_takes_every_codec_a_browser_knows_and_follows_a_stream_that_restarts() -> None:
@@ -165,6 +165,29 @@ async def test_the_player_takes_every_codec_a_browser_knows_and_follows_a_stream
                 await check_playing(page, width, height)
                 assert (await page.value(STATE))["lag"] < MAX_LATENCY_S
         assert not page.complaints
+
+
+async def test_the_player_follows_pictures_that_change_their_size() -> None:
+    """From the first size to the second only parameter sets change, to the third also the level, and with it the MIME
+    type."""
+    sizes = ((320, 240), (336, 240), (160, 120))
+    frames = []
+    for number, (width, height) in enumerate(sizes):
+        track, pictures = normalised(Codec.H264, coded_video(Codec.H264, 50, width=width, height=height))
+        shift = 2 * number * CLOCK_HZ
+        frames += [
+            replace(frame, dts_ticks=frame.dts_ticks + shift, pts_ticks=frame.pts_ticks + shift) for frame in pictures
+        ]
+    async with serving_streams() as server, browsing() as page:
+        stream = server.hub.publish("live", [track], "a test")
+        task = asyncio.create_task(push_for_ever(stream.push, frames, lap_s=2.0 * len(sizes)))
+        await page.open(f"http://127.0.0.1:{server.port}/#live")
+        for width, height in (*sizes, *sizes):
+            await page.until("document.querySelector('video').videoWidth", partial(eq, width), f"{width} is there")
+            state = await page.until(STATE, lambda state: state["ready"] >= 3, "it plays")
+            assert state["height"] == height
+        assert not page.complaints
+        task.cancel()
 
 
 async def test_what_the_browser_cannot_play_is_said() -> None:

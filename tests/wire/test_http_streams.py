@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from support.inprocess_http import make_files
 from support.movies import coded_video, normalised
 from support.waiting import until
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import FrameSink, SourceError
 from manycast.hub.stored import StoredMedia
 from manycast.media.track import AudioParameters, Codec, Track
 from manycast.servers.certificate import Certificate
@@ -202,6 +202,36 @@ async def test_a_file_that_cannot_be_played_is_not_there() -> None:
         reply = await server.ask("/broken.avi")
         assert reply.status == 404
         assert b"nothing in it that can be played" in await reply.read_all()
+
+
+class Failing:
+    """A source that does not start."""
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        raise SourceError("the camera does not answer")
+
+
+async def test_a_source_that_does_not_start() -> None:
+    async with serving_streams() as server:
+        server.hub.offer("camera", Failing, "a camera")
+        reply = await server.ask("/camera.flv")
+        assert reply.status == 503
+        assert await reply.read_all() == b"camera: the camera does not answer\n"
+
+
+async def test_h265_in_the_form_that_is_asked_for() -> None:
+    track, frames = normalised(Codec.H265, coded_video(Codec.H265))
+    async with serving_streams() as server:
+        stream = server.hub.publish("live", [track], "a test")
+        for frame in frames[:3]:
+            stream.push(replace(frame, units=list(frame.units)))
+        for target, first in (("/live.flv", b"\x90hvc1"), ("/live.flv?codecid=12", b"\x1c\0\0\0\0\x01")):
+            reply = await server.ask(target)
+            await reply.read_chunk()
+            kind, _, configuration = tags_of(await reply.read_chunk())[1]
+            assert kind == 9
+            assert configuration.startswith(first)
+            reply.close()
 
 
 # WebSocket

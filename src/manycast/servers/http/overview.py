@@ -10,6 +10,7 @@ from manycast.hub.catalogue import Catalogue
 from manycast.hub.stream import Stream
 
 MAX_FILES = 200
+MAX_STREAMS = 1000
 
 FileLister = Callable[[int], Awaitable[Sequence[str]]]  # at most so many names
 
@@ -44,9 +45,9 @@ class Overview:
             "version": __version__,
             "offers": self._offers,
             "player": self._player,
-            "streams": [{"path": path, "about": about} for path, about in sorted(started.items())],
+            "streams": [{"path": path, "about": about} for path, about in sorted(started.items())[:MAX_STREAMS]],
             "files": files,
-            "more": len(names) > MAX_FILES,
+            "more": len(names) > MAX_FILES or len(started) > MAX_STREAMS,
         }
 
 
