@@ -81,8 +81,13 @@ class FlvPackager:
             return
         has_video = self.muxer.has_video
         joinable = frame.keyframe and (not has_video or self._kinds[frame.track_index] is MediaKind.VIDEO)
-        packed = FlvFrame(messages, joinable)
-        self._latest_ms = messages[-1].timestamp_ms
+        *configurations, coded = messages
+        if configurations:
+            # In their place whatever frames are dropped: what comes after cannot be decoded without.
+            for layout, fanout in self._fanouts.items():
+                fanout.write_control(layout.serialize(configurations))
+        packed = FlvFrame([coded], joinable)
+        self._latest_ms = coded.timestamp_ms
         if has_video:
             self._gop.add(packed, size_bytes=packed.size_bytes, keyframe=joinable)
         for layout, fanout in self._fanouts.items():
