@@ -92,7 +92,7 @@ async def test_a_strangers_connection_cannot_touch_a_session(method: str) -> Non
 
 
 async def test_an_old_nonce_is_named_so_and_the_new_one_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(users=USERS) as server:
+    async with serving(users=USERS, first_request_timeout_s=1e6, idle_timeout_s=1e6) as server:
         first = await server.connect()
         challenge = challenge_of(await blocking(first.ask, "DESCRIBE", "one"), Algorithm.MD5)
         later = await server.connect()

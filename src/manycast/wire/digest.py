@@ -1,8 +1,8 @@
 """Digest authentication (RFC 2617, RFC 7616) as HTTP and RTSP share it, both sides; and the client's Basic.
 
-The server keeps no table of nonces: a nonce carries the time it was made and a MAC over it, so whoever has
-the secret can check it. The price is that a request overheard can be sent again while its nonce lives. Without
-TLS there is little to gain from preventing that: who can overhear a request can take over its connection.
+The server keeps no table of the nonces it gives out: a nonce carries the time it was made and a MAC over it, so whoever
+has the secret can check it. What is counted (qop) cannot be sent again by whoever overheard it. Of clients that know no
+qop, it can, while the nonce lives: who can overhear a request without TLS can take over its connection as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import hmac
 import math
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self
@@ -21,6 +22,7 @@ from manycast.errors import ProtocolError
 
 NONCE_LIFETIME_S = 300.0
 
+MAX_COUNTED_NONCES = 10_000
 MAX_AUTHORIZATION_CHARS = 8 * 1024  # of one header; a URI of full length is in it
 
 
@@ -183,6 +185,7 @@ class DigestGuard:
         self._algorithms = tuple(algorithms)
         self._offer_qop = offer_qop
         self._nonce_lifetime_s = nonce_lifetime_s
+        self._counts: OrderedDict[str, tuple[Hashable, int]] = OrderedDict()  # by nonce: who used it, and the latest nc
 
     def challenges(self, *, now_s: float, stale: bool = False) -> list[str]:
         """The values of the `WWW-Authenticate` headers of a 401, in the order to send them."""
@@ -203,6 +206,7 @@ class DigestGuard:
         password_of: Callable[[str], str | None],
         now_s: float,
         since_s: float | None = None,
+        owner: Hashable = None,
     ) -> Verdict:
         """Judge the `Authorization` of a request for `uri`.
 
@@ -211,6 +215,8 @@ class DigestGuard:
             now_s: On the clock the challenges were made with.
             since_s: Nonces made at this time or later do not grow old. A connection passes the time it was
                 opened: players do not log in again for the keep-alives of a long session.
+            owner: Whose request it is, such as its connection. Others than who used a nonce first must count on from
+                there; on one connection not all clients count.
 
         Never raises: what cannot be read is refused.
         """
@@ -231,7 +237,24 @@ class DigestGuard:
             return Verdict.REFUSED
         if made_s < now_s - self._nonce_lifetime_s and (since_s is None or made_s < since_s):
             return Verdict.STALE
+        if credentials.qop is not None and not self._counts_on(credentials, owner):
+            return Verdict.STALE
         return Verdict.ACCEPTED
+
+    def _counts_on(self, credentials: DigestCredentials, owner: Hashable) -> bool:
+        """Whether it is no request of somebody else sent once more (RFC 7616 section 3.4, "nc")."""
+        try:
+            count = int(credentials.nc[:8], 16)
+        except ValueError:
+            return False
+        user, latest = self._counts.get(credentials.nonce, (owner, 0))
+        if user != owner and count <= latest:
+            return False
+        self._counts[credentials.nonce] = (owner, max(count, latest))
+        self._counts.move_to_end(credentials.nonce)
+        if len(self._counts) > MAX_COUNTED_NONCES:
+            self._counts.popitem(last=False)
+        return True
 
     def _nonce(self, made_ms: int) -> str:
         stamp = f"{made_ms:x}"
@@ -256,7 +279,7 @@ def uri_covers(signed: str, requested: str) -> bool:
     covers what is below it.
     """
     base, target = _path_of(signed).rstrip("/"), _path_of(requested).rstrip("/")
-    return target == base or target.startswith((base + "/", base + "?"))
+    return target == base or (bool(base) and target.startswith((base + "/", base + "?")))
 
 
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:

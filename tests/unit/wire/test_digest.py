@@ -279,7 +279,8 @@ def test_what_is_no_digest_is_refused_without_showing_it(header: str) -> None:
         ("/p", "rtsp://h/p", True),
         ("rtsp://h/p", "rtsp://h/p?x=1/trackID=0", True),
         ("*", "*", True),
-        ("rtsp://h", "rtsp://h/p", True),
+        ("rtsp://h", "rtsp://h/p", False),  # it would stand for everything
+        ("", "rtsp://h/p", False),
         ("rtsp://h/p", "rtsp://h/pq", False),
         ("rtsp://h/p/trackID=0", "rtsp://h/p", False),
         ("rtsp://h/p", "rtsp://h/q", False),
@@ -384,3 +385,20 @@ def test_every_prefix_of_a_header_is_refused(header: str) -> None:
 @pytest.mark.parametrize("piece", [" ", "a", "a ", "a=", ",", '"', "\\", 'a="'])
 def test_a_hostile_header_of_full_size_takes_no_time(piece: str) -> None:
     read("Digest " + piece * (MAX_AUTHORIZATION_CHARS // len(piece) - 10))
+
+
+def test_what_was_counted_is_not_taken_from_somebody_else() -> None:
+    guard = DigestGuard(realm="r", secret=b"0123456789abcdef", offer_qop=True)
+    (challenge,) = parse_challenges(guard.challenges(now_s=0))
+
+    def judged(owner: str, nc: int) -> Verdict:
+        header = respond(challenge, username="u", password="p", method="PLAY", uri="/a", cnonce="c", nc=nc)
+        return guard.check(
+            header, method="PLAY", uri="/a", password_of=lambda user: "p", now_s=1, since_s=None, owner=owner
+        )
+
+    assert judged("first", 1) is Verdict.ACCEPTED
+    assert judged("first", 1) is Verdict.ACCEPTED  # not every client counts
+    assert judged("listener", 1) is Verdict.STALE
+    assert judged("first's other connection", 2) is Verdict.ACCEPTED
+    assert judged("listener", 2) is Verdict.STALE

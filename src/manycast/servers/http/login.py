@@ -73,6 +73,7 @@ class HttpLogin:
             authorization,
             method=head.method,
             uri=head.target,
+            owner=client,
             password_of=self._users.get,
             now_s=time.monotonic(),
         )

@@ -35,7 +35,7 @@ class Login:
         self._throttle = LoginThrottle()
         # LIVE555, VLC and ffmpeg take the last Digest challenge of a reply, and know MD5 only.
         algorithms = (Algorithm.SHA256, Algorithm.MD5)
-        self._guard = DigestGuard(realm=REALM, secret=secrets.token_bytes(32), algorithms=algorithms)
+        self._guard = DigestGuard(realm=REALM, secret=secrets.token_bytes(32), algorithms=algorithms, offer_qop=True)
 
     async def check(self, connection: RtspConnection, request: Request) -> None:
         """Raises Unauthorized, with the challenges to answer, or ServiceUnavailable for one who guesses too fast."""
@@ -69,6 +69,7 @@ class Login:
             password_of=self._users.get,
             now_s=time.monotonic(),
             since_s=connection.opened_s,
+            owner=connection,
         )
 
     def _judge_basic(self, connection: RtspConnection, authorization: str) -> Verdict:
