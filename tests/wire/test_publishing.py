@@ -361,3 +361,21 @@ def test_the_clip_is_what_the_tests_take_it_for() -> None:
     assert len(clip.pictures) == 50
     assert 0 in clip.keyframes
     assert split_annex_b(b"".join(b"\0\0\0\1" + unit for unit in clip.pictures[0])) == list(clip.pictures[0])
+
+
+def test_after_a_refused_set_up_another_transport_may_be_asked_for(client: RawRtsp) -> None:
+    assert client.ask("ANNOUNCE", "picky", SDP, sdp_of(make_clip())).status == 200
+    for transport, status in (("RTP/SAVP;unicast;client_port=5000-5001", 461), ("RTP/AVP/TCP;interleaved=0-1", 200)):
+        reply = client.ask("SETUP", f"picky/{CONTROL}", {"Transport": f"{transport};mode=record"})
+        assert reply.status == status
+    client.session = reply.session
+    assert client.ask("RECORD", "picky").status == 200
+
+
+def test_nothing_is_set_up_anew_in_a_publishers_pause(client: RawRtsp) -> None:
+    transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"}
+    assert client.ask("ANNOUNCE", "paused", SDP, sdp_of(make_clip())).status == 200
+    client.session = client.ask("SETUP", f"paused/{CONTROL}", transport).session
+    for method in ("RECORD", "PAUSE"):
+        assert client.ask(method, "paused").status == 200
+    assert client.ask("SETUP", f"paused/{CONTROL}", transport).status == 455

@@ -191,6 +191,7 @@ async def _announce(context: RtspContext, connection: RtspConnection, request: R
 async def _setup(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
     session = _session_of(context, request)
     fresh = session is None
+    announcement = connection.announcement
     if session is None:
         session = _open_session(context, connection, request)
     try:
@@ -198,6 +199,7 @@ async def _setup(context: RtspContext, connection: RtspConnection, request: Requ
     except BaseException:
         if fresh:
             session.close("refused")
+            connection.announcement = announcement  # a publisher may ask for another transport
         raise
 
 

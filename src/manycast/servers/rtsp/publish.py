@@ -84,8 +84,8 @@ class PublishSession:
     # Requests
 
     async def setup(self, connection: RtspConnection, request: Request) -> Reply:
-        if self.state is SessionState.RECORDING:
-            raise MethodNotValidInThisState("SETUP", "Recording", ("RECORD", "PAUSE", "TEARDOWN"))
+        if self._stream is not None:  # also in a pause: the ways in are those of the first RECORD
+            raise MethodNotValidInThisState("SETUP", "after RECORD", ("RECORD", "PAUSE", "TEARDOWN"))
         if connection is not self._connection:
             raise BadRequest("a publisher sets its media up on the connection it announced them on")
         position = self._position_of(request.uri)
