@@ -33,5 +33,6 @@ class FaultLog:
         if self._latest is None or now_s - self._last_s < INTERVAL_S:
             return
         log, text = self._latest
-        log.warning("%s (and %d more such faults)", text, self._held - 1)
+        others = f" (and {self._held - 1} more such faults)" if self._held > 1 else ""
+        log.warning("%s%s", text, others)
         self._last_s, self._held, self._latest = now_s, 0, None
