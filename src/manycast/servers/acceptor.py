@@ -14,6 +14,10 @@ LISTEN_BACKLOG = 1024
 SEND_BUFFER_BYTES = 512 * 1024  # more would only hide a slow viewer in the kernel for many seconds
 ACCEPT_PAUSE_S = 0.5  # when the process has no more file descriptors
 
+# What tells that a peer is gone: 60 s without an answer, whether something was sent to it (which the kernel would
+# else try for a quarter of an hour) or nothing was.
+_LOST_PEER = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
+
 Peer = tuple[str, int]
 
 
@@ -68,6 +72,6 @@ def prepare_socket(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     # Let the kernel ask after a client that lost its power or its cable: such a one never says that it is gone.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+    for name, value in _LOST_PEER:
         if hasattr(socket, name):  # not everywhere; there the system's own, longer times hold
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
