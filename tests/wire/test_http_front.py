@@ -142,6 +142,16 @@ async def test_a_request_that_trickles_in_is_cut_off() -> None:
         assert time.monotonic() - started_s < 9
 
 
+async def test_a_crowd_behind_one_address_is_answered() -> None:
+    async with serving_http() as server:
+        crowd = [await blocking(plain_connection, HOST, server.port) for _ in range(300)]
+        for sock in crowd:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        for sock in crowd:
+            assert (await blocking(sock.recv, 15)) == b"HTTP/1.1 200 OK"
+            sock.close()
+
+
 async def test_too_many_who_wait_push_each_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "MAX_WAITING_PER_ADDRESS", 5)
     async with serving_http() as server:

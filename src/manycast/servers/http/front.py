@@ -22,8 +22,8 @@ from manycast.wire.http import HttpError, RequestHead, find_head_end
 
 HEAD_TIMEOUT_S = 10.0  # for the TLS handshake, and again for the first request
 TIMER_INTERVAL_S = 0.5
-MAX_WAITING = 1000  # connections whose first request has not come
-MAX_WAITING_PER_ADDRESS = 100
+MAX_WAITING = 2000  # connections whose first request has not come
+MAX_WAITING_PER_ADDRESS = 1000  # behind one there may be a whole network, whose viewers all come back at once
 
 _READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would wake nobody
 _TLS_HANDSHAKE = 0x16  # RFC 8446 section 5.1

@@ -20,8 +20,8 @@ from manycast.wire.rtsp.message import Response
 from manycast.wire.rtsp.tunnel import PostBody, WrongTunnelData, get_reply, is_tunnel_request, tunnel_cookie
 
 ORPHAN_S = 30.0  # for a GET without a POST, and a POST without a GET
-MAX_HALF_OPEN = 1000
-MAX_HALF_OPEN_PER_ADDRESS = 100
+MAX_HALF_OPEN = 2000
+MAX_HALF_OPEN_PER_ADDRESS = 1000  # behind one there may be a whole network, whose viewers all come back at once
 MAX_UNASKED_BYTES = 64 * 1024  # on the GET's connection, where the client has nothing to say
 
 _READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would wake nobody
