@@ -216,7 +216,8 @@ class ClientSession:
                 self._end(OtherTransport("the server names no multicast group"))
                 return
             try:
-                medium.sockets = MediaSockets.multicast(group, ports, self._link.local[0])
+                source = spec.source or self._link.peer[0]
+                medium.sockets = MediaSockets.multicast(group, ports, source, self._link.local[0])
             except (SourceError, ValueError) as error:
                 self._end(OtherTransport(str(error)))
         elif medium.sockets is not None and spec.server_port is not None:

@@ -48,12 +48,14 @@ class RtspSource:
         self._transfers = [Transfer.TCP] if "+" in address.scheme else list(_ORDER[transfer])
         self._options = options or DialOptions()
         self._guard = guard
+        self._said: set[str] = set()  # about transports, once each
         self._log = log or logging.getLogger(__name__)
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         """As `hub.source.Source` says."""
         address = self._address
         left = list(self._transfers)
+        refusals: list[str] = []
         redirects = 0
         first_peer: str | None = None
 
@@ -81,10 +83,12 @@ class RtspSource:
                     raise SourceError(f"redirected to {address}, which is no RTSP") from None
             except OtherTransport as unfit:
                 del left[0]
+                refusals.append(str(unfit))
                 if not left:
-                    raise SourceError(str(unfit)) from None
-                self._log.info("%s; trying %s", unfit, left[0].value)
-                continue
+                    raise SourceError("; ".join(refusals)) from None
+                if str(unfit) not in self._said:
+                    self._said.add(str(unfit))
+                    self._log.info("%s; trying %s", unfit, left[0].value)
             finally:
                 if session.received:
                     self._transfers.sort(key=lambda other: other is not transfer)

@@ -17,6 +17,9 @@ MAX_DATAGRAM_BYTES = 65536
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # a keyframe comes at wire speed; the kernel may give less
 PAIR_TRIES = 50
 
+SOURCE_SPECIFIC = ipaddress.IPv4Network("232.0.0.0/8")  # no router forwards these without their source (RFC 4607)
+IP_ADD_SOURCE_MEMBERSHIP = 39  # linux/in.h; Python has no name for it before 3.12
+
 Sink = Callable[[bytes, float], None]  # packet, now_s
 
 
@@ -50,15 +53,15 @@ class MediaSockets:
         raise SourceError("no pair of UDP ports is free")
 
     @classmethod
-    def multicast(cls, group: str, ports: tuple[int, int], local_address: str) -> MediaSockets:
-        """Joins the group on the interface that has `local_address`. Raises SourceError."""
+    def multicast(cls, group: str, ports: tuple[int, int], source: str, local_address: str) -> MediaSockets:
+        """Joins the group on the interface that has `local_address`; `source` sends to it. Raises SourceError."""
         family = _family_of(group)
         rtp, rtcp = _socket(family), _socket(family)
         try:
             for sock, port in ((rtp, ports[0]), (rtcp, ports[1])):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # others here may watch the same group
                 sock.bind((group, port))
-                _join(sock, group, local_address)
+                _join(sock, group, source, local_address)
         except OSError as error:
             rtp.close()
             rtcp.close()
@@ -110,14 +113,17 @@ def _socket(family: socket.AddressFamily) -> socket.socket:
     return sock
 
 
-def _join(sock: socket.socket, group: str, local_address: str) -> None:
+def _join(sock: socket.socket, group: str, source: str, local_address: str) -> None:
     if sock.family == socket.AF_INET6:
         _, _, scope = local_address.partition("%")
         index = socket.if_nametoindex(scope) if scope else 0
         membership = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        return
+    membership = socket.inet_aton(group) + socket.inet_aton(local_address)
+    if ipaddress.IPv4Address(group) in SOURCE_SPECIFIC:
+        sock.setsockopt(socket.IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, membership + socket.inet_aton(source))
     else:
-        membership = socket.inet_aton(group) + socket.inet_aton(local_address)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
 
 
