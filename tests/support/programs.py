@@ -16,6 +16,7 @@ import pytest
 
 TIMEOUT_S = 60.0
 PACKAGES = {
+    "srt-live-transmit": "srt-tools",
     "ffmpeg": "ffmpeg",
     "ffprobe": "ffmpeg",
     "rtmpdump": "rtmpdump",

@@ -41,8 +41,7 @@ class SrtSettings(Group):
     passphrase: Passphrase | None = setting(None, "Passphrase for encryption; not configured: none.", ours=True)
     passphrase_required: Switch = setting(
         True,
-        "Whether callers without the passphrase are refused. With 0 they may publish as they are, and play with "
-        "clear=1 in their stream id.",
+        "Whether callers without a passphrase are refused. With 0 they are let in with clear=1 in their stream id.",
         ours=True,
     )
     keylength: KeyBits = setting(0, "Length of the AES key that callers are asked to use.", ours=True)

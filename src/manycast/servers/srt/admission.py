@@ -137,6 +137,5 @@ class Admission:
         passphrase = self._passphrase(caller.request, caller.path)
         if passphrase is not None:
             library.set_option(sock, Option.PASSPHRASE, passphrase.encode())
-            library.set_option(sock, Option.ENFORCEDENCRYPTION, int(self._options.passphrase_required))
         if not caller.request.publish:
             library.set_option(sock, Option.RCVBUF, VIEWER_RECEIVE_BYTES)

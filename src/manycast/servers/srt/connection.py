@@ -19,7 +19,6 @@ from manycast.servers.srt.library import (
     MAX_PAYLOAD_BYTES,
     NOTHING_THERE,
     Events,
-    KeyState,
     Option,
     SrtError,
     SrtLibrary,
@@ -79,8 +78,6 @@ class SrtConnection:
 
     def start(self) -> None:
         """Begin what was asked for."""
-        if not self._rightly_encrypted():
-            return
         if self.caller.request.publish:
             self.publication = Publication(
                 self._catalogue.hub,
@@ -131,19 +128,6 @@ class SrtConnection:
             self.log.info(text, self.caller.request.name, reason, elapsed_s, counters, self.statistics)
         else:
             self.log.debug("closed: %s", reason)
-
-    def _rightly_encrypted(self) -> bool:
-        """Where encryption is optional, the handshake lets through what has gone wrong with it."""
-        if not self.caller.passphrase or self._host.options.passphrase_required:
-            return True
-        state = self._library.option(self.sock, Option.RCVKMSTATE)
-        if state == KeyState.SECURED or (state == KeyState.UNSECURED and self.caller.request.publish):
-            return True
-        if state == KeyState.UNSECURED:
-            self._refuse("it plays without a passphrase: add clear=1 to its stream id")
-        else:
-            self._refuse("its passphrase is wrong")
-        return False
 
     # Publishing
 

@@ -9,6 +9,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
 from cffi import FFI
@@ -69,7 +70,6 @@ int srt_cleanup(void);
 uint32_t srt_getversion(void);
 void srt_setloglevel(int level);
 SRTSOCKET srt_create_socket(void);
-int srt_bind(SRTSOCKET u, const void* name, int namelen);
 int srt_bind_acquire(SRTSOCKET u, int udp_socket);
 int srt_listen(SRTSOCKET u, int backlog);
 int srt_listen_callback(SRTSOCKET listener, srt_listen_callback_fn* hook, void* opaque);
@@ -84,7 +84,6 @@ int srt_getlasterror(int* system_error);
 const char* srt_getlasterror_str(void);
 int srt_bistats(SRTSOCKET u, SRT_TRACEBSTATS* statistics, int clear, int instantaneous);
 int srt_getsockstate(SRTSOCKET u);
-int srt_getsndbuffer(SRTSOCKET u, size_t* blocks, size_t* bytes);
 int srt_getrejectreason(SRTSOCKET u);
 int srt_setrejectreason(SRTSOCKET u, int value);
 const char* srt_rejectreason_str(int id);
@@ -114,8 +113,6 @@ class Option(IntEnum):
 
     SNDSYN = 1
     RCVSYN = 2
-    FC = 4
-    SNDBUF = 5
     RCVBUF = 6
     UDP_SNDBUF = 8
     UDP_RCVBUF = 9
@@ -123,15 +120,11 @@ class Option(IntEnum):
     OHEADBW = 25
     PASSPHRASE = 26
     PBKEYLEN = 27
-    MINVERSION = 45
     STREAMID = 46
     PAYLOADSIZE = 49
-    RCVKMSTATE = 41
     RCVLATENCY = 43
     PEERLATENCY = 44
-    ENFORCEDENCRYPTION = 53
     IPV6ONLY = 54
-    PEERIDLETIMEO = 55
 
 
 class Events(IntEnum):
@@ -147,16 +140,6 @@ class State(IntEnum):
     """SRT_SOCKSTATUS, as far as it is asked for."""
 
     CONNECTED = 5
-
-
-class KeyState(IntEnum):
-    """SRT_KM_STATE: what has become of the encryption."""
-
-    UNSECURED = 0
-    SECURING = 1
-    SECURED = 2
-    NO_SECRET = 3
-    BAD_SECRET = 4
 
 
 NO_ROOM = 6001  # SRT_EASYNCSND
@@ -194,9 +177,7 @@ class SrtLibrary:
 
     def __init__(self) -> None:
         """Load and start it. Raises SrtMissing."""
-        self.ffi: Any = FFI()
-        self.ffi.cdef(_DEFINITIONS)
-        self.lib: Any = self._load()
+        self.ffi, self.lib = _load()
         version = self.lib.srt_getversion()
         self.version = f"{version >> 16}.{version >> 8 & 0xFF}.{version & 0xFF}"
         if version < MIN_VERSION:
@@ -260,15 +241,19 @@ class SrtLibrary:
             return str(address.ipv4_mapped or address), port
         return str(ipaddress.IPv4Address(data[4:8])), port
 
-    def _load(self) -> Any:
-        platform = sys.platform if sys.platform in _NAMES else "linux"
-        found = ctypes.util.find_library("srt")
-        for name in (*_NAMES[platform], *((found,) if found else ())):
-            try:
-                return self.ffi.dlopen(name)
-            except OSError:
-                continue
-        raise SrtMissing(f"libsrt is missing: {_advice()}")
+
+@cache
+def _load() -> tuple[Any, Any]:
+    """The interface and the library, which stays: its threads would not survive its unloading. Raises SrtMissing."""
+    ffi = FFI()
+    ffi.cdef(_DEFINITIONS)
+    found = ctypes.util.find_library("srt")
+    for name in (*_NAMES.get(sys.platform, _NAMES["linux"]), *((found,) if found else ())):
+        try:
+            return ffi, ffi.dlopen(name)
+        except OSError:
+            continue
+    raise SrtMissing(f"libsrt is missing: {_advice()}")
 
 
 def _advice() -> str:

@@ -1,0 +1,218 @@
+"""SRT with real clients: FFmpeg, srt-live-transmit, GStreamer."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.media import TONE_HZ
+from support.ports import free_udp_port
+from support.programs import (
+    find,
+    frame_digests,
+    from_server,
+    gst,
+    gst_running,
+    mono_samples,
+    probe,
+    rgb_picture,
+    running,
+    tone_level,
+)
+from support.rtsp import RawRtsp
+from support.server import ServerProcess
+from support.srt import LossyRelay
+from support.waiting import wait_until
+
+CONFIG = """
+rtsp: {udp_base_port: UDP_BASE}
+srt:
+  streams: [{name: live/secret, passphrase: geheimgeheim}, {name: live/other, passphrase: ganz-anderes}]
+"""
+
+
+@pytest.fixture(scope="module")
+def srt_server(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("srt-server")
+    with ServerProcess(folder, media=media, rtmp=True, srt=True, config=CONFIG) as server:
+        yield server
+
+
+def srt(server: ServerProcess, stream_id: str, more: str = "", *, port: int = 0) -> str:
+    return f"srt://{server.host}:{port or server.srt_port}?streamid={stream_id}{more}"
+
+
+def address(server: ServerProcess, name: str, protocol: str) -> list[str]:
+    """ffmpeg's options for playing it."""
+    if protocol == "rtsp":
+        return from_server(server.url(name), "tcp")
+    return ["-i", srt(server, name) if protocol == "srt" else f"rtmp://{server.host}:{server.rtmp_port}/{name}"]
+
+
+@contextmanager
+def publishing(server: ServerProcess, file: Path, name: str, protocol: str = "srt", more: str = "") -> Iterator[None]:
+    """A file published in real time, over and over."""
+    way = ["-f", "mpegts", srt(server, f"{name}, m=publish", f"&pkt_size=1316{more}")]
+    if protocol == "rtsp":
+        way = ["-f", "rtsp", "-rtsp_transport", "tcp", server.url(name)]
+    elif protocol == "rtmp":
+        way = ["-f", "flv", f"rtmp://{server.host}:{server.rtmp_port}/{name}"]
+    arguments = ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(file), "-c", "copy"]
+    with running("ffmpeg", *arguments, *way):
+        is_published(server, name)
+        yield
+
+
+def is_published(server: ServerProcess, name: str) -> None:
+    with RawRtsp.connect(server.host, server.port) as client:
+        wait_until(lambda: client.ask("DESCRIBE", name).status == 200, f"{name} is published")
+
+
+@pytest.mark.parametrize(
+    ("publisher", "player"), [("srt", "rtsp"), ("srt", "rtmp"), ("srt", "srt"), ("rtsp", "srt"), ("rtmp", "srt")]
+)
+def test_pictures_and_sound_cross_protocols(
+    srt_server: ServerProcess, media: Path, publisher: str, player: str
+) -> None:
+    original = [frame.md5 for frame in frame_digests("-i", str(media / "b-frames.mp4"))]
+    name = f"live/{publisher}-{player}"
+    with publishing(srt_server, media / "b-frames.mp4", name, publisher):
+        reading = address(srt_server, name, player)
+        frames = frame_digests(*reading, "-t", "2")
+        samples = mono_samples(*reading, seconds=1)
+    assert len(frames) > 40
+    positions = [original.index(frame.md5) for frame in frames]
+    assert all((b - a) % len(original) == 1 for a, b in pairwise(positions))
+    times = [frame.pts for frame in frames]
+    assert times == sorted(set(times))
+    assert tone_level(samples[1000:], TONE_HZ) > 0.8
+
+
+@pytest.mark.parametrize("name", ["h265.mp4", "opus.mkv"])
+def test_other_codecs_come_and_go(srt_server: ServerProcess, media: Path, name: str) -> None:
+    path = f"live/{name}"
+    with publishing(srt_server, media / name, path):
+        for protocol in ("srt", "rtsp"):
+            assert len(frame_digests(*address(srt_server, path, protocol), "-t", "1")) > 20
+
+
+def test_mp3_as_in_the_manual(srt_server: ServerProcess, media: Path) -> None:
+    reading = ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(media / "plain.mp4")]
+    url = srt(srt_server, "myapp/live, m=publish", "&pkt_size=1316")
+    with running("ffmpeg", *reading, "-c:v", "copy", "-c:a", "libmp3lame", "-f", "mpegts", url):
+        is_published(srt_server, "myapp/live")
+        streams = probe("-show_streams", srt(srt_server, "myapp/live"))["streams"]
+        assert [stream["codec_name"] for stream in streams] == ["h264", "mp3"]
+        assert tone_level(mono_samples("-i", srt(srt_server, "myapp/live"), seconds=1)[1000:], TONE_HZ) > 0.8
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "b-frames.ts", "tone.m4a", "h265.mkv"])
+def test_files_play_to_their_end(srt_server: ServerProcess, media: Path, name: str) -> None:
+    streams = probe("-show_streams", "-count_frames", srt(srt_server, name))["streams"]
+    wanted = probe("-show_streams", "-count_frames", str(media / name))["streams"]
+    for before, after in zip(wanted, streams, strict=True):
+        assert after["codec_name"] == before["codec_name"]
+        assert abs(int(after["nb_read_frames"]) - int(before["nb_read_frames"])) <= 2
+
+
+def test_ffmpeg_with_a_passphrase(srt_server: ServerProcess, media: Path) -> None:
+    secret = "&passphrase=geheimgeheim&pbkeylen=32"
+    with publishing(srt_server, media / "plain.mp4", "live/secret", more=secret):
+        assert len(frame_digests("-i", srt(srt_server, "live/secret", secret), "-t", "1")) > 20
+        wrong = srt(srt_server, "live/secret", "&passphrase=falsch-falsch")
+        done = subprocess.run(
+            [find("ffmpeg"), "-nostdin", "-i", wrong, "-f", "null", "-"], capture_output=True, timeout=30, check=False
+        )
+        assert done.returncode != 0
+        wait_until(lambda: "passphrase is wrong or missing" in srt_server.log, "it is named in the log")
+
+
+def test_gstreamer_publishes_and_plays(srt_server: ServerProcess) -> None:
+    with gst_running(
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1",
+        "! x264enc tune=zerolatency key-int-max=25 ! h264parse config-interval=-1 ! mpegtsmux alignment=7 name=m",
+        f"! srtsink uri=srt://{srt_server.host}:{srt_server.srt_port} streamid=live/gst,m=publish",
+        "audiotestsrc is-live=true freq=1000 ! audioconvert ! avenc_aac ! aacparse ! m.",
+    ):
+        is_published(srt_server, "live/gst")
+        assert len(frame_digests(*from_server(srt_server.url("live/gst"), "tcp"), "-t", "2")) > 30
+        source = f"srtsrc uri=srt://{srt_server.host}:{srt_server.srt_port} streamid=live/gst ! tsdemux"
+        gst(f"{source} ! h264parse ! avdec_h264 ! identity eos-after=20 ! fakesink")
+        gst(f"{source} ! aacparse ! avdec_aac ! identity eos-after=20 ! fakesink")
+
+
+def test_gstreamer_with_a_passphrase(srt_server: ServerProcess) -> None:
+    caller = f"uri=srt://{srt_server.host}:{srt_server.srt_port} passphrase=ganz-anderes pbkeylen=24"
+    with gst_running(
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1",
+        "! x264enc tune=zerolatency key-int-max=25 ! h264parse config-interval=-1 ! mpegtsmux alignment=7",
+        f"! srtsink {caller} streamid=live/other,m=publish",
+    ):
+        is_published(srt_server, "live/other")
+        gst(
+            f"srtsrc {caller} streamid=live/other ! tsdemux ! h264parse ! avdec_h264 ! identity eos-after=20 ! fakesink"
+        )
+
+
+def test_srt_live_transmit_publishes_and_plays(srt_server: ServerProcess, media: Path, tmp_path: Path) -> None:
+    inward, outward = free_udp_port(), free_udp_port()
+    with (
+        running("srt-live-transmit", "-q", f"udp://127.0.0.1:{inward}", srt(srt_server, "live/slt,m=publish")),
+        running(
+            *("ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(media / "plain.mp4")),
+            *("-c", "copy", "-f", "mpegts", f"udp://127.0.0.1:{inward}?pkt_size=1316"),
+        ),
+    ):
+        is_published(srt_server, "live/slt")
+        with running("srt-live-transmit", "-q", srt(srt_server, "live/slt"), f"udp://127.0.0.1:{outward}"):
+            assert len(frame_digests("-i", f"udp://127.0.0.1:{outward}?timeout=10000000", "-t", "1")) > 15
+
+
+def test_the_picture_stays_whole_through_a_bad_network(srt_server: ServerProcess, media: Path) -> None:
+    original = [frame.md5 for frame in frame_digests("-i", str(media / "b-frames.mp4"))]
+    with (
+        publishing(srt_server, media / "b-frames.mp4", "live/lossy"),
+        LossyRelay(srt_server.srt_port, loss=0.05, late=0.05, seed=5) as relay,
+    ):
+        url = srt(srt_server, "live/lossy", "&latency=400000", port=relay.port)
+        frames = frame_digests("-i", url, "-t", "4")
+    assert relay.lost > 10
+    positions = [original.index(frame.md5) for frame in frames]  # every one is one of the original's
+    assert len(positions) > 90
+    assert all((b - a) % len(original) == 1 for a, b in pairwise(positions))
+
+
+def test_the_first_picture_is_that_of_the_file(srt_server: ServerProcess, media: Path) -> None:
+    wanted = rgb_picture("-i", str(media / "plain.mp4"), width=320, height=240)
+    assert rgb_picture("-i", srt(srt_server, "plain.mp4"), width=320, height=240) == wanted
+
+
+def test_the_server_runs_without_the_library(tmp_path: Path) -> None:
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text(
+        "from cffi import FFI\ndef dlopen(self, name, flags=0):\n    raise OSError('not here')\nFFI.dlopen = dlopen\n"
+    )
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with ServerProcess(folder, srt=True, environment={"PYTHONPATH": str(tmp_path)}) as server:
+        wait_until(lambda: "Ctrl-C" in server.output, "it has started")
+        assert "no SRT: libsrt is missing: install libsrt1.5-openssl" in server.output
+        assert "srt://" not in server.output
+
+
+def test_stopping_with_viewers_and_publishers(tmp_path: Path, media: Path) -> None:
+    with ServerProcess(tmp_path, media=media, srt=True) as server:
+        wait_until(lambda: "Ctrl-C" in server.output, "it has started")
+        assert f"srt://127.0.0.1:{server.srt_port}?streamid=demo" in server.output
+        with publishing(server, media / "plain.mp4", "live"):
+            reading = ["-nostdin", "-loglevel", "quiet", "-i"]
+            with running("ffmpeg", *reading, srt(server, "live"), "-f", "null", "-"):
+                wait_until(lambda: "plays live" in server.log, "it is watched")
+                asked_s = time.monotonic()
+                server.stop()
+                assert time.monotonic() - asked_s < 3.5
