@@ -402,7 +402,7 @@ class App:
 
     def _start_srt(self, library: SrtLibrary) -> SrtServer:
         server = SrtServer(library, self.catalogue, self.plan.srt_options)
-        server.listen(self._opened.get("SRT", ()))
+        server.listen(self._opened.pop("SRT"))  # they are the library's from now on
         server.start()
         return server
 
