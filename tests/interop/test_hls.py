@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ from support.browser import Page, browsing, npm_file
 from support.hls import HlsPorts, serving_hls
 from support.inprocess import blocking
 from support.movies import CLOCK_HZ, coded_audio, coded_video, interleaved, normalised
-from support.programs import ffmpeg, frame_digests, gst, probe
+from support.programs import ffmpeg, find, frame_digests, gst, probe
 from support.server import ServerProcess
 from support.waiting import until
 
@@ -93,6 +94,14 @@ async def publishing(hls: HlsPorts, video: Codec, audio: Codec) -> AsyncIterator
         hls.hub.unpublish(stream, "the test unpublished it")
 
 
+async def warm_up(hls: HlsPorts) -> None:
+    """Wait for three target durations, from which players like to begin."""
+    await hls.playlist_address()
+    run = hls.runs.at("live")
+    assert run is not None
+    await until(lambda: run.segmenter.has(4, None), "three target durations")
+
+
 # FFmpeg, GStreamer, VLC
 
 
@@ -108,11 +117,26 @@ def test_ffprobe_knows_the_streams_and_ffmpeg_plays_every_picture(address: str) 
     assert len(sound) > 50_000
 
 
-def test_gstreamer_plays(address: str) -> None:
-    said = gst(
-        f"souphttpsrc location={address}", "! hlsdemux ! tsdemux ! h264parse", "! avdec_h264 ! fakesink num-buffers=100"
-    )
-    assert "Got EOS" in said
+@pytest.mark.parametrize("options", [PLAIN, LOW_LATENCY], ids=["plain", "low-latency"])
+async def test_gstreamer_plays(options: HlsOptions) -> None:
+    async with serving_hls(options) as hls, publishing(hls, Codec.H264, Codec.AAC):
+        await warm_up(hls)  # hlsdemux2 of GStreamer 1.22 loses its place in a list that is shorter
+        url = f"http://127.0.0.1:{hls.port}/live.m3u8"
+        said = await blocking(gst, f"uridecodebin3 uri={url}", "! videoconvert ! fakesink num-buffers=100")
+        assert "Got EOS" in said
+
+
+def test_gstreamer_s_older_demuxer_plays_every_picture(address: str) -> None:
+    # It goes on when its sink has enough, and so is ended.
+    source = ["souphttpsrc", f"location={address}", "!", "hlsdemux", "!", "tsdemux", "!", "h264parse"]
+    command = [find("gst-launch-1.0"), "-v", *source, "!", "avdec_h264", "!", "fakesink", "silent=false"]
+    with pytest.raises(subprocess.TimeoutExpired) as ended:
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    said = (ended.value.stdout or b"").decode()
+    minutes = re.findall(r"chain .* pts: 0:(\d\d):([0-9.]+), duration", said)
+    times = [60 * int(minute) + float(second) for minute, second in minutes]
+    assert len(times) > 75
+    assert max(after - before for before, after in pairwise(times)) == pytest.approx(0.04, abs=0.001)
 
 
 def test_vlc_plays(address: str, tmp_path: Path) -> None:
@@ -255,10 +279,7 @@ async def test_hls_js_plays_without_low_latency(request: pytest.FixtureRequest) 
         page_with_hls_js(request.config.cache) as address,
         browsing() as page,
     ):
-        await hls.playlist_address()
-        run = hls.runs.at("live")
-        assert run is not None
-        await until(lambda: run.segmenter.has(4, None), "three target durations to begin with")
+        await warm_up(hls)
         await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=False)
         await check_playing(page)
 
