@@ -59,6 +59,7 @@ SPARE_DESCRIPTORS = 200  # for files, logs, listeners
 DEMO_NAME = "demo"
 WIDE_FOLDERS = (Path("/"), Path.home())  # as media folders, hardly meant
 TIDY_INTERVAL_S = 5.0
+PAGE_BLOCKS: tuple[Literal["rtsp", "http_flv", "http_mp4", "hls"], ...] = ("rtsp", "http_flv", "http_mp4", "hls")
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
             max_connections=options.max_connections,
             stall_s=settings.limits.stall_timeout,
         ),
-        http_users=users if any(map(settings.needs_auth, ("rtsp", "http_flv", "http_mp4", "hls"))) else None,
+        http_users=users if any(settings.needs_auth(block) for block in PAGE_BLOCKS) else None,
         limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
