@@ -190,6 +190,23 @@ async def test_the_player_follows_pictures_that_change_their_size() -> None:
         task.cancel()
 
 
+async def test_the_player_does_not_wait_for_a_keyframe_after_a_gap() -> None:
+    track, frames = normalised(Codec.H264, coded_video(Codec.H264, 150, gop=1000))
+    gap = CLOCK_HZ
+    frames[40:] = [
+        replace(frame, dts_ticks=frame.dts_ticks + gap, pts_ticks=frame.pts_ticks + gap) for frame in frames[40:]
+    ]
+    async with serving_streams() as server, browsing() as page:
+        stream = server.hub.publish("live", [track], "a test")
+        await page.open(f"http://127.0.0.1:{server.port}/#live")
+        task = asyncio.create_task(push_for_ever(stream.push, frames, lap_s=1000.0))
+        first = await page.until(STATE, lambda state: state["ready"] >= 3, "it plays")
+        # No other keyframe comes.
+        behind = await page.until(STATE, lambda state: state["time"] > first["time"] + 3.5, "time goes on")
+        assert behind["lag"] < MAX_LATENCY_S + 1.0
+        task.cancel()
+
+
 async def test_what_the_browser_cannot_play_is_said() -> None:
     async with serving_streams() as server, browsing() as page, publishing(server, Codec.H264, Codec.AC3):
         await page.open(f"http://127.0.0.1:{server.port}/#live")

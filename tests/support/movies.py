@@ -36,10 +36,10 @@ SAMPLE_RATE_HZ = 48_000
 WIDTH, HEIGHT = 320, 240
 
 _ENCODERS = {
-    Codec.H264: ("libx264", {"preset": "veryfast", "x264-params": "keyint=25:scenecut=0:bframes=3:b-adapt=0"}),
-    Codec.H265: ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none:keyint=25:bframes=3"}),
-    Codec.VP9: ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "25", "lag-in-frames": "0"}),
-    Codec.AV1: ("libsvtav1", {"preset": "12", "g": "25", "svtav1-params": "pred-struct=1:lp=1"}),
+    Codec.H264: ("libx264", {"preset": "veryfast", "x264-params": "keyint=GOP:scenecut=0:bframes=3:b-adapt=0"}),
+    Codec.H265: ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none:keyint=GOP:bframes=3"}),
+    Codec.VP9: ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "GOP", "lag-in-frames": "0"}),
+    Codec.AV1: ("libsvtav1", {"preset": "12", "g": "GOP", "svtav1-params": "pred-struct=1:lp=1"}),
     Codec.AAC: ("aac", {}),
     Codec.OPUS: ("libopus", {}),
     Codec.MP3: ("libmp3lame", {}),
@@ -54,7 +54,9 @@ _PARAMETERS: dict[Codec, CodecParameters] = {
 
 
 @cache
-def coded_video(codec: Codec, count: int = 60, *, width: int = WIDTH, height: int = HEIGHT) -> tuple[Frame, ...]:
+def coded_video(
+    codec: Codec, count: int = 60, *, width: int = WIDTH, height: int = HEIGHT, gop: int = 25
+) -> tuple[Frame, ...]:
     """The frames of a test pattern, as they come from a publisher; nobody is to change them."""
     name, options = _ENCODERS[codec]
     graph = Graph()
@@ -66,7 +68,7 @@ def coded_video(codec: Codec, count: int = 60, *, width: int = WIDTH, height: in
     encoder = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
-    encoder.options = {"threads": "1", **options}
+    encoder.options = {"threads": "1"} | {name: value.replace("GOP", str(gop)) for name, value in options.items()}
     packets: list[Packet[Any]] = []
     for number in range(count):
         picture = graph.pull()

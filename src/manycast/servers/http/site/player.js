@@ -4,7 +4,7 @@
 // whenever the stream's parameters change.
 
 const NEAR_S = 0.1; // behind what has come: where playing begins
-const TOO_FAR_S = 2.0; // then it jumps
+const TOO_FAR_S = 1.0; // then it jumps
 const CATCH_UP_S = 0.3; // then it plays a little faster
 const TOO_NEAR_S = 0.05; // then a little slower, lest it runs dry
 const KEEP_S = 20; // of what was played
@@ -128,7 +128,9 @@ export class Player {
     } else {
       video.playbackRate = lag > 2 * CATCH_UP_S ? 1.5 : lag > CATCH_UP_S ? 1.1 : lag < TOO_NEAR_S ? 0.95 : 1;
     }
-    if (video.readyState >= 3) {
+    if (video.readyState < 3) {
+      this.say("waiting for the stream");
+    } else {
       this.delay = FIRST_RETRY_MS;
       this.say(`${video.videoWidth ? `${video.videoWidth}×${video.videoHeight}, ` : ""}${Math.round(1000 * lag)} ms buffered`);
     }
