@@ -22,8 +22,10 @@ from manycast.hub.hls_packager import HlsOptions
 from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
+from manycast.hub.output import OutputRules
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
+from manycast.outputs import output_rules
 from manycast.proxies import Proxies, ProxyPlan, proxy_plans
 from manycast.servers.certificate import Certificate
 from manycast.servers.faults import FaultLog
@@ -48,11 +50,12 @@ from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.server import SrtServer
 from manycast.sinks.audio_device import AudioDevice
 from manycast.sinks.wav_file import WavRecorder
+from manycast.sources.capture.finder import CaptureFinder
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import CLIP_NAME, FileLibrary
 from manycast.tls import TlsPlan, open_certificate
-from manycast.wire.mpegts.packet import PACKET_BYTES
 from manycast.wire.hls.segmenter import SegmenterOptions
+from manycast.wire.mpegts.packet import PACKET_BYTES
 
 STOP_TIMEOUT_S = 1.5  # then what is left is cut off: a stop takes two seconds at most
 SPARE_DESCRIPTORS = 200  # for files, logs, listeners
@@ -114,6 +117,7 @@ class Plan:
     applications: tuple[str, ...]
     speech: SpeechPlan | None = None  # None: nobody can speak
     proxies: tuple[ProxyPlan, ...] = ()
+    outputs: OutputRules = field(default_factory=OutputRules)
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
 
@@ -182,6 +186,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         applications=tuple(application.name for application in settings.applications) or ("",),
         speech=_speech_plan(settings.backchannel),
         proxies=proxies,
+        outputs=output_rules(settings),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *loaded.unavailable, *proxy_notes, *_folder_notes(media_folder)),
     )
@@ -279,7 +284,8 @@ class App:
         self.hub = Hub(plan.limits)
         self.library = FileLibrary(plan.media_folder)
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
-        self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels)
+        captures = CaptureFinder(plan.outputs)
+        self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels, captures)
         self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None

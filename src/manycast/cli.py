@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from manycast import __version__
+from manycast import __version__, device_lists
 from manycast.app import App, Overrides, Plan, make_plan, run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.daemon import Daemon, DaemonError
+from manycast.hub.source import SourceError
 from manycast.listening import StartError
 from manycast.logs import LogFileError, set_up_logging
 from manycast.pid_file import PidFile, PidFileError
@@ -43,6 +44,20 @@ class LogLevel(StrEnum):
     WARN = "warn"
     ERROR = "error"
     FATAL = "fatal"
+
+
+class Listed(StrEnum):
+    """What `-l` lists."""
+
+    DEVICE = "device"
+    VIDEODEVICE = "videodevice"
+    AUDIODEVICE = "audiodevice"
+    WINDOW = "window"
+
+
+class DeviceKind(StrEnum):
+    VIDEO = "video"
+    AUDIO = "audio"
 
 
 ConfigOption = Annotated[
@@ -87,10 +102,9 @@ SrtPortOption = Annotated[
     int | None,
     typer.Option("--srt-port", min=0, max=65535, metavar="PORT", help="SRT port (UDP); 0 switches SRT off."),
 ]
-ListOption = Annotated[
-    str | None,
-    typer.Option("-l", metavar="device|videodevice|audiodevice|window", help="List what can be captured."),
-]
+ListOption = Annotated[Listed | None, typer.Option("-l", help="List what can be captured, and end.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="With sizes, rates and the system's own names.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def _version(wanted: bool) -> None:
@@ -146,6 +160,35 @@ def cert(
     print("RTSPS is off until it is switched on: rtsps, enable 1, or --rtsps-port 8322.")
 
 
+@cli.command()
+def devices(
+    kind: Annotated[DeviceKind | None, typer.Argument(metavar="[video|audio]", help="Default: both.")] = None,
+    verbose: VerboseOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List cameras and microphones, by the numbers and names that stand in addresses."""
+    video, audio = kind is not DeviceKind.AUDIO, kind is not DeviceKind.VIDEO
+    if as_json:
+        print(device_lists.devices_json(video=video, audio=audio))
+    else:
+        _print_lines(lambda: device_lists.device_lines(video=video, audio=audio, verbose=verbose))
+
+
+@cli.command()
+def windows(verbose: VerboseOption = False, as_json: JsonOption = False) -> None:
+    """List the titles of windows that can be shown."""
+    _print_lines(lambda: [device_lists.windows_json()] if as_json else device_lists.window_lines(verbose=verbose))
+
+
+def _print_lines(make_lines: Callable[[], Iterable[str]]) -> None:
+    try:
+        for line in make_lines():
+            print(line)
+    except SourceError as error:
+        _errors.print(f"{error}.", style="red", markup=False)
+        raise typer.Exit(EXIT_START) from None
+
+
 def main() -> None:
     """The command `manycast`."""
     cli()
@@ -182,8 +225,8 @@ def _serving(*default_names: str) -> Callable[..., None]:
         list_what: ListOption = None,
     ) -> None:
         if list_what is not None:
-            _errors.print("Listing capture devices (-l) is not available yet.")
-            raise typer.Exit(EXIT_START)
+            _print_lines(lambda: device_lists.listed(list_what.value))
+            return
         loaded = _load(config or _default_files(*default_names))
         overrides = Overrides(
             host=host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -15,9 +16,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from support.desktop import Desktop
 from support.ports import free_tcp_port
 from support.rtsp import HungUp, Interleaved, RawRtsp
 from support.server import ServerProcess
+from support.sound_source import SoundSource
 from support.tunnels import get_request, plain_connection, read_head, upgrade_request
 from support.waiting import wait_until
 
@@ -318,3 +321,43 @@ def test_a_folder_that_cannot_be_written_costs_https_alone_unless_it_was_demande
             assert open_certificate(plan, notes) is None
     assert len(notes) == 1
     assert "no HTTPS" in notes[0]
+
+
+def test_capture_devices_are_listed_as_the_manuals_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SoundSource(tmp_path).environment.items():
+        monkeypatch.setenv(name, value)
+    done = manycast("serve", "-l", "audiodevice")
+    assert done.stdout.splitlines() == [
+        "Available audio capture device :",
+        "index : 0, name : The tone",
+        "index : 1, name : Second microphone (silent)",
+        "index : 2, name : System sound",
+    ]
+    everything = manycast("serve", "-l", "device").stdout
+    assert everything.startswith("Available video capture device :\n")
+    assert everything.endswith(done.stdout)
+    listed = json.loads(manycast("devices", "audio", "--json").stdout)["audio"]
+    assert [device["device"] for device in listed] == ["default", "silent", "systemsound"]
+    assert manycast("devices", "audio", "--verbose").stdout.splitlines()[1:3] == [
+        "index : 0, name : The tone",
+        "    default",
+    ]
+
+
+def test_windows_are_listed_by_their_titles(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Desktop() as desktop:
+        desktop.show("user manual.doc - Office")
+        desktop.show("Größe", size="100x50", place="+0+210", colour="00ff00")
+        monkeypatch.setenv("DISPLAY", desktop.display)
+        done = manycast("serve", "-l", "window")
+        assert done.stdout.splitlines() == ["Available window name :", "user manual.doc - Office", "Größe"]
+        listed = json.loads(manycast("windows", "--json").stdout)["windows"]
+        assert [(window["title"], window["width"], window["height"]) for window in listed] == [
+            ("user manual.doc - Office", 320, 200),
+            ("Größe", 100, 50),
+        ]
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    done = manycast("windows")
+    assert done.returncode == 1
+    assert "DISPLAY is not set" in done.stderr

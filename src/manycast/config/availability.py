@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from manycast.config.schema.output import Output
 from manycast.config.schema.settings import Settings
 from manycast.config.subject import Step, Subject
-from manycast.hub.names import is_capture_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,6 @@ def _transcodes(settings: Settings) -> bool:
     )
 
 
-def _has_capture_rule(settings: Settings) -> bool:
-    return any(output.url is not None and is_capture_name(output.url) for output in _outputs(settings))
-
-
 def _has_srt_proxy(settings: Settings) -> bool:
     urls = (proxy.url for application in settings.applications for proxy in application.proxies)
     return any(url is not None and url.lower().startswith("srt:") for url in urls)
@@ -66,11 +61,6 @@ MISSING: tuple[Missing, ...] = (
         _transcodes,
         _APPLICATIONS,
         "transcoding (output with a codec) is not available yet; the original is sent",
-    ),
-    Missing(
-        _has_capture_rule,
-        _APPLICATIONS,
-        "captures (output for a screen, window or device) are not available yet",
     ),
     Missing(_has_srt_proxy, _APPLICATIONS, "proxies of SRT sources (proxy with an srt url) are not available yet"),
     Missing(_has_raw_pusher, _APPLICATIONS, "raw pushers (pusher in mode TCP or UDP) are not available yet"),

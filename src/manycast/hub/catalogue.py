@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -11,6 +12,7 @@ from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
 from manycast.hub.pacer import Pacer
 from manycast.hub.rtp_title import RtpTitle
+from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 
@@ -26,6 +28,20 @@ class FileFinder(Protocol):
         """Whether there is a file of one of these names. Looks at the folder at once, in any thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundCapture:
+    """A capture and how to start it. All names that mean the same have one `name`."""
+
+    name: str
+    make_source: Callable[[], Source]
+    description: str
+
+
+class CaptureFinder(Protocol):
+    async def find(self, application: str, name: str) -> FoundCapture | None:
+        """What a capture's name in an application stands for. Raises SourceError when there is no such device."""
+
+
 class Catalogue:
     """Every name of the server: live streams and sources on demand first, then files.
 
@@ -39,10 +55,12 @@ class Catalogue:
         files: FileFinder | None,
         applications: Sequence[str] = ("",),
         backchannels: Backchannels | None = None,
+        captures: CaptureFinder | None = None,
     ) -> None:
         self.hub = hub
         self.backchannels = backchannels  # None: nobody can speak
         self._files = files
+        self._captures = captures
         self._applications = tuple(applications)
         self._pacer = Pacer()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
@@ -69,7 +87,7 @@ class Catalogue:
         path = self.path_of(name)
         local = self._local_name(path)
         if is_capture_name(local):
-            return None
+            return await self._find_capture(path.removesuffix(local), local)
         if self.backchannels is not None and spoken_path(path) is not None:
             return await self.backchannels.find(path)
         stream = await self.hub.open(path)
@@ -82,12 +100,18 @@ class Catalogue:
         path = self.path_of(name)
         local = self._local_name(path)
         if is_capture_name(local):
-            return False
+            return self._captures is not None
         if self.backchannels is not None and (spoken := spoken_path(path)) is not None:
             return self.backchannels.is_spoken_to(spoken)
         if self.hub.live(path) is not None or path in self.hub.offered:
             return True
         return self._files is not None and self._files.holds([path] if local == path else [path, local])
+
+    async def _find_capture(self, above: str, name: str) -> Stream | None:
+        found = await self._captures.find(above.removesuffix("/"), name) if self._captures is not None else None
+        if found is None:
+            return None
+        return await self.hub.start(above + found.name, found.make_source, found.description)
 
     def _local_name(self, path: str) -> str:
         """The path without its application."""

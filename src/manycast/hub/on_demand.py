@@ -35,6 +35,11 @@ class OnDemand:
         self._opened: asyncio.Future[Stream] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def idle(self) -> bool:
+        """It does not run, and nobody waits for it."""
+        return self._opened is None and (self._task is None or self._task.done())
+
     async def open(self) -> Stream:
         """The running stream. Raises SourceError when it does not start, or not in time."""
         if self._task is not None and self._opened is None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import sysconfig
 import time
-from collections.abc import Iterable
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manycast.alsa import find_alsa_files, silence_alsa
 from manycast.media.track import Track
 from manycast.sinks.ear import DecodingEar, EarsAtWork, OutletFailed
 
@@ -112,33 +108,3 @@ class AlsaOutlet:
             self._container.mux(packet)
         except self._errors as error:
             raise OutletFailed(f"{error}; what is said is not heard there") from error
-
-
-def find_alsa_files() -> None:
-    """Tell the ALSA library where this machine's configuration and plug-ins are.
-
-    The one inside PyAV's wheels looks for them where it was built: without this it would find no device at all. What
-    the user has set himself holds.
-    """
-    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    _set_once("ALSA_CONFIG_DIR", ["/usr/share/alsa"])
-    _set_once("ALSA_PLUGIN_DIR", [f"/usr/lib/{multiarch}/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib"])
-
-
-def silence_alsa() -> None:
-    """Keep the ALSA library, once it is loaded, from writing a page to standard error for every device it misses."""
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text().splitlines() if maps.exists() else []
-    path = next((line.split(maxsplit=5)[-1] for line in lines if "/libasound" in line), None)
-    if path is not None:
-        # Any function of C does that ignores what it is given; NULL would bring the printing back.
-        nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
-        ctypes.CDLL(path).snd_lib_error_set_handler(nothing)
-
-
-def _set_once(variable: str, folders: Iterable[str]) -> None:
-    if variable not in os.environ:
-        for folder in folders:
-            if Path(folder).is_dir():
-                os.environ[variable] = folder
-                return

@@ -24,10 +24,6 @@ ASKED = [
         ["transcoding (output with a codec) is not available yet; the original is sent"],
     ),
     (
-        "<application><output><url>screenlive</url></output></application>",
-        ["captures (output for a screen, window or device) are not available yet"],
-    ),
-    (
         "<application><proxy><url>srt://h:9000</url></proxy></application>",
         ["proxies of SRT sources (proxy with an srt url) are not available yet"],
     ),
@@ -43,6 +39,7 @@ NOT_ASKED = [
     "<http><enable>0</enable></http><rtmp><enable>0</enable><serverport>1</serverport></rtmp>",
     "<rtsp><enable>1</enable><serverport>554</serverport><multicast>0</multicast><metadata>0</metadata></rtsp>",
     "<application><proxy><url>rtsp://h/x</url></proxy></application>",
+    "<application><output><url>screenlive</url></output></application>",
     "<rtsps><enable>0</enable></rtsps>",
     "<application><output><video><codec/><width>0</width></video></output><proxy><url/></proxy><pusher/></application>",
     "<rtsp><rtsp_over_http>1</rtsp_over_http></rtsp><http><enable>0</enable></http>",
@@ -65,5 +62,4 @@ def test_every_row_is_called_for_by_some_line() -> None:
 
 def test_the_rtsp_dialect_has_no_other_servers() -> None:
     said = " ".join(load([EXAMPLES / "rtsp.cfg"]).unavailable)
-    assert "captures" in said
     assert not any(name in said for name in ("rtmp", "srt", "hls", "flv", "pusher"))

@@ -11,10 +11,11 @@ from support.programs import tone_level
 from support.sound_card import SoundCard
 from support.speech import TONE_HZ, loudest, read_wav, spoken_tone
 
+from manycast.alsa import find_alsa_files
 from manycast.hub.backchannel import audio_track
 from manycast.media.frame import Frame
 from manycast.media.track import Codec, Track
-from manycast.sinks.audio_device import CUSHION_S, AudioDevice, find_alsa_files
+from manycast.sinks.audio_device import CUSHION_S, AudioDevice
 from manycast.sinks.ear import DecodingEar
 
 PCMU = audio_track(Codec.G711U)

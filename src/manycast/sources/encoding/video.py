@@ -80,13 +80,15 @@ class VideoEncoder:
         source_rate: float = 0.0,
         follow_size: bool = True,
         cheap: bool = False,
+        shared_input: bool = False,
         name: str = "video",
     ) -> None:
         """`output.codec` is one of ENCODED.
 
         `source_rate` is the pictures a second that come, 0 where unknown. `follow_size`: where no size is asked for, a
         new size in mid-stream is taken over; else pictures are scaled to the first one's. `cheap` is for synthetic
-        pictures, which look the same at a third of the cost.
+        pictures, which look the same at a third of the cost. `shared_input`: others encode the same pictures, so they
+        are left as they are.
         """
         assert output.codec is not None
         self._output = output
@@ -96,6 +98,7 @@ class VideoEncoder:
         self._rate = float(output.frame_rate or source_rate or 25.0)
         self._follow_size = follow_size
         self._cheap = cheap
+        self._shared_input = shared_input
         self._name = name
         self._encoder: VideoCodecContext | None = None
         self._graph: Graph | None = None
@@ -230,7 +233,8 @@ class VideoEncoder:
         """Scales, with bars at the sides where the shape differs; None where pictures are right as they come."""
         width, height = self._size
         pixel_format = self._kind.pixel_format
-        if (picture.width, picture.height) == self._size and picture.format.name == pixel_format:
+        right = (picture.width, picture.height) == self._size and picture.format.name == pixel_format
+        if right and not self._shared_input:
             return None
         graph = Graph()
         source = graph.add_buffer(
@@ -258,7 +262,6 @@ class VideoEncoder:
     def _fitted(self, picture: VideoFrame) -> VideoFrame:
         if self._graph is None:
             return picture
-        picture.pts, picture.time_base = self._last_ticks or 0, Fraction(1, CLOCK_HZ)
         self._graph.push(picture)
         fitted = self._graph.pull()
         assert isinstance(fitted, VideoFrame)

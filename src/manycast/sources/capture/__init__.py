@@ -1,0 +1,1 @@
+"""Cameras, microphones, screens and windows of this machine."""

@@ -1,0 +1,1 @@
+"""Frames of one codec into frames of another."""

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.pictures import pictures
+from support.waiting import wait_until
+
+from manycast.hub.catalogue import Catalogue
+from manycast.hub.hub import Hub
+from manycast.hub.output import AudioOutput, Output, OutputRules, VideoOutput
+from manycast.hub.source import SourceError
+from manycast.media.frame import Frame
+from manycast.media.track import Codec, Track
+from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.cameras import CameraReader, find_camera, list_cameras
+from manycast.sources.capture.capabilities import formats
+from manycast.sources.capture.finder import CaptureFinder
+from manycast.sources.capture.inbox import MAX_PICTURES, Inbox, Picture, Sound
+from manycast.sources.capture.names import Part, PartKind, parse_capture
+from manycast.sources.capture.pool import DevicePool
+from manycast.sources.capture.source import CaptureSource, Device
+from manycast.sources.capture.x11 import Window, find_window
+
+TEST_PICTURES = "testsrc2=size=320x240:rate=25,realtime"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("screenlive", [Part(PartKind.SCREEN)]),
+        ("screenlive0", [Part(PartKind.SCREEN)]),
+        ("screenlive12", [Part(PartKind.SCREEN, 12)]),
+        ("videodevice1", [Part(PartKind.CAMERA, 1)]),
+        ("videodevice=FaceTime HD Camera (Built-in)", [Part(PartKind.CAMERA, name="FaceTime HD Camera (Built-in)")]),
+        ("audiodevice+screenlive1", [Part(PartKind.SCREEN, 1), Part(PartKind.MICROPHONE)]),
+        ("window=C++ t+audiodevice=M+2", [Part(PartKind.WINDOW, name="C++ t"), Part(PartKind.MICROPHONE, name="M+2")]),
+        ("videodevice=Cam+systemsound", [Part(PartKind.CAMERA, name="Cam"), Part(PartKind.SYSTEM_SOUND)]),
+        ("window=a/b", [Part(PartKind.WINDOW, name="a/b")]),
+    ],
+)  # fmt: skip
+def test_names_say_which_devices_are_meant(name: str, parts: list[Part]) -> None:
+    assert parse_capture(name) == tuple(parts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["screenlive.mp4", "screenlivex", "videodevice=", "window", "window=", "screenlive+screenlive1", "systemsound2",
+     "audiodevice+audiodevice1", "videodevice-1", "screenlive1234", "", "screenlive+"],
+)  # fmt: skip
+def test_what_only_begins_like_a_capture_is_none(name: str) -> None:
+    assert parse_capture(name) is None
+
+
+@given(st.text(max_size=40), st.sampled_from(["window=", "videodevice=", "screenlive", "audiodevice", ""]))
+def test_any_name_is_read_or_refused(text: str, start: str) -> None:
+    parts = parse_capture(start + text)
+    if parts is not None:
+        assert parse_capture("+".join(map(str, parts))) == parts
+
+
+def window(title: str, number: int = 1) -> Window:
+    return Window(id=number, title=title, width=1, height=1)
+
+
+def test_a_whole_title_wins_over_one_that_contains_it() -> None:
+    windows = [window("MediaServer.exe -l window"), window("RtspServer"), window("rtspserver log")]
+    assert find_window(windows, "rtspserver").title == "RtspServer"
+    assert find_window(windows, "mediaserver").title == "MediaServer.exe -l window"
+    with pytest.raises(SourceError, match="2 windows"):
+        find_window(windows, "rtsp")
+    with pytest.raises(SourceError, match="no window"):
+        find_window(windows, "nothing")
+
+
+def cameras_in(folder: Path) -> Path:
+    """As Linux has it: a camera of two nodes, of which the second is for metadata, and another camera."""
+    for name, index, text in (
+        ("video10", "0", "Late Cam"),
+        ("video0", "0", "USB Cam: USB Cam"),
+        ("video1", "1", "USB Cam"),
+    ):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "index").write_text(index + "\n")
+        (folder / name / "name").write_text(text + "\n")
+    return folder
+
+
+def test_cameras_are_listed_by_their_numbers_without_their_metadata(tmp_path: Path) -> None:
+    found = list_cameras(cameras_in(tmp_path / "sys"), tmp_path / "dev")
+    assert [(camera.index, camera.name, Path(camera.address).name) for camera in found] == [
+        (0, "USB Cam: USB Cam", "video0"),
+        (1, "Late Cam", "video10"),
+    ]
+    assert find_camera(1, None, found).name == "Late Cam"
+    assert find_camera(0, "Late Cam", found).index == 1
+    with pytest.raises(SourceError, match="no video device 2, only 2"):
+        find_camera(2, None, found)
+    with pytest.raises(SourceError, match="no video device 'late cam'"):
+        find_camera(0, "late cam", found)
+    assert list_cameras(tmp_path / "nothing", tmp_path) == []
+
+
+def test_what_a_driver_tells_of_its_pictures_is_listed() -> None:
+    def driver(request: int, structure: bytes) -> bytes:
+        (index,) = struct.unpack_from("=I", structure)
+        if request & 0xFF == 2 and index < 1:
+            return struct.pack("=III32s4sI12x", index, 1, 0, b"Motion-JPEG\0junk", b"MJPG", 0)
+        if request & 0xFF == 0x4A and index < 2:
+            assert structure[4:8] == b"MJPG"
+            return struct.pack("=I4sIII20x", index, b"MJPG", 1, 640 * (index + 1), 360 * (index + 1))
+        if request & 0xFF == 0x4B and index < 2:
+            return struct.pack("=I4sIIIII16x8x", index, b"MJPG", 640, 360, 1, 1, 30 // (index + 1))
+        raise OSError
+
+    assert list(formats(driver)) == [
+        "Motion-JPEG, 640x360, 30, 15 pictures/s",
+        "Motion-JPEG, 1280x720, 30, 15 pictures/s",
+    ]
+
+
+def test_who_is_late_loses_the_oldest_pictures_and_no_sound() -> None:
+    inbox = Inbox()
+    images = list(pictures(9))
+    for index, image in enumerate(images):
+        inbox.put(Picture(image, index))
+        inbox.put(Sound(bytes(4), 8000, 2, index / 50))
+    assert inbox.dropped == 9 - MAX_PICTURES
+    taken = [inbox.take(0) for _ in range(MAX_PICTURES + 9)]
+    assert [item.time_s for item in taken if isinstance(item, Picture)] == [5, 6, 7, 8]
+    assert sum(isinstance(item, Sound) for item in taken) == 9
+    assert inbox.take(0) is None
+    inbox.fail(SourceError("gone"))
+    with pytest.raises(SourceError, match="gone"):
+        inbox.take(0)
+
+
+@given(st.lists(st.floats(-0.01, 0.01), min_size=200, max_size=200))
+def test_jitter_of_arrival_is_not_in_the_times(jitter: list[float]) -> None:
+    clock = ArrivalClock()
+    times = [clock.time(index * 0.04 + late, 0.04) for index, late in enumerate(jitter)]
+    steps = [after - before for before, after in pairwise(times)]
+    assert max(abs(step - 0.04) for step in steps) < 0.0015
+    assert abs(times[-1] - 199 * 0.04) < 0.02
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self.frames: list[Frame] = []
+
+    def publish(self, tracks: Sequence[Track]) -> Sink:
+        self.tracks += tracks
+        return self
+
+    def push(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
+class Beeps:
+    """A microphone that gives 20 ms at a time, until it is unplugged."""
+
+    opened = 0
+
+    def __init__(self, unplug_after: int = 1 << 30) -> None:
+        Beeps.opened += 1
+        self._left = unplug_after
+        self.closed = False
+
+    def read(self) -> Sound:
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError("unplugged")
+        time.sleep(0.02)
+        return Sound(bytes(640), 8000, 2, time.monotonic())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_camera_is_opened_once_for_two_outputs_and_closed_after_them() -> None:
+    opened: list[CameraReader] = []
+
+    def make_reader() -> CameraReader:
+        opened.append(CameraReader(TEST_PICTURES, input_format="lavfi"))
+        return opened[-1]
+
+    pool = DevicePool()
+    camera, microphone = Device(key="camera", make_reader=make_reader), Device(key="mic", make_reader=Beeps)
+    wanted = [
+        (VideoOutput(codec=Codec.H264), AudioOutput(codec=Codec.OPUS)),
+        (VideoOutput(codec=Codec.MJPEG, width=160), AudioOutput()),
+    ]
+    sinks = [Sink(), Sink()]
+    tasks = [
+        asyncio.create_task(
+            CaptureSource("camera", pool, camera, microphone, video, audio, frame_rate=25).run(sink.publish)
+        )
+        for (video, audio), sink in zip(wanted, sinks, strict=True)
+    ]
+    await asyncio.sleep(2.5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [[track.codec for track in sink.tracks] for sink in sinks] == [
+        [Codec.H264, Codec.OPUS],
+        [Codec.MJPEG, Codec.AAC],
+    ]
+    assert len(opened) == 1
+    for sink in sinks:
+        video = [frame.pts_ticks / 90_000 for frame in sink.frames if frame.track_index == 0]
+        rate = (len(video) - 1) / (video[-1] - video[0])
+        assert rate == pytest.approx(25, abs=2.5)
+    wait_until(lambda: not any(thread.name.startswith("capture") for thread in threading.enumerate()), "closed")
+
+
+async def test_an_unplugged_device_ends_the_stream_with_its_reason() -> None:
+    device = Device(key="mic", make_reader=lambda: Beeps(5))
+    source = CaptureSource("audiodevice", DevicePool(), None, device, VideoOutput(), AudioOutput(), frame_rate=25)
+    sink = Sink()
+    with pytest.raises(SourceError, match="unplugged"):
+        await source.run(sink.publish)
+    assert [track.codec for track in sink.tracks] == [Codec.AAC]
+
+
+@pytest.fixture
+def no_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+async def test_without_an_x_server_it_is_said_what_to_do(no_desktop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = Catalogue(Hub(), None, ("app",), captures=CaptureFinder(OutputRules()))
+    with pytest.raises(SourceError, match="DISPLAY is not set"):
+        await catalogue.find("app/screenlive")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    with pytest.raises(SourceError, match="Wayland does not let other programs see"):
+        await catalogue.find("app/window=x")
+    assert await catalogue.find("app/screenlive.mp4") is None
+
+
+def test_rules_are_tried_from_top_to_bottom() -> None:
+    first, any_screen, files, rest = (
+        Output(pattern="sample.flv"), Output(pattern="screenlive"), Output(pattern="*.mp4"), Output(),
+    )  # fmt: skip
+    rules = OutputRules({"app": [first, any_screen, files, rest]})
+    assert rules.find("app", "sample.flv") is first
+    assert rules.find("app", "folder/sample.flv") is first
+    assert rules.find("app", "screenlive1") is any_screen
+    assert rules.find("app", "screenlive+audiodevice") is any_screen
+    assert rules.find("app", "film.MP4") is files
+    assert rules.find("app", "other") is rest
+    assert rules.find("other", "film.mp4").video.codec is None
