@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from support.inprocess import HOST, blocking, serving
 from support.inprocess_http import make_files, serving_http
+from support.taking import Taken
 from support.waiting import until
 
-from manycast.hub.source import FrameSink, SourceError
-from manycast.media.frame import Frame
-from manycast.media.track import Codec, Track
+from manycast.hub.source import SourceError
+from manycast.media.track import Codec
 from manycast.servers.certificate import Certificate
 from manycast.sources.dialling import DialOptions
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.wire.address import SourceAddress
-
-
-@dataclass
-class Taken:
-    """What a source has published."""
-
-    tracks: list[Track] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-
-    def publish(self, tracks: Sequence[Track]) -> FrameSink:
-        assert not self.tracks
-        self.tracks = list(tracks)
-        return self
-
-    def push(self, frame: Frame) -> None:
-        self.frames.append(frame)
 
 
 @asynccontextmanager

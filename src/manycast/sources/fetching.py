@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import manycast
 from manycast.hub.source import Source, SourceError
 from manycast.sources.dialling import DialOptions
 from manycast.sources.loops import LoopGuard
 from manycast.sources.proxy import AnyLog
+from manycast.sources.rtmp.source import RtmpSource
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.wire.address import SourceAddress
+
+AGENT = f"Manycast/{manycast.__version__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,5 +31,7 @@ def make_fetcher(plan: FetchPlan, guard: LoopGuard, log: AnyLog) -> Source:
     match address.scheme:
         case "rtsp" | "rtsps" | "rtsp+http" | "rtsp+https":
             return RtspSource(address, plan.transfer, options=plan.options, guard=guard, log=log)
+        case "rtmp" | "rtmps":
+            return RtmpSource(address, options=plan.options, guard=guard, agent=AGENT)
         case _:
             raise SourceError(f"nothing fetches {address.scheme}:// yet")

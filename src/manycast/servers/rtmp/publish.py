@@ -11,19 +11,13 @@ from manycast.media.frame import Frame
 from manycast.media.track import Codec, MediaKind, Track
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.wire.flv.demux import FlvDemuxer
-from manycast.wire.flv.message import FlvMessage, MalformedFlv, MessageType
+from manycast.wire.flv.message import FlvMessage, MalformedFlv
+from manycast.wire.rtmp.aggregate import MEDIA_KINDS, split_aggregate
 from manycast.wire.rtmp.chunk import RtmpMessage, RtmpType
 
 TRACKS_WAIT_S = 2.0  # for a track that was announced, or may still come
 MAX_HELD_FRAMES = 1000  # meanwhile
 MAX_HELD_BYTES = 16 * 1024 * 1024
-
-_KINDS = {
-    RtmpType.AUDIO: MessageType.AUDIO,
-    RtmpType.VIDEO: MessageType.VIDEO,
-    RtmpType.DATA: MessageType.DATA,
-    RtmpType.DATA_AMF3: MessageType.DATA_AMF3,
-}
 
 
 class Publication:
@@ -56,7 +50,7 @@ class Publication:
                 for part in split_aggregate(message):
                     self._push(part)
             else:
-                kind = _KINDS[RtmpType(message.kind)]
+                kind = MEDIA_KINDS[RtmpType(message.kind)]
                 self._push(FlvMessage(kind, message.timestamp_ms, message.body))
         except MalformedFlv as error:
             self._faults.note(self._log, f"{self.path}: {error}")
@@ -128,21 +122,3 @@ class Publication:
             if index is not None:
                 frame.track_index = index
                 self._stream.push(frame)
-
-
-def split_aggregate(message: RtmpMessage) -> list[FlvMessage]:
-    """The messages within one of type AGGREGATE: tags as in a file (RTMP 1.0 section 7.1.6). Raises MalformedFlv."""
-    data, position, parts = message.body, 0, []
-    first_ms: int | None = None
-    while position + 11 <= len(data):
-        kind, size = data[position], int.from_bytes(data[position + 1 : position + 4])
-        timestamp_ms = int.from_bytes(data[position + 4 : position + 7]) | data[position + 7] << 24
-        start = position + 11
-        position = start + size + 4
-        if start + size > len(data):
-            raise MalformedFlv(f"RTMP aggregate with a message of {size} bytes, {len(data) - start} are left")
-        first_ms = timestamp_ms if first_ms is None else first_ms
-        if kind in _KINDS.values():
-            own_ms = (message.timestamp_ms + timestamp_ms - first_ms) & 0xFFFF_FFFF
-            parts.append(FlvMessage(MessageType(kind), own_ms, data[start : start + size]))
-    return parts

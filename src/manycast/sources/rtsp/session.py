@@ -100,6 +100,7 @@ class ClientSession:
         self._sink: FrameSink | None = None
         self._ssrc = _random.getrandbits(32)
         self._last_packet_s = 0.0
+        self._playing_s = 0.0
         self._next_report_s = 0.0
         self._tick: asyncio.TimerHandle | None = None
         self._holes: asyncio.TimerHandle | None = None
@@ -227,7 +228,7 @@ class ClientSession:
         agreed = [medium for medium in self._media if medium.agreed is not None]
         self._tracks = [medium.described.carried.track for medium in agreed if medium.described.carried is not None]
         self._receiver = RtpSessionReceiver(self._tracks, ssrc=self._ssrc, cname="manycast")
-        self._last_packet_s = now_s
+        self._last_packet_s = self._playing_s = now_s
         self._next_report_s = now_s + REPORT_INTERVAL_S
         for index, medium in enumerate(agreed):
             carried, spec = medium.described.carried, medium.agreed
@@ -310,6 +311,8 @@ class ClientSession:
             self._end(OtherTransport(f"nothing arrives by {self._transfer}"))
         elif silence_s > SILENCE_S:
             self._end(SourceError(f"no packet for {SILENCE_S:.0f} s"))
+        elif self._sink is None and now_s - self._playing_s > SILENCE_S:
+            self._end(SourceError(f"packets come, but they make no frames: {_last_fault(receiver)}"))
         elif now_s >= self._next_report_s:
             self._next_report_s = now_s + REPORT_INTERVAL_S
             self._report(receiver, now_s)
@@ -346,3 +349,8 @@ class ClientSession:
                     counters.broken_payloads,
                     counters.last_fault or "lost packets",
                 )
+
+
+def _last_fault(receiver: RtpSessionReceiver) -> str:
+    faults = (track.counters.last_fault for track in receiver.tracks.values())
+    return next((fault for fault in faults if fault), "nothing is ever complete")

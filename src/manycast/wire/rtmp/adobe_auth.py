@@ -58,6 +58,23 @@ class AdobeGuard:
         return hmac.digest(self._secret, text.encode("utf-8", "surrogateescape"), "sha256").hex()[:16]
 
 
+def login_query(description: str, user: str, password: str, *, challenge: str) -> str | None:
+    """What a client puts behind the application's name after a refusal; None where that asks for no such login.
+
+    `challenge` is the client's own, random.
+    """
+    if f"authmod={MODE}" not in description or "reason=authfailed" in description:
+        return None
+    name = quote(user, safe="")
+    _, _, query = description.partition("?")
+    said = dict(part.partition("=")[::2] for part in query.strip().split("&"))
+    if "salt" not in said:
+        return f"authmod={MODE}&user={name}"
+    opaque = said.get("opaque") or said.get("challenge", "")
+    response = response_of(user, password, salt=said["salt"], opaque=opaque, challenge=challenge)
+    return f"authmod={MODE}&user={name}&challenge={challenge}&response={response}&opaque={opaque}"
+
+
 def response_of(user: str, password: str, *, salt: str, opaque: str, challenge: str) -> str:
     """The response of a client to a server's salt and opaque, with a challenge of its own."""
     inner = _hash(user + salt + password)

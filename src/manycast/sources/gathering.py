@@ -1,0 +1,86 @@
+"""Streams whose tracks are known only from their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from manycast.hub.source import FrameSink, SourceError
+from manycast.media.frame import Frame
+from manycast.media.track import Codec, Track
+
+TRACKS_WAIT_S = 2.0  # for a track that was announced, or may still come
+MAX_HELD_FRAMES = 1000  # meanwhile
+MAX_HELD_BYTES = 16 * 1024 * 1024
+
+
+class Gathering:
+    """Holds frames back until every track is known, or has not come in time; then publishes, and passes them on."""
+
+    def __init__(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        self._publish = publish
+        self._sink: FrameSink | None = None
+        self._indices: dict[int, int] = {}  # of the demuxer's tracks, in the stream
+        self._tracks: dict[int, Track] = {}  # as published
+        self._held: list[Frame] = []
+        self._held_bytes = 0
+        self._first_s: float | None = None
+
+    @property
+    def published(self) -> bool:
+        return self._sink is not None
+
+    def push(
+        self,
+        frames: Sequence[Frame],
+        tracks: Mapping[int, Track | None],
+        *,
+        expected: Collection[int],
+        now_s: float,
+    ) -> None:
+        """Take frames. `tracks` are those of the demuxer so far, by their index in it; `expected` are those that will
+        come.
+
+        Raises SourceError when a track has become another one.
+        """
+        if self._sink is not None:
+            self._check(tracks)
+            self._pass_on(frames)
+            return
+        if frames and self._first_s is None:
+            self._first_s = now_s
+        self._held += frames
+        self._held_bytes += sum(frame.size_bytes for frame in frames)
+        known = {index: track for index, track in tracks.items() if track is not None}
+        if known and self._held and (set(expected) <= known.keys() or self._waited_enough(now_s)):
+            self._begin(known)
+
+    def _waited_enough(self, now_s: float) -> bool:
+        if len(self._held) > MAX_HELD_FRAMES or self._held_bytes > MAX_HELD_BYTES:
+            return True
+        return self._first_s is not None and now_s - self._first_s > TRACKS_WAIT_S
+
+    def _begin(self, known: dict[int, Track]) -> None:
+        self._tracks = dict(sorted(known.items()))
+        self._indices = {number: index for index, number in enumerate(self._tracks)}
+        self._sink = self._publish(list(self._tracks.values()))
+        held, self._held = self._held, []
+        self._pass_on(held)
+
+    def _check(self, tracks: Mapping[int, Track | None]) -> None:
+        """New pictures of the same codec bring their parameters themselves."""
+        for number, known in self._tracks.items():
+            track = tracks.get(number)
+            if track is None or track is known:
+                continue
+            changed = track.codec is Codec.AAC and track.parameters != known.parameters
+            if changed or track.codec is not known.codec:
+                raise SourceError("the source has changed its tracks")
+            self._tracks[number] = track
+
+    def _pass_on(self, frames: Sequence[Frame]) -> None:
+        assert self._sink is not None
+        for frame in frames:
+            index = self._indices.get(frame.track_index)
+            if index is not None:
+                frame.track_index = index
+                self._sink.push(frame)
