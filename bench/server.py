@@ -44,9 +44,8 @@ class Server:
         self._log = Path(self._folder.name, "log")
         self.media = Path(self._folder.name, "media")
         self.media.mkdir()
-        self.ports = {name: free_port() for name in ("http", "https", "rtsps", "rtmp")}
+        self.ports = {name: free_port() for name in ("http", "https", "rtsps", "rtmp", "srt")}
         arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
-        arguments += ["--srt-port", "0"]
         for protocol, port in self.ports.items():
             arguments += [f"--{protocol}-port", str(port)]
         if config is not None:

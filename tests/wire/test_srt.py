@@ -473,10 +473,12 @@ async def test_garbage_and_half_handshakes_disturb_nobody() -> None:
         viewer.close()
 
 
-async def test_many_are_closed_in_time() -> None:
+async def test_many_come_at_once_and_are_closed_in_time() -> None:
     async with serving() as server, publishing(server):
-        viewers = [await server.call("live/cam") for _ in range(30)]
+        viewers = await asyncio.gather(*(server.call("live/cam") for _ in range(30)))
         await until(lambda: len(server.srt.connections) == 31, "all are there")
+        for viewer in viewers:
+            assert await blocking(viewer.receive)
         asked_s = time.monotonic()
         for connection in server.srt.connections:
             connection.close("the test closes it")

@@ -57,8 +57,8 @@ class Admission:
         on_admitted: Callable[[int, Caller], None],
         on_refused: Callable[[tuple[str, int], Refused], None],
     ) -> None:
-        """`refusal` says what stands against a request beside what the catalogue knows. It is called in libsrt's
-        thread, `on_admitted` (with the socket to be) and `on_refused` on the loop."""
+        """`refusal` says what stands against a request beside what the catalogue knows. It and `on_admitted` (with
+        the socket to be) are called in libsrt's thread, `on_refused` on the loop."""
         self._library = library
         self._catalogue = catalogue
         self._options = options
@@ -81,7 +81,7 @@ class Admission:
         except Exception:
             log.exception("judging an SRT caller failed")
             return self._refuse(sock, address, Refused(Rejection.SERVER_ERROR, "our own mistake"))
-        self._loop.call_soon_threadsafe(self._on_admitted, sock, caller)
+        self._on_admitted(sock, caller)  # at once: the loop may accept the connection before it gets to anything else
         return 0
 
     def _refuse(self, sock: int, address: tuple[str, int], refused: Refused) -> int:

@@ -133,6 +133,7 @@ class SrtServer:
         return None
 
     def _admitted(self, sock: int, caller: Caller) -> None:
+        """Called in libsrt's thread."""
         self._handshakes[sock] = caller, time.monotonic()
 
     def _refused(self, peer: tuple[str, int], refused: Refused) -> None:
