@@ -93,7 +93,7 @@ class RtspConnection:
 
     def free_channels(self, wanted: tuple[int, int] | None) -> tuple[int, int]:
         """The channels asked for where they are free, else the lowest free even pair (RFC 2326 section 10.12)."""
-        if wanted is not None and not self._channels.keys() & set(wanted):
+        if wanted is not None and wanted[0] != wanted[1] and not self._channels.keys() & set(wanted):
             return wanted
         for channel in range(0, 256, 2):
             if channel not in self._channels and channel + 1 not in self._channels:

@@ -140,6 +140,12 @@ class MethodNotImplemented(RtspError):
     status = 501
 
 
+class RangeUnitNotImplemented(RtspError):
+    """Times in a unit that nothing here is counted in."""
+
+    status = 501  # RFC 2326 section 12.29
+
+
 class ServiceUnavailable(RtspError):
     status = 503
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from manycast.wire.rtsp.errors import BadRequest, InvalidRange, UnsupportedTransport
+from manycast.wire.rtsp.errors import BadRequest, InvalidRange, RangeUnitNotImplemented, UnsupportedTransport
 
 MAX_TRANSPORTS = 16  # alternatives in one header; clients send one to three
 MAX_SESSION_ID_CHARS = 256  # our own have 32
@@ -204,7 +204,7 @@ def parse_range(value: str) -> Range:
 
     `;time=` is passed over; a start less than two seconds below zero is taken for 0. Start may be after end: with a
     negative scale that is the way.
-    Raises InvalidRange, also for SMPTE time, which nothing here is counted in.
+    Raises InvalidRange, and RangeUnitNotImplemented for SMPTE time and what else nothing here is counted in.
     """
     text = value.split(";", 1)[0].strip()
     unit, equals, times = text.partition("=")
@@ -222,6 +222,8 @@ def parse_range(value: str) -> Range:
                 start_unix_s=_parse_clock(start, value),
                 end_unix_s=_parse_clock(end, value) if end else None,
             )
+    if unit.strip().lower() not in ("npt", "clock") and equals:
+        raise RangeUnitNotImplemented(f"range {value[:80]!r}, wanted npt=... or clock=...")
     raise InvalidRange(f"range {value[:80]!r}, wanted npt=... or clock=...")
 
 
