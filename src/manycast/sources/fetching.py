@@ -11,6 +11,7 @@ from manycast.sources.loops import LoopGuard
 from manycast.sources.proxy import AnyLog
 from manycast.sources.rtmp.source import RtmpSource
 from manycast.sources.rtsp.source import RtspSource, Transfer
+from manycast.sources.udp_source import UdpSource
 from manycast.wire.address import SourceAddress
 
 AGENT = f"Manycast/{manycast.__version__}"
@@ -33,5 +34,11 @@ def make_fetcher(plan: FetchPlan, guard: LoopGuard, log: AnyLog) -> Source:
             return RtspSource(address, plan.transfer, options=plan.options, guard=guard, log=log)
         case "rtmp" | "rtmps":
             return RtmpSource(address, options=plan.options, guard=guard, agent=AGENT)
+        case "http" | "https":
+            from manycast.sources.http.source import HttpSource  # brings aiohttp with it
+
+            return HttpSource(address, options=plan.options, guard=guard, agent=AGENT)
+        case "udp":
+            return UdpSource(address)
         case _:
             raise SourceError(f"nothing fetches {address.scheme}:// yet")

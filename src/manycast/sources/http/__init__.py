@@ -1,0 +1,1 @@
+"""Streams of web servers and cameras."""

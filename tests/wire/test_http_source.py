@@ -1,0 +1,216 @@
+"""Streams pulled from web servers, cameras among them, that answer as a test tells them to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from itertools import pairwise
+
+import pytest
+from support.clips import make_clip
+from support.taking import Taken
+from support.waiting import until
+
+from manycast.errors import ManycastError
+from manycast.hub.source import SourceError
+from manycast.media.track import Codec
+from manycast.sources.dialling import DialOptions, check_redirect
+from manycast.sources.http import intake as intake_module
+from manycast.sources.http.source import HttpSource
+from manycast.sources.loops import OwnStreams
+from manycast.sources.udp_source import UdpSource
+from manycast.wire.address import SourceAddress
+from manycast.wire.digest import DigestGuard, Verdict
+from manycast.wire.flv.file import file_header, tag
+from manycast.wire.flv.mux import FlvMuxer
+from manycast.wire.mpegts.mux import TsMuxer
+
+HOST = "127.0.0.1"
+JPEG = b"\xff\xd8 a picture \xff\xd9"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: "
+
+Handler = Callable[[str, asyncio.StreamWriter], Awaitable[None]]  # the request's head
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            try:
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    await handler(head.decode(), writer)
+                    await writer.drain()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def source(port: int, path: str = "/x", login: str = "") -> HttpSource:
+    address = SourceAddress.parse(f"http://{login}{HOST}:{port}{path}")
+    return HttpSource(address, options=DialOptions(), guard=OwnStreams(str).guard("copy"), agent="test")
+
+
+async def failure(handler: Handler, path: str = "/x", login: str = "") -> str:
+    async with serving(handler) as port:
+        with pytest.raises(ManycastError) as caught:
+            await asyncio.wait_for(source(port, path, login).run(Taken().publish), 15)
+        return str(caught.value)
+
+
+async def motion_jpeg(_head: str, writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"multipart/x-mixed-replace; boundary=--b\r\n\r\n")
+    while True:
+        writer.write(b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(JPEG), JPEG))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def single_jpegs(_head: str, writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"image/jpeg\r\nContent-Length: %d\r\n\r\n%b" % (len(JPEG), JPEG))
+
+
+async def flv(_head: str, writer: asyncio.StreamWriter) -> None:
+    clip = make_clip()
+    muxer = FlvMuxer([clip.track])
+    writer.write(HEAD + b"video/x-flv\r\n\r\n" + file_header(has_audio=False, has_video=True))
+    for message in muxer.start(0):
+        writer.write(tag(message))
+    number = 0
+    while True:
+        for message in muxer.messages(clip.frame(number)):
+            writer.write(tag(message))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        number += 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "codec"), [(motion_jpeg, Codec.MJPEG), (single_jpegs, Codec.MJPEG), (flv, Codec.H264)]
+)
+async def test_streams(handler: Handler, codec: Codec) -> None:
+    async with serving(handler) as port:
+        taken = Taken()
+        task = asyncio.create_task(source(port).run(taken.publish))
+        await until(lambda: len(taken.frames) > 5, "frames come")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [track.codec for track in taken.tracks] == [codec]
+    assert all(a.dts_ticks < b.dts_ticks for a, b in pairwise(taken.frames))
+    if codec is Codec.MJPEG:
+        assert taken.frames[0].units == [JPEG]
+
+
+async def test_a_login_by_digest() -> None:
+    guard = DigestGuard(realm="r", secret=bytes(16), offer_qop=True)
+
+    async def handler(head: str, writer: asyncio.StreamWriter) -> None:
+        answer = next((line[15:] for line in head.split("\r\n") if line.startswith("Authorization: ")), "")
+        passwords = {"joe": "se cret"}.get
+        verdict = guard.check(answer, method="GET", uri="/x?a=1", password_of=passwords, now_s=1.0)
+        if verdict is Verdict.ACCEPTED:
+            await single_jpegs(head, writer)
+        else:
+            (challenge,) = guard.challenges(now_s=1.0)
+            text = f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 0\r\n\r\n"
+            writer.write(text.encode())
+
+    async with serving(handler) as port:
+        taken = Taken()
+        task = asyncio.create_task(source(port, "/x?a=1", "joe:se%20cret@").run(taken.publish))
+        await until(lambda: len(taken.frames) > 2, "frames come")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert "refuses user and pass" in await failure(handler, "/x?a=1", "joe:wrong@")
+    assert "configure user and pass" in await failure(handler, "/x?a=1")
+
+
+def answering(data: bytes) -> Handler:
+    async def handler(_head: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        writer.close()
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (HEAD + b"text/html\r\n\r\n<html>", "text/html"),
+        (HEAD + b"multipart/x-mixed-replace\r\n\r\nno boundary here\r\n", "without a boundary"),
+        (HEAD + b"image/jpeg\r\n\r\n<html>", "no whole JPEG"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
+        (b"RTSP/1.0 200 OK\r\n\r\n", "without a type"),
+        (b"nonsense\r\n\r\n", "no HTTP as it should be"),
+        (HEAD + b"video/x-flv\r\n\r\n<html>", "no FLV"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /x\r\n\r\n", "redirected more than 5 times"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: file:///etc/passwd\r\n\r\n", "file"),
+        (b"", "hung up|disconnected"),
+    ],
+)
+async def test_what_is_no_stream(data: bytes, says: str) -> None:
+    assert re.search(says, await failure(answering(data)))
+
+
+async def test_a_picture_without_end() -> None:
+    async def handler(_head: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"image/jpeg\r\n\r\n\xff\xd8")
+        for _ in range(100):
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+
+    assert "a picture of more than" in await failure(handler)
+
+
+async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.http.source.SILENCE_S", 0.3)
+
+    async def handler(_head: str, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    assert "nothing has come" in await failure(handler)
+
+
+def test_redirects_into_private_networks() -> None:
+    options = DialOptions()
+    check_redirect("192.168.1.1", "10.0.0.1", options)
+    check_redirect("8.8.8.8", "1.1.1.1", options)
+    check_redirect("8.8.8.8", "10.0.0.1", DialOptions(allow_private_redirects=True))
+    for private in ("10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "fd00::1"):
+        with pytest.raises(SourceError, match="private_redirects"):
+            check_redirect("8.8.8.8", private, options)
+
+
+async def test_transport_streams_by_udp() -> None:
+    clip = make_clip()
+    muxer = TsMuxer([clip.track])
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with closing(sender), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        taken = Taken()
+        task = asyncio.create_task(UdpSource(SourceAddress.parse(f"udp://{HOST}:{port}")).run(taken.publish))
+        await asyncio.sleep(0.05)
+        number = 0
+        while len(taken.frames) < 20 and number < 500:
+            data = muxer.frame(clip.frame(number))
+            for start in range(0, len(data), 1316):
+                sender.sendto(data[start : start + 1316], (HOST, port))
+            number += 1
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [track.codec for track in taken.tracks] == [Codec.H264]
+
+
+def test_the_type_decides() -> None:
+    with pytest.raises(SourceError, match="application/json"):
+        intake_module.intake_for("application/json", "/x", Taken().publish)
+    assert isinstance(intake_module.intake_for("", "/x.FLV", Taken().publish), intake_module.FlvStream)
