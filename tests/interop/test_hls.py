@@ -28,6 +28,7 @@ from manycast.media.track import Codec
 from manycast.wire.hls.segmenter import SegmenterOptions
 
 HLS_JS = "hls.js@1.7.4"
+HLS_PARSER = "hls-parser@0.16.1"
 MAX_LOW_LATENCY_S = 1.5
 PLAYED_S = 4.0
 
@@ -186,6 +187,54 @@ async def test_ffmpeg_plays_every_codec(options: HlsOptions, video: Codec, audio
         times = [digest.pts for digest in await blocking(frame_digests, "-i", url, "-t", "4")]
         assert len(times) >= 90
         assert len({after - before for before, after in pairwise(times)}) == 1
+
+
+_CHECK = """
+const HLS = require(process.argv[1]), text = require("fs").readFileSync(0, "utf8");
+HLS.setOptions({ strictMode: true });
+const list = HLS.parse(text);
+console.log(JSON.stringify(list.isMasterPlaylist
+  ? { resolution: list.variants[0].resolution }
+  : { skipped: list.skip, target: list.targetDuration, control: list.lowLatencyCompatibility }));
+"""
+
+
+async def test_a_strict_parser_has_nothing_to_complain_about(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    assert request.config.cache is not None
+    parser = tmp_path / "hls-parser.js"
+    parser.write_bytes(npm_file(HLS_PARSER, "dist/hls-parser.js", request.config.cache))
+    node = find("node")
+
+    async def parsed(text: bytes) -> dict[str, object]:
+        done = await blocking(
+            subprocess.run, [node, "-e", _CHECK, str(parser)], input=text, capture_output=True, timeout=20, check=False
+        )
+        assert done.returncode == 0, (done.stderr.decode(), text.decode())
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    options = HlsOptions(segments=SegmenterOptions(fragment_s=1, playlist=12, part_s=0.2))
+    async with serving_hls(options) as hls:
+        async with hls.publishing(speed=8):
+            multivariant = await hls.ask("/live.m3u8")
+            address = f"/{multivariant.names[0]}"
+            run = hls.runs.at("live")
+            assert run is not None
+            await until(lambda: run.segmenter.has(14, None), "a long list")
+            assert (await parsed(multivariant.body))["resolution"] == {"width": 320, "height": 240}
+        async with hls.publishing(speed=8):
+            await until(lambda: b"DISCONTINUITY\n" in run.playlist(skip=False), "another publisher")
+            whole = await parsed((await hls.ask(address)).body)
+            assert whole["control"] == {
+                "canBlockReload": True,
+                "canSkipUntil": 6,
+                "partHoldBack": pytest.approx(0.63, abs=0.1),
+            }
+            delta = await parsed((await hls.ask(f"{address}?_HLS_skip=YES")).body)
+            assert isinstance(delta["skipped"], int)
+            assert delta["skipped"] > 0
+        run.end()
+        assert (await parsed((await hls.ask(address)).body))["target"] == 1
 
 
 # hls.js

@@ -1,0 +1,192 @@
+"""Runs of HLS segments: when they begin, go on and end."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import time
+from pathlib import Path
+
+import pytest
+from support.clips import make_clip
+from support.waiting import until
+
+from manycast.hub.hls_packager import HlsOptions, HlsRun
+from manycast.hub.hls_runs import KEPT_S, HlsRuns
+from manycast.hub.hub import Hub
+from manycast.hub.stream import Stream, StreamEnded
+from manycast.media.track import AudioParameters, Codec, H265Parameters, PlainParameters, Track
+from manycast.wire.hls.segmenter import SegmenterOptions
+
+CLIP = make_clip(gop=25)
+OPTIONS = HlsOptions(segments=SegmenterOptions(fragment_s=1, playlist=3, part_s=0.2))
+METADATA = Track(codec=Codec.METADATA, clock_rate_hz=90_000, parameters=PlainParameters())
+OPUS = Track(codec=Codec.OPUS, clock_rate_hz=48_000, parameters=AudioParameters(sample_rate_hz=48_000, channels=2))
+
+
+def published(hub: Hub, seconds: int = 0, *tracks: Track) -> Stream:
+    stream = hub.publish("live", [CLIP.track, *tracks], "a test")
+    push(stream, 0, seconds)
+    return stream
+
+
+def push(stream: Stream, start_s: int, end_s: int) -> None:
+    for number in range(start_s * 25, end_s * 25):
+        stream.push(CLIP.frame(number))
+
+
+async def test_it_begins_with_the_group_of_pictures_so_far() -> None:
+    hub = Hub()
+    stream = published(hub, 3)
+    run = HlsRuns(hub, OPTIONS).start(stream)
+    assert not run.segmenter.ready
+    push(stream, 3, 4)
+    assert run.segmenter.ready
+    assert b"#EXTINF:1.00000" in run.playlist(skip=False)
+    assert stream.watchers == 1
+
+
+async def test_there_is_one_run_for_a_path_and_its_names_are_its_own() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    assert runs.start(stream) is run
+    assert runs.named(run.token) is run
+    assert runs.at("live") is run
+    assert HlsRun("live", OPTIONS).token != run.token
+
+
+async def test_a_list_that_has_not_changed_is_the_same_bytes() -> None:
+    hub = Hub()
+    stream = published(hub)
+    run = HlsRuns(hub, OPTIONS).start(stream)
+    push(stream, 0, 3)
+    assert run.playlist(skip=False) is run.playlist(skip=False)
+    before = run.playlist(skip=False)
+    push(stream, 3, 4)
+    assert run.playlist(skip=False) is not before
+
+
+async def test_nobody_asking_ends_it_but_not_while_somebody_waits() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    now_s = time.monotonic()
+    runs.handle_timer(now_s + OPTIONS.idle_s - 1)
+    assert len(runs) == 1
+    run.waiting["somebody"] = lambda: None
+    runs.handle_timer(now_s + OPTIONS.idle_s + 1)
+    assert len(runs) == 1
+    run.waiting.clear()
+    runs.handle_timer(now_s + OPTIONS.idle_s + 1)
+    assert len(runs) == 0
+    assert runs.at("live") is None
+    assert stream.watchers == 0
+
+
+async def test_a_publisher_who_does_not_come_back_ends_it_and_it_is_kept_for_a_while() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    push(stream, 0, 5)
+    told: list[bool] = []
+    run.waiting["somebody"] = lambda: told.append(run.over)
+    hub.unpublish(stream, "the test ends it")
+    now_s = time.monotonic()
+    runs.handle_timer(now_s + OPTIONS.return_s - 1)
+    assert not run.over
+    runs.handle_timer(now_s + OPTIONS.return_s + 1)
+    assert run.over
+    assert told[-1]
+    run.waiting.clear()
+    assert run.playlist(skip=False).endswith(b"#EXT-X-ENDLIST\n")
+    assert runs.at("live") is None
+    assert runs.named(run.token) is run
+    runs.handle_timer(time.monotonic() + KEPT_S + 1)
+    assert runs.named(run.token) is None
+
+
+async def test_a_publisher_who_comes_back_goes_on_even_with_other_tracks() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    push(stream, 0, 3)
+    hub.unpublish(stream, "the test ends it")
+    again = published(hub, 2, METADATA)
+    runs.handle_timer(time.monotonic())
+    push(again, 2, 5)
+    assert runs.at("live") is run
+    assert b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False)
+
+
+async def test_a_publisher_who_comes_back_in_other_packaging_ends_it() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    push(stream, 0, 3)
+    hub.unpublish(stream, "the test ends it")
+    published(hub, 0, OPUS)
+    runs.handle_timer(time.monotonic())
+    assert run.over
+
+
+async def test_a_publisher_whose_parameters_are_not_known_is_waited_for() -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS)
+    run = runs.start(stream)
+    push(stream, 0, 3)
+    hub.unpublish(stream, "the test ends it")
+    hub.publish("live", [Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())], "a test")
+    runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
+    assert not run.over
+
+
+async def test_a_stream_that_has_ended_cannot_begin() -> None:
+    hub = Hub()
+    stream = published(hub)
+    hub.unpublish(stream, "the test ends it")
+    runs = HlsRuns(hub, OPTIONS)
+    with pytest.raises(StreamEnded):
+        runs.start(stream)
+    assert len(runs) == 0
+
+
+async def test_segments_on_disk_are_no_longer_in_memory(tmp_path: Path) -> None:
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, folder=tmp_path))
+    run = runs.start(stream)
+    push(stream, 0, 4)
+    place = tmp_path / "live.hls" / run.token
+    file = run.files["0.ts"]
+    await until(lambda: isinstance(file.data, memoryview), "the file's bytes")
+    assert isinstance(file.data, memoryview)
+    assert isinstance(file.data.obj, mmap.mmap)
+    assert (place / "0.ts").read_bytes() == file.data
+    part = run.files["0.0.ts"].data
+    assert isinstance(part, memoryview)
+    assert part.obj is file.data.obj
+    runs.close()
+    assert (place / "0.ts").exists()  # the next start cleans up, if it is to
+
+
+async def test_a_disk_that_fails_costs_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    hub = Hub()
+    stream = published(hub)
+    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, folder=blocked))
+    run = runs.start(stream)
+    push(stream, 0, 10)
+    await until(lambda: any("stay in memory" in record.message for record in caplog.records), "it is said")
+    await asyncio.sleep(0)
+    assert sum("stay in memory" in record.message for record in caplog.records) == 1
+    assert isinstance(next(iter(run.files.values())).data, bytes | memoryview)
+    assert b"#EXTINF" in run.playlist(skip=False)
+    runs.close()
