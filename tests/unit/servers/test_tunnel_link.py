@@ -7,7 +7,8 @@ import base64
 
 from support.scripted_pipe import ScriptedPipe
 
-from manycast.servers.http.request import Client, HttpRequest
+from manycast.servers.client import Client
+from manycast.servers.http.request import HttpRequest
 from manycast.servers.rtsp.tunnel import Post, TunnelLink
 from manycast.wire.http import RequestHead
 

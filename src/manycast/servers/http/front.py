@@ -14,9 +14,10 @@ from functools import partial
 from manycast.hub.pipe import Pipe, SocketPipe
 from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
 from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
+from manycast.servers.client import Client
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.pages import Pages
-from manycast.servers.http.request import Client, HttpRequest, HttpRoute, RtspTaker
+from manycast.servers.http.request import HttpRequest, HttpRoute, RtspTaker, refuse
 from manycast.servers.waiting_room import WaitingRoom
 from manycast.wire.http import HttpError, RequestHead, find_head_end
 
@@ -139,14 +140,14 @@ class HttpFront:
             await self._route(port, client, head, received)
         except HttpError as error:
             self._note(port, client, f"refused with {error.status}: {error}")
-            client.refuse(error)
+            refuse(client, error)
         except HandshakeFailed as error:
             self._note(port, client, str(error))
             client.pipe.close()
         except TimeoutError:
             late = HttpError(408, f"no request within {self._head_timeout_s:.0f} s")
             self._note(port, client, str(late))
-            client.refuse(late)
+            refuse(client, late)
         except OSError:
             client.pipe.close()
         except BaseException:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from manycast.servers.client import Client
 from manycast.servers.faults import AnyLog, FaultLog
-from manycast.servers.http.request import Client
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
 from manycast.wire.basic import parse_basic
 from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from manycast.errors import ProtocolError
-from manycast.hub.pipe import Pipe
 from manycast.hub.tcp_viewer import TcpOutbox
-from manycast.servers.acceptor import Peer
+from manycast.servers.client import Client
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtmp.layout import CHUNK_BYTES
 from manycast.servers.rtmp.options import RtmpOptions
@@ -63,12 +62,11 @@ class Host(Protocol):
 class RtmpConnection:
     """Knows how to read, write and close; what is asked is the session's business."""
 
-    def __init__(
-        self, host: Host, pipe: Pipe, peer: Peer, *, secure: bool, make_session: Callable[[RtmpConnection], Session]
-    ) -> None:
-        self.peer_address = peer[0]
-        self.peer = _shown(peer)
-        self.log = _ConnectionLog(host.log, {"protocol": "RTMPS" if secure else "RTMP", "peer": self.peer})
+    def __init__(self, host: Host, client: Client, make_session: Callable[[RtmpConnection], Session]) -> None:
+        pipe = client.pipe
+        self.peer_address = client.peer[0]
+        self.peer = str(client)
+        self.log = _ConnectionLog(host.log, {"protocol": "RTMPS" if client.secure else "RTMP", "peer": self.peer})
         self.closed = False
         self.opened_s = time.monotonic()
         self._host = host
@@ -199,7 +197,3 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
         extra = self.extra or {}
         return f"{extra['protocol']} {extra['peer']}: {msg}", kwargs
-
-
-def _shown(peer: Peer) -> str:
-    return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"

@@ -6,18 +6,14 @@ import asyncio
 import importlib
 import logging
 import socket
-import ssl
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
-from manycast.hub.pipe import SocketPipe
 from manycast.hub.source import SourceError
-from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
-from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
-from manycast.servers.http.request import Client
+from manycast.servers.client import Client
+from manycast.servers.client_acceptor import ClientAcceptor, ContextMaker
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.handlers import handle
@@ -30,8 +26,6 @@ from manycast.wire.rtsp.message import Request, Response, without_userinfo
 TIMER_INTERVAL_S = 0.5
 DESCRIPTORS_WITHOUT_LIMIT = 10_000
 
-ContextMaker = Callable[[], ssl.SSLContext]
-
 
 class RtspServer:
     """All connections and sessions of one RTSP service, on any number of addresses."""
@@ -42,8 +36,7 @@ class RtspServer:
         self.faults = self.context.faults
         self.log = logging.getLogger(__name__)
         self._connections: set[RtspConnection] = set()
-        self._acceptors: list[Acceptor] = []
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._acceptors: list[ClientAcceptor] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -56,8 +49,14 @@ class RtspServer:
 
         With `make_context` they speak TLS; it is asked for each connection, so that a certificate can be renewed.
         """
-        accept = self._accept if make_context is None else partial(self._accept_tls, make_context)
-        acceptor = Acceptor(accept, self.faults, self.log)
+        acceptor = ClientAcceptor(
+            "RTSP" if make_context is None else "RTSPS",
+            self.take,
+            self.faults,
+            self.log,
+            make_context=make_context,
+            handshake_timeout_s=self.options.first_request_timeout_s,
+        )
         acceptor.listen(listeners)
         self._acceptors.append(acceptor)
 
@@ -71,8 +70,6 @@ class RtspServer:
             self._timer.cancel()
         for acceptor in self._acceptors:
             acceptor.close()
-        for handshake in tuple(self._handshakes):
-            handshake.cancel()
         for session in tuple(self.context.sessions.values()):
             session.close(reason)
         for connection in tuple(self._connections):
@@ -105,8 +102,8 @@ class RtspServer:
         else:
             self._connections.add(RtspConnection(self, link))
 
-    def take(self, client: Client, received: bytes) -> None:
-        """Serve a client of an HTTP port who speaks RTSP without HTTP around it."""
+    def take(self, client: Client, received: bytes = b"") -> None:
+        """Serve a client who speaks RTSP with nothing but TLS around it, at whatever port; `received` came already."""
         name = "TLS" if client.secure else "TCP"
         link = PipeLink(
             client.pipe,
@@ -120,39 +117,6 @@ class RtspServer:
 
     def forget(self, connection: RtspConnection) -> None:
         self._connections.discard(connection)
-
-    def _accept(self, sock: socket.socket, peer: Peer) -> None:
-        try:
-            prepare_socket(sock)
-            link = PipeLink(SocketPipe(sock), name="TCP", secure=False, peer=peer, local_address=sock.getsockname()[0])
-        except OSError:
-            sock.close()  # gone before it was greeted
-            return
-        self.adopt(link)
-
-    def _accept_tls(self, make_context: ContextMaker, sock: socket.socket, peer: Peer) -> None:
-        task = self._loop.create_task(self._shake_hands(make_context(), sock, peer), name="TLS handshake")
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
-
-    async def _shake_hands(self, context: ssl.SSLContext, sock: socket.socket, peer: Peer) -> None:
-        try:
-            prepare_socket(sock)
-            local_address = sock.getsockname()[0]
-            pipe = TlsPipe(sock, context)
-        except OSError:
-            sock.close()
-            return
-        try:
-            await pipe.handshake(self.options.first_request_timeout_s)
-        except HandshakeFailed as error:
-            pipe.close()
-            self.faults.note(self.log, f"RTSPS {peer[0]}:{peer[1]}: {error}")
-            return
-        except BaseException:
-            pipe.close()
-            raise
-        self.adopt(PipeLink(pipe, name="TLS", secure=True, peer=peer, local_address=local_address))
 
     def _refuse(self, link: Link) -> None:
         """Say why, and hang up."""

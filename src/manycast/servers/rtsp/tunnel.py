@@ -9,7 +9,8 @@ from collections.abc import Callable
 from manycast import __version__
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
-from manycast.servers.http.request import Client, HttpRequest
+from manycast.servers.client import Client
+from manycast.servers.http.request import HttpRequest
 from manycast.servers.rtsp.reply import complete
 from manycast.servers.rtsp.server import RtspServer
 from manycast.servers.waiting_room import WaitingRoom

@@ -16,7 +16,7 @@ from manycast.servers.faults import FaultLog
 from manycast.servers.http.hls.address import HlsAddress, is_hls, media_playlist_uri, parse_hls_address
 from manycast.servers.http.hls.options import HlsServerOptions
 from manycast.servers.http.login import HttpLogin
-from manycast.servers.http.request import HttpRequest
+from manycast.servers.http.request import HttpRequest, refuse
 from manycast.wire.hls.playlist import MEDIA_TYPE
 from manycast.wire.http import REASONS, HttpError, RequestHead, find_head_end, parse_range
 
@@ -148,7 +148,7 @@ class HlsConnection:
                 head_bytes = bytes(self._buffer[:end])
                 head = RequestHead.parse(head_bytes)
             except HttpError as error:
-                self._client.refuse(error)
+                refuse(self._client, error)
                 self.close()
                 return
             if self._client.again is not None and not is_hls(head.path):
