@@ -28,9 +28,12 @@ from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.play import COMPLETE_TIMEOUT_S, NotPlayable, Play
 from manycast.servers.srt.poller import Poller
 from manycast.servers.srt.publish import Publication
+from manycast.wire.mpegts.packet import NULL_PACKET, PACKET_BYTES
 
 MAX_READS = 256  # of datagrams in a row, before others have their turn
 UNSEEN_DATAGRAMS = 3  # from so many lost in a row on, a transport stream's own counters may not show it
+LISTENS_STEP_S = 0.005
+LISTENS_TRIES = 16  # then it should, however far away it is
 BURST_S = 1.0  # how long the beginning is paced
 STATISTICS_INTERVAL_S = 2.0
 GONE = "the other end has gone"
@@ -213,6 +216,7 @@ class SrtConnection:
             on_end=self._ended,
             on_broken=self._broken,
         )
+        await self._wait_until_it_listens()
         self.log.info("plays %s", name)
         try:
             if not options.max_bandwidth_bps:
@@ -222,6 +226,18 @@ class SrtConnection:
             self.close(GONE)
             return
         play.begin()
+
+    async def _wait_until_it_listens(self) -> None:
+        """What comes right behind the handshake is often lost: with it, the beginning of the first picture would be.
+
+        So packets that say nothing go first, until one of them is acknowledged.
+        """
+        library = self._library
+        for number in range(1, LISTENS_TRIES):
+            library.lib.srt_sendmsg2(self.sock, NULL_PACKET, PACKET_BYTES, library.ffi.NULL)
+            await asyncio.sleep(LISTENS_STEP_S)
+            if library.unacknowledged(self.sock) < number:
+                return
 
     def _broken(self) -> None:
         """Not from within a fan-out."""

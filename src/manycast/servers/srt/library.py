@@ -84,6 +84,7 @@ int srt_getlasterror(int* system_error);
 const char* srt_getlasterror_str(void);
 int srt_bistats(SRTSOCKET u, SRT_TRACEBSTATS* statistics, int clear, int instantaneous);
 int srt_getsockstate(SRTSOCKET u);
+int srt_getsndbuffer(SRTSOCKET u, size_t* blocks, size_t* bytes);
 int srt_getrejectreason(SRTSOCKET u);
 int srt_setrejectreason(SRTSOCKET u, int value);
 const char* srt_rejectreason_str(int id);
@@ -213,6 +214,12 @@ class SrtLibrary:
         length = self.ffi.new("int*", 4)
         self.check(self.lib.srt_getsockflag(sock, option, value, length), f"asking for {option.name}")
         return int(value[0])
+
+    def unacknowledged(self, sock: int) -> int:
+        """How many of the datagrams that were sent the other end has not confirmed yet."""
+        blocks = self.ffi.new("size_t*")
+        self.lib.srt_getsndbuffer(sock, blocks, self.ffi.NULL)
+        return int(blocks[0])
 
     def statistics(self, sock: int) -> Statistics | None:
         """None where the connection is gone."""
