@@ -190,6 +190,7 @@ async def test_ffmpeg_plays_every_codec(options: HlsOptions, video: Codec, audio
 
 
 _CHECK = """
+globalThis.self = globalThis;  // it is built for browsers
 const HLS = require(process.argv[1]), text = require("fs").readFileSync(0, "utf8");
 HLS.setOptions({ strictMode: true });
 const list = HLS.parse(text);

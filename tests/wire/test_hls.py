@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 import time
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ import pytest
 from support.film import Film
 from support.hls import QUICK, Player, serving_hls
 from support.inprocess_http import make_files
-from support.waiting import until
+from support.publishing import publishing
+from support.server import ServerFactory
+from support.waiting import until, wait_until
 
 from manycast.hub.hls_packager import HlsOptions
 from manycast.hub.stored import StoredMedia
@@ -423,3 +426,43 @@ async def test_segments_on_disk_are_written_served_and_removed(tmp_path: Path) -
             assert len(list(place.iterdir())) <= 3 + 4 + 2
         assert not (place / "0.ts").exists()
         await until(lambda: not place.parent.exists(), "nobody asks, and all is removed")
+
+
+# As it is configured
+
+
+def fetch(port: int, target: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", target)
+    answer = connection.getresponse()
+    status, body = answer.status, answer.read()
+    connection.close()
+    return status, body
+
+
+def test_the_configuration_says_how_long_how_many_and_where(start_server: ServerFactory, tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    config = f"rtsp:\n  udp_base_port: UDP_BASE\nhls: {{fragment: 1, playlist: 3, low_latency: 0, folder: {folder}}}\n"
+    server = start_server(config=config, http=True)
+    with publishing(server):
+        status, multivariant = fetch(server.http_port, "/live.m3u8")
+        assert status == 200
+        address = f"/{multivariant.decode().splitlines()[-1]}"
+        text = ""
+
+        def is_full() -> bool:
+            nonlocal text
+            text = fetch(server.http_port, address)[1].decode()
+            return "EXT-X-MEDIA-SEQUENCE:1\n" in text
+
+        wait_until(is_full, "more segments than are listed")
+        assert "#EXT-X-TARGETDURATION:1\n" in text
+        assert "EXT-X-PART" not in text
+        assert text.count("#EXTINF") == 3
+        assert list(folder.glob("live.hls/*/0.ts"))
+
+
+def test_hls_can_be_switched_off(start_server: ServerFactory) -> None:
+    server = start_server(config="rtsp:\n  udp_base_port: UDP_BASE\nhls: {enable: 0}\n", http=True)
+    with publishing(server):
+        assert fetch(server.http_port, "/live.m3u8")[0] == 404
