@@ -126,10 +126,10 @@ class UdpLayout:
 
 
 class TrackStart(NamedTuple):
-    """The first packet of a track that a viewer gets: what RTP-Info says (RFC 2326 section 12.33)."""
+    """What RTP-Info says of a track (RFC 2326 section 12.33)."""
 
-    sequence: int
-    rtp_timestamp: int
+    sequence: int  # of the first packet a viewer gets
+    rtp_timestamp: int  # at the moment of the start, which is one for all tracks
 
 
 def describe_track(track: Track, index: int) -> RtpMap:
@@ -192,13 +192,14 @@ class RtpPackager:
         self._next_report_s = 0.0  # what viewers were told no longer holds
 
     def start_of(self, track_index: int, *, unix_s: float) -> TrackStart:
-        """Where a viewer who joins now starts in a track."""
-        sender = self.senders[track_index]
-        for frame in self._gop:
-            if frame.track_index == track_index and frame.packets:
-                sequence = int.from_bytes(frame.packets[0][2:4])
-                return TrackStart(sequence, sender.rtp_timestamp(frame.pts_ticks))
-        return self.edge_of(track_index, unix_s=unix_s)
+        """Where a viewer who joins now starts in a track; the times of all tracks are of the same moment."""
+        starts = {frame.track_index: frame for frame in reversed(self._latest_group()) if frame.packets}
+        if not starts:
+            return self.edge_of(track_index, unix_s=unix_s)
+        sender, start = self.senders[track_index], starts.get(track_index)
+        sequence = sender.sequence if start is None else int.from_bytes(start.packets[0][2:4])
+        earliest_s = min(self._time_s(first) for first in starts.values())
+        return TrackStart(sequence, sender.rtp_timestamp(round(earliest_s * sender.clock_rate_hz)))
 
     def edge_of(self, track_index: int, *, unix_s: float) -> TrackStart:
         """What comes next in a track."""
@@ -206,9 +207,13 @@ class RtpPackager:
         return TrackStart(sender.sequence, sender.rtp_timestamp(self._ticks_at(track_index, unix_s)))
 
     def join(self, viewer: Viewer[ChunkT], layout: Layout[ChunkT], *, unix_s: float) -> None:
-        """Let a viewer in at the latest keyframe: reports first, so that it can place what follows."""
-        first = [self._report(index, layout, unix_s) for index in range(len(self.senders))]
-        chunks = [*first, *(layout.frame(frame) for frame in self._gop)]
+        """Let a viewer in at the latest keyframe: reports first, so that it can place what follows.
+
+        They come again behind what has been kept, as GStreamer passes over those a second ahead of the media.
+        """
+        reports = [self._report(index, layout, unix_s) for index in range(len(self.senders))]
+        kept = [layout.frame(frame) for frame in self._latest_group()]
+        chunks = [*reports, *kept, *(reports if kept else ())]
         waiting = self._has_video and not len(self._gop)
         viewer.begin([chunk for chunk in chunks if chunk is not None], wait_for_keyframe=waiting)
         self._fanout(layout).add(viewer)
@@ -237,6 +242,22 @@ class RtpPackager:
                 chunk = layout.report(index, sender.goodbye())
                 if chunk is not None:
                     fanout.write_control(chunk)
+
+    def _latest_group(self) -> list[RtpFrame]:
+        """From the latest keyframe on; sound that came late, of a time before it, is left out.
+
+        So all tracks start together: players put what comes first of each at one time until they understand a report.
+        """
+        group = list(self._gop)
+        start_s = self._time_s(group[0]) if group else 0.0
+        return [
+            frame
+            for frame in group
+            if self._kinds[frame.track_index] is MediaKind.VIDEO or self._time_s(frame) >= start_s
+        ]
+
+    def _time_s(self, frame: RtpFrame) -> float:
+        return frame.pts_ticks / self.senders[frame.track_index].clock_rate_hz
 
     def _report(self, index: int, layout: Layout[ChunkT], unix_s: float) -> ChunkT | None:
         if self._unix_at_zero_s is None:

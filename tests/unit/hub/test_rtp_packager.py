@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.rtp_packager import InterleavedLayout, RtpFrame, RtpPackager, UdpLayout, interleave
 from manycast.media.frame import Frame
@@ -88,12 +90,27 @@ def test_all_transports_carry_the_same_packets() -> None:
 
 
 def test_a_viewer_starts_with_the_latest_keyframe_and_all_since() -> None:
-    packager = make_packager(video(0, keyframe=True), video(1), video(2, keyframe=True), audio(3), video(3))
+    packager = make_packager(video(0, keyframe=True), video(1), video(2, keyframe=True), audio(5), video(3))
     viewer = Notes()
     packager.join(viewer, BOTH, unix_s=0.0)
     assert viewer.waits_for_keyframe is False
     units = [first_byte_after_fragments(chunk) for chunk in viewer.first]
     assert units == [2, ord("a"), 3]
+
+
+def test_sound_of_a_time_before_the_keyframe_is_left_out_and_the_starts_are_of_one_moment() -> None:
+    late, early = audio(1), audio(5)
+    packager = make_packager(video(2, keyframe=True), late, video(3), early)
+    viewer = Notes()
+    packager.join(viewer, BOTH, unix_s=0.0)
+    assert [first_byte_after_fragments(chunk) for chunk in viewer.first] == [2, 3, ord("a")]
+    starts = [packager.start_of(index, unix_s=0.0) for index in range(2)]
+    times = [
+        (start.rtp_timestamp - sender.rtp_timestamp(0)) % 2**32 / sender.clock_rate_hz
+        for start, sender in zip(starts, packager.senders, strict=True)
+    ]
+    assert times[0] == pytest.approx(times[1], abs=0.001)
+    assert starts[1].sequence == (packager.senders[1].sequence - 1) & 0xFFFF
 
 
 def first_byte_after_fragments(chunk: object) -> int:
