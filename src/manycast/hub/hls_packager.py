@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ from manycast.media.frame import Frame
 from manycast.media.track import Track
 from manycast.wire.hls.playlist import multivariant_playlist
 from manycast.wire.hls.segmenter import Cut, File, Segmenter, SegmenterOptions
+
+TOLD_AT_ONCE = 20
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +85,11 @@ class HlsRun:
         self.asked_s = time.monotonic()  # when somebody last wanted something
         self.away_s: float | None = None  # since when there is no stream
         self.ended_s: float | None = None
-        self.waiting: dict[object, Callable[[], None]] = {}  # called at each change; they take themselves out
+        self.waiting: dict[object, Callable[[], None]] = {}  # called soon after each change; they take themselves out
         self._stream: Stream | None = None
         self._folder = folder
         self._overflowed = False
+        self._to_tell: deque[object] = deque()  # of those who wait
         self._playlists: dict[bool, bytes] = {}  # as long as nothing has changed
 
     @property
@@ -150,5 +155,16 @@ class HlsRun:
         self.take(self.segmenter.end_stream())
 
     def _tell(self) -> None:
-        for callback in tuple(self.waiting.values()):
-            callback()
+        scheduled = bool(self._to_tell)
+        self._to_tell = deque(self.waiting)
+        if self._to_tell and not scheduled:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+
+    def _tell_some(self) -> None:
+        """A few at a time: a thousand answers in a row would hold up the frames of others."""
+        for _ in range(min(TOLD_AT_ONCE, len(self._to_tell))):
+            callback = self.waiting.get(self._to_tell.popleft())
+            if callback is not None:
+                callback()
+        if self._to_tell:
+            asyncio.get_running_loop().call_soon(self._tell_some)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import mmap
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support.clips import make_clip
 from support.waiting import until
 
-from manycast.hub.hls_packager import HlsOptions, HlsRun
+from manycast.hub.hls_packager import TOLD_AT_ONCE, HlsOptions, HlsRun
 from manycast.hub.hls_runs import KEPT_S, HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.stream import Stream, StreamEnded
@@ -100,7 +101,8 @@ async def test_a_publisher_who_does_not_come_back_ends_it_and_it_is_kept_for_a_w
     assert not run.over
     runs.handle_timer(now_s + OPTIONS.return_s + 1)
     assert run.over
-    assert told[-1]
+    await asyncio.sleep(0)
+    assert told == [True]
     run.waiting.clear()
     assert run.playlist(skip=False).endswith(b"#EXT-X-ENDLIST\n")
     assert runs.at("live") is None
@@ -145,6 +147,29 @@ async def test_a_publisher_whose_parameters_are_not_known_is_waited_for() -> Non
     hub.publish("live", [Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())], "a test")
     runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
     assert not run.over
+
+
+async def test_all_who_wait_are_told_of_the_newest_a_few_at_a_time() -> None:
+    hub = Hub()
+    stream = published(hub)
+    run = HlsRuns(hub, OPTIONS).start(stream)
+    told: list[int] = []
+
+    def tell(number: int) -> None:
+        told.append(number)
+        del run.waiting[number]
+
+    for number in range(3 * TOLD_AT_ONCE):
+        run.waiting[number] = partial(tell, number)
+    push(stream, 0, 2)
+    assert not told
+    await asyncio.sleep(0)
+    assert len(told) == TOLD_AT_ONCE
+    push(stream, 2, 3)  # meanwhile there is more
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sorted(told) == list(range(3 * TOLD_AT_ONCE))
+    assert not run.waiting
 
 
 async def test_a_stream_that_has_ended_cannot_begin() -> None:
