@@ -27,6 +27,7 @@ from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
 from manycast.outputs import output_rules
 from manycast.proxies import Proxies, ProxyPlan, proxy_plans
+from manycast.pushers import PusherPlan, Pushers, pusher_plans
 from manycast.servers.certificate import Certificate
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.front import HttpFront
@@ -117,6 +118,7 @@ class Plan:
     applications: tuple[str, ...]
     speech: SpeechPlan | None = None  # None: nobody can speak
     proxies: tuple[ProxyPlan, ...] = ()
+    pushers: tuple[PusherPlan, ...] = ()
     outputs: OutputRules = field(default_factory=OutputRules)
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
@@ -127,8 +129,9 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     settings = loaded.settings
     media_folder = overrides.media_folder or settings.media_folder
     users = {user.username: user.password.get_secret_value() for user in settings.users}
-    proxy_notes: list[str] = []
-    proxies = proxy_plans(settings, proxy_notes)
+    pulled_notes: list[str] = []
+    proxies = proxy_plans(settings, pulled_notes)
+    pushers = pusher_plans(settings, pulled_notes)
     descriptors = raise_descriptor_limit()
     options = RtspOptions(
         udp_base_port=settings.rtsp.udp_base_port,
@@ -186,9 +189,10 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         applications=tuple(application.name for application in settings.applications) or ("",),
         speech=_speech_plan(settings.backchannel),
         proxies=proxies,
+        pushers=pushers,
         outputs=output_rules(settings),
         demo=not loaded.files,
-        notes=(*map(str, loaded.warnings), *loaded.unavailable, *proxy_notes, *_folder_notes(media_folder)),
+        notes=(*map(str, loaded.warnings), *loaded.unavailable, *pulled_notes, *_folder_notes(media_folder)),
     )
 
 
@@ -286,6 +290,7 @@ class App:
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         captures = CaptureFinder(plan.outputs)
         self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels, captures)
+        self._pushers = Pushers(self.hub, plan.pushers)
         self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
@@ -322,6 +327,7 @@ class App:
             self.srt = self._start_srt(self._srt_library)
         if self._opened.keys() & {"HTTP", "HTTPS"}:
             self.front = self._start_http()
+        self._pushers.start()
         self._proxies.start({sock.getsockname()[1] for opened in self._opened.values() for sock in opened})
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
@@ -333,6 +339,7 @@ class App:
         for task in self._tasks:
             task.cancel()
         await self._proxies.close()
+        await self._pushers.close()
         await self.hub.close(reason)
         if self.rtsp is not None:
             await self.rtsp.close(reason)

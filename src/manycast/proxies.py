@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from manycast.config.schema.proxy import Proxy, ProxyTransfer
 from manycast.config.schema.settings import Settings
@@ -14,6 +13,7 @@ from manycast.hub.hub import Hub, PathTaken
 from manycast.sources.dialling import DialOptions
 from manycast.sources.fetching import FetchPlan, make_fetcher
 from manycast.sources.loops import OwnStreams
+from manycast.sources.path_log import PathLog
 from manycast.sources.proxy import ProxySource, keep
 from manycast.sources.rtsp.source import Transfer
 from manycast.wire.address import MalformedAddress, SourceAddress
@@ -90,7 +90,7 @@ class Proxies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, plan: ProxyPlan, wait_s: float) -> None:
-        adapter = _ProxyLog(log, {"path": plan.path})
+        adapter = PathLog(log, "proxy", plan.path)
 
         def make() -> ProxySource:
             fetcher = make_fetcher(plan.fetch, self._own.guard(plan.path), adapter)
@@ -106,9 +106,3 @@ class Proxies:
             await keep(reservation, make(), adapter)
 
         self._tasks.append(asyncio.create_task(run(), name=f"proxy {plan.path}"))
-
-
-class _ProxyLog(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        assert self.extra is not None
-        return f"proxy {self.extra['path']}: {msg}", kwargs

@@ -50,10 +50,6 @@ def _has_srt_proxy(settings: Settings) -> bool:
     return any(url is not None and url.lower().startswith("srt:") for url in urls)
 
 
-def _has_raw_pusher(settings: Settings) -> bool:
-    return any(pusher.raw for application in settings.applications for pusher in application.pushers)
-
-
 _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
@@ -63,5 +59,4 @@ MISSING: tuple[Missing, ...] = (
         "transcoding (output with a codec) is not available yet; the original is sent",
     ),
     Missing(_has_srt_proxy, _APPLICATIONS, "proxies of SRT sources (proxy with an srt url) are not available yet"),
-    Missing(_has_raw_pusher, _APPLICATIONS, "raw pushers (pusher in mode TCP or UDP) are not available yet"),
 )

@@ -8,7 +8,7 @@ import manycast
 from manycast.hub.source import Source, SourceError
 from manycast.sources.dialling import DialOptions
 from manycast.sources.loops import LoopGuard
-from manycast.sources.proxy import AnyLog
+from manycast.sources.path_log import AnyLog
 from manycast.sources.rtmp.source import RtmpSource
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.sources.udp_source import UdpSource

@@ -13,12 +13,11 @@ from manycast.hub.reservation import Reservation
 from manycast.hub.source import FrameSink, Source, SourceError
 from manycast.media.track import Track
 from manycast.sources.continuity import Continuity, TracksChanged
+from manycast.sources.path_log import AnyLog
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 JITTER = 0.25  # of a pause, up and down: a hundred proxies of one camera network are not to come back at once
-
-AnyLog = logging.LoggerAdapter[logging.Logger] | logging.Logger
 
 _random = random.SystemRandom()
 

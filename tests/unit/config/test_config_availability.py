@@ -27,10 +27,6 @@ ASKED = [
         "<application><proxy><url>srt://h:9000</url></proxy></application>",
         ["proxies of SRT sources (proxy with an srt url) are not available yet"],
     ),
-    (
-        "<application><pusher><video/><transfer><mode>TCP</mode></transfer></pusher></application>",
-        ["raw pushers (pusher in mode TCP or UDP) are not available yet"],
-    ),
 ]
 
 NOT_ASKED = [

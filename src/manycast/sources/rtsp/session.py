@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions, Link, dial
+from manycast.sources.path_log import AnyLog
 from manycast.sources.rtsp.tunnel import TunnelLink
 from manycast.sources.rtsp.udp import MediaSockets, Sink
 from manycast.wire.address import SourceAddress
@@ -42,8 +42,6 @@ MAX_EARLY_PACKETS = 2000  # that come before the answer to PLAY
 USER_AGENT = f"Manycast/{manycast.__version__}"
 
 _random = random.SystemRandom()
-
-AnyLog = logging.LoggerAdapter[logging.Logger] | logging.Logger
 
 
 class MovedElsewhere(ManycastError):

@@ -40,7 +40,7 @@ class TrackReceiver:
         self,
         index: int,
         track: Track,
-        payload_type: int,
+        payload_type: int | None,
         depacketiser: Depacketiser,
         timeline: SenderTimeline,
         *,
@@ -71,7 +71,7 @@ class TrackReceiver:
             self.counters.malformed += 1
             self.counters.last_fault = str(error)
             return []
-        if packet.payload_type != self._payload_type:
+        if packet.payload_type != self._payload_type and self._payload_type is not None:
             self.counters.wrong_payload_type += 1
             self.counters.last_fault = f"payload type {packet.payload_type}, announced {self._payload_type}"
             return []
@@ -159,8 +159,11 @@ class RtpSessionReceiver:
         self._cname = cname
         self._timeline = SenderTimeline([track.clock_rate_hz for track in tracks])
 
-    def add_track(self, index: int, payload_type: int, payload_format: PayloadFormat, *, ordered: bool) -> None:
-        """Receive an announced track; `ordered` says that its transport keeps the order (TCP)."""
+    def add_track(self, index: int, payload_type: int | None, payload_format: PayloadFormat, *, ordered: bool) -> None:
+        """Receive an announced track; `ordered` says that its transport keeps the order (TCP).
+
+        Without `payload_type` packets of every type are taken.
+        """
         track = self._announced[index]
         depacketiser = payload_format.depacketiser(track, index)
         self.tracks[index] = TrackReceiver(index, track, payload_type, depacketiser, self._timeline, ordered=ordered)
