@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 
 from lxml import etree
 from support.inprocess import InProcess, blocking, serving
+from support.media import H264
+from support.programs import make, run
 from support.rtsp import RawRtsp
+from support.server import ServerProcess
 
 from manycast.media.track import Codec
 from manycast.wire.rtp.formats import track_from_rtpmap
@@ -118,3 +123,26 @@ async def test_who_does_not_ask_for_it_gets_none_and_costs_nothing() -> None:
         await blocking(client.rtp, 10)
         assert not list(server.hub.metadata)
         server.hub.metadata.put("live", EVENT)  # falls to the floor
+
+
+def test_the_end_of_a_file_is_its_end_too(tmp_path: Path) -> None:
+    """ffmpeg, which sets up all there is, ends with the file."""
+    file = make(tmp_path / "short.mp4", "-f", "lavfi", "-i", "testsrc2=duration=1:size=160x120", *H264)
+    with ServerProcess(tmp_path, media=tmp_path, config="rtsp: {metadata: 1, udp_base_port: UDP_BASE}\n") as server:
+        started_s = time.monotonic()
+        run(
+            "ffmpeg",
+            "-nostdin",
+            "-rtsp_transport",
+            "tcp",
+            "-i",
+            server.url(file.name),
+            "-map",
+            "0",
+            "-c",
+            "copy",
+            "-f",
+            "null",
+            "-",
+        )
+        assert time.monotonic() - started_s < 20

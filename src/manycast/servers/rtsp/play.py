@@ -245,6 +245,9 @@ class PlaySession:
         """A live source is gone for good; a file may be played again."""
         if self._main is not None and self._main.target.position_s() is not None:
             if self._metadata is not None:
+                # Players wait for the goodbye of every track they have set up.
+                if isinstance(self._metadata.target, LiveTarget):
+                    self._metadata.target.say_goodbye()
                 self._metadata.target.pause()
             self.state = SessionState.READY
             self._log.info("viewer of %s: %s", self.name, reason)

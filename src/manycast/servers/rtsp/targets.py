@@ -122,12 +122,16 @@ class LiveTarget:
         return None
 
     def close(self, *, say_goodbye: bool) -> None:
-        """The packager itself says goodbye when the stream ends, so only a viewer's own end is left to tell."""
-        if say_goodbye and self._playing is not None and self._stream.ended is None:
+        if say_goodbye:
+            self.say_goodbye()
+        self.pause()
+        self._stream.unwatch(self)
+
+    def say_goodbye(self) -> None:
+        """The packager itself says it when the stream ends, so only a viewer's own end is left to tell."""
+        if self._playing is not None and self._stream.ended is None:
             viewer, layout = self._playing
             for index, sender in enumerate(self.senders):
                 chunk = layout.report(index, sender.goodbye())
                 if chunk is not None:
                     viewer.control(chunk)
-        self.pause()
-        self._stream.unwatch(self)
