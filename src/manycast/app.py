@@ -505,7 +505,8 @@ class App:
                     offers.append(Offer(label=name, scheme=listening.scheme, port=port, suffix=suffix))
                     offers.append(Offer(label=f"WebSocket-{label}", scheme=websocket, port=port, suffix=suffix))
             if plan.hls_options is not None:
-                offers.append(Offer(label="HLS", scheme=listening.scheme, port=listening.port, suffix=".m3u8"))
+                port = listening.port
+                offers.append(Offer(label="HLS", scheme=listening.scheme, port=port, suffix=".m3u8", files=False))
         return offers
 
     def _rtsp_rows(self, listening: Listening) -> list[tuple[str, str, str]]:

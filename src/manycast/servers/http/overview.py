@@ -17,12 +17,13 @@ FileLister = Callable[[int], Awaitable[Sequence[str]]]  # at most so many names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A protocol by which everything can be had, and how its addresses are made of a host and a path."""
+    """A protocol by which streams can be had, and how its addresses are made of a host and a path."""
 
     label: str
     scheme: str
     port: int
     suffix: str = ""
+    files: bool = True  # whether files can be had by it, too
 
 
 class Overview:

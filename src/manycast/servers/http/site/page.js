@@ -67,7 +67,7 @@ async function refresh() {
     const found = await reply.json();
     element("version").textContent = found.version;
     update("streams", found.streams, found.offers, found.player);
-    update("files", found.files, found.offers, found.player);
+    update("files", found.files, found.offers.filter((offer) => offer.files), found.player);
     element("more").textContent = found.more ? "and more" : "";
   } catch (error) {
     element("version").textContent = String(error.message || error);
