@@ -130,8 +130,9 @@ async def test_a_post_may_take_the_place_of_one_that_was_never_closed() -> None:
         assert await hung_up(earlier)
 
 
-async def test_a_tunnel_whose_post_ended_is_closed_when_no_other_comes() -> None:
-    async with serving_http(orphan_s=SHORT_S) as server, server.publishing():
+async def test_a_tunnel_whose_post_ended_is_closed_when_no_other_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnel, "REOPEN_S", SHORT_S)
+    async with serving_http() as server, server.publishing():
         client, sock = await server.tunnel()
         await watch(client)
         sock.post.close()

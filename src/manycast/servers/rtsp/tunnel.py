@@ -11,6 +11,7 @@ from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
 from manycast.servers.client import Client
 from manycast.servers.http.request import HttpRequest
+from manycast.servers.rtsp.options import RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import complete
 from manycast.servers.rtsp.server import RtspServer
 from manycast.servers.waiting_room import WaitingRoom
@@ -21,6 +22,7 @@ from manycast.wire.rtsp.message import Response
 from manycast.wire.rtsp.tunnel import PostBody, WrongTunnelData, get_reply, is_tunnel_request, tunnel_cookie
 
 ORPHAN_S = 30.0  # for a GET without a POST, and a POST without a GET
+REOPEN_S = RECLAIM_TIMEOUT_S  # for the next POST of a tunnel that was whole
 MAX_HALF_OPEN = 2000
 MAX_HALF_OPEN_PER_ADDRESS = 1000  # behind one there may be a whole network, whose viewers all come back at once
 MAX_UNASKED_BYTES = 64 * 1024  # on the GET's connection, where the client has nothing to say
@@ -123,7 +125,6 @@ class TunnelLink:
         self.secure = client.secure
         self.peer_address, self.peer_port = client.peer
         self.local_address = client.local_address
-        self._orphan_s = orphan_s
         self._note = note
         self._on_gone = on_gone
         self._on_data: Callable[[bytes], None] | None = None
@@ -135,7 +136,7 @@ class TunnelLink:
         self._loop = asyncio.get_running_loop()
         self.outbox = TcpOutbox(client.pipe, self._loop, self._end)
         self._timer: asyncio.TimerHandle | None = None
-        self._wait_for_post("no POST came")
+        self._wait_for_post("no POST came", orphan_s)
         client.pipe.when_readable(self._readable)
         self.outbox.write(get_reply(f"manycast/{__version__}", http_date(time.time())))
 
@@ -197,10 +198,11 @@ class TunnelLink:
         elif self._post is not None:
             self._post.close()
             self._post = None
-            self._wait_for_post("its POST ended and no other came")
+            # One who opens a POST for each request comes back for its next keep-alive.
+            self._wait_for_post("its POST ended and no other came", REOPEN_S)
 
-    def _wait_for_post(self, what: str) -> None:
-        self._timer = self._loop.call_later(self._orphan_s, self._orphaned, f"{what} for {self._orphan_s:.0f} s")
+    def _wait_for_post(self, what: str, wait_s: float) -> None:
+        self._timer = self._loop.call_later(wait_s, self._orphaned, f"{what} for {wait_s:.0f} s")
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
