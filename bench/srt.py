@@ -31,6 +31,8 @@ LATENCY_S = 0.120
 JOIN_TARGET_S = LATENCY_S + 0.1
 JOINS = 20
 MAX_EVENTS = 1024
+VIEWERS_PER_PORT = 10  # they share a UDP socket and the threads that belong to it
+TSBPDMODE = 22
 BYTES, DATAGRAMS, GAPS, LOST_VIEWERS, READY = range(5)
 
 _fork = multiprocessing.get_context("fork")
@@ -131,8 +133,11 @@ def _view(port: int, viewers: int, counts: SynchronizedArray[int]) -> None:
     epoll = lib.srt_epoll_create()
     wanted = library.ffi.new("int*", Events.IN | Events.ERR)
     expected: dict[int, int] = {}
-    for _ in range(viewers):
-        sock = _connect(library, port)
+    library.ffi.cdef("int srt_bind(SRTSOCKET u, const void* name, int namelen);")
+    for number in range(viewers):
+        if number % VIEWERS_PER_PORT == 0:
+            own_port = free_port()
+        sock = _connect(library, port, own_port)
         library.set_option(sock, Option.RCVSYN, 0)
         lib.srt_epoll_add_usock(epoll, sock, wanted)
     counts[READY] = 1
@@ -161,13 +166,21 @@ def _view(port: int, viewers: int, counts: SynchronizedArray[int]) -> None:
         time.sleep(0.005)  # a player reads in larger pieces too
 
 
-def _connect(library: SrtLibrary, port: int) -> int:
+def _connect(library: SrtLibrary, port: int, own_port: int = 0) -> int:
+    """With a port of its own to call from, it takes what comes as it comes: libsrt has a thread for each who waits."""
     sock = library.check(library.lib.srt_create_socket(), "making a socket")
     library.set_option(sock, Option.STREAMID, PATH.encode())
     library.set_option(sock, Option.UDP_RCVBUF, UDP_BUFFER_BYTES)
-    address = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), socket.inet_aton(HOST))
-    library.check(library.lib.srt_connect(sock, address, len(address)), "connecting")
+    if own_port:
+        value = struct.pack("=i", 0)
+        library.check(library.lib.srt_setsockflag(sock, TSBPDMODE, value, len(value)), "not waiting")
+        library.check(library.lib.srt_bind(sock, _address(own_port), 16), "binding")
+    library.check(library.lib.srt_connect(sock, _address(port), 16), "connecting")
     return sock
+
+
+def _address(port: int) -> bytes:
+    return struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), socket.inet_aton(HOST))
 
 
 # The floor

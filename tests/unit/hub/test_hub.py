@@ -19,6 +19,7 @@ AUDIO = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(
 
 
 class File:
+    costly = False
     tracks = (AUDIO,)
     duration_us = 1_000_000
 
@@ -151,6 +152,18 @@ async def test_names_of_captures_are_neither_published_to_nor_files(name: str) -
     below = f"cameras/{name}"
     assert Catalogue(Hub(), None).taken_by(below) is None
     assert await Catalogue(Hub(), Folder(below)).find(below) is not None
+
+
+async def test_what_there_is_can_be_told_without_starting_it() -> None:
+    hub = Hub()
+    catalogue = Catalogue(hub, Folder("test.mp4", "myapp/own.mp4"), ["myapp"])
+    hub.publish("myapp/live", [AUDIO], "someone")
+    for name in ("myapp/live", "live", "myapp/test.mp4", "test.mp4", "own.mp4"):
+        assert catalogue.holds(name)
+        assert await catalogue.find(name) is not None
+    for name in ("myapp/dead", "videodevice", "myapp/other.mp4"):
+        assert not catalogue.holds(name)
+    assert not Catalogue(hub, None).holds("test.mp4")
 
 
 async def test_what_is_nowhere_is_none() -> None:

@@ -82,3 +82,19 @@ def test_no_more_addresses_are_remembered_than_a_limit() -> None:
         logins.failed(f"host {number}")
     assert logins.failed("host 0") == 1  # the oldest was forgotten
     assert logins.failed(f"host {MAX_ADDRESSES}") == 2
+
+
+def test_who_cannot_wait_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr("manycast.servers.throttle.time.monotonic", lambda: now_s)
+    logins = LoginThrottle()
+    assert not logins.paused(ADDRESS)
+    for _ in range(FREE_ATTEMPTS - 1):
+        logins.failed(ADDRESS)
+    assert not logins.paused(ADDRESS)
+    for _ in range(20):
+        logins.failed(ADDRESS)
+    assert logins.paused(ADDRESS)
+    assert not logins.paused("192.0.2.8")
+    now_s += MAX_DELAY_S
+    assert not logins.paused(ADDRESS)

@@ -310,3 +310,12 @@ def test_importing_the_sources_does_not_import_pyav() -> None:
         "sys.exit('av' in sys.modules or 'numpy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_what_the_folder_holds_is_told_at_once(library: FileLibrary, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "a.ts").write_bytes(b"")
+    assert library.holds(["nothing", "below/a.ts"])
+    assert library.holds(["below/a.ts.mp2t"])
+    assert library.holds(["test.mp4"])  # the clip is always there
+    assert not library.holds(["nothing", "below", "../a.ts", ""])

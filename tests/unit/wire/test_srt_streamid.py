@@ -16,6 +16,7 @@ GOOD = [
     (b"myapp/live,m=request", StreamId("myapp/live")),
     (b"/myapp//live/", StreamId("myapp/live")),
     (b"#!::r=myapp/live,m=publish", StreamId("myapp/live", publish=True)),
+    (b"%23!::r=myapp%2Flive,m=publish", StreamId("myapp/live", publish=True)),
     (b"#!::u=admin,s=geheim=1,r=live,t=stream,x=y", StreamId("live", user="admin", password="geheim=1")),
     (b"cam,u=admin,s=geheim", StreamId("cam", user="admin", password="geheim")),
     (b"cam,clear=1", StreamId("cam", clear=True)),

@@ -94,6 +94,7 @@ class SrtConnection:
             self._read()  # what came before would not be told
         else:
             self._host.poller.add(self.sock, 0, self._ready)
+            self._host.poller.senders += 1
             self._task = self._loop.create_task(self._open(), name="SRT play")
 
     def handle_timer(self, now_s: float) -> None:
@@ -118,6 +119,8 @@ class SrtConnection:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._host.poller.remove(self.sock)
+        if not self.caller.request.publish:
+            self._host.poller.senders -= 1
         self._library.lib.srt_close(self.sock)
         self._host.forget(self)
         if self.publication is not None:

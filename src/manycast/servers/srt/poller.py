@@ -11,18 +11,23 @@ from manycast.servers.srt.library import EPOLL_ENABLE_EMPTY, ERROR, Events, SrtL
 
 MAX_EVENTS = 256
 BATCH_S = 0.004  # what becomes ready within it goes to the loop together: the loop is woken 250 times a second at most
-WITHOUT_END = -1
+AT_ONCE, WITHOUT_END = 0, -1
 
 Callback = Callable[[int], None]
 
 
 class Poller:
-    """One thread waits in libsrt and hands what is ready to the loop. Each change of a socket is told once."""
+    """One thread waits in libsrt and hands what is ready to the loop. Each change of a socket is told once.
+
+    libsrt wakes whoever waits in it for every acknowledgement of every connection, hundreds of times a second for each
+    that we send on. Where there are such, the thread looks in between instead of waiting.
+    """
 
     def __init__(self, library: SrtLibrary) -> None:
         self._library = library
         self._loop = asyncio.get_running_loop()
         self._callbacks: dict[int, Callback] = {}
+        self.senders = 0  # connections that we send on
         self._epoll = library.check(library.lib.srt_epoll_create(), "making an epoll")
         library.lib.srt_epoll_set(self._epoll, EPOLL_ENABLE_EMPTY)
         self._thread = threading.Thread(target=self._wait, name="SRT", daemon=True)
@@ -48,15 +53,15 @@ class Poller:
         events = self._library.ffi.new("SRT_EPOLL_EVENT[]", MAX_EVENTS)
         wait = self._library.lib.srt_epoll_uwait
         while True:
-            count = wait(self._epoll, events, MAX_EVENTS, WITHOUT_END)
+            count = wait(self._epoll, events, MAX_EVENTS, AT_ONCE if self.senders else WITHOUT_END)
             if count == ERROR:
                 return
-            count = min(count, MAX_EVENTS)
-            ready = [(events[index].fd, events[index].events) for index in range(count)]
-            try:
-                self._loop.call_soon_threadsafe(self._dispatch, ready)
-            except RuntimeError:
-                return  # the loop is closed
+            if count:
+                ready = [(events[index].fd, events[index].events) for index in range(min(count, MAX_EVENTS))]
+                try:
+                    self._loop.call_soon_threadsafe(self._dispatch, ready)
+                except RuntimeError:
+                    return  # the loop is closed
             time.sleep(BATCH_S)
 
     def _dispatch(self, ready: Sequence[tuple[int, int]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
+from urllib.parse import unquote
 
 from manycast.errors import ProtocolError
 
@@ -58,6 +59,8 @@ class StreamId:
             text = data.decode().strip()
         except UnicodeDecodeError as error:
             raise BadStreamId("stream id that is no UTF-8") from error
+        if text.startswith("%23!"):  # FFmpeg 5 and others pass on what an address has, where # has to be encoded
+            text = unquote(text)
         if not text:
             raise BadStreamId("no stream id: add streamid=NAME to the address")
         if not text.isprintable():
