@@ -339,9 +339,10 @@ def test_what_cannot_be_carried_is_left_out_and_nothing_left_is_refused() -> Non
 @pytest.mark.parametrize("audio", [Codec.AAC, Codec.OPUS, Codec.MP3])
 def test_each_codec_is_in_the_form_that_hls_has_for_it_and_decodes(video: Codec, audio: Codec) -> None:
     track, seen = normalised(video, coded_video(video))
-    heard_track, heard = coded_audio(audio)
+    heard_track, sounds = coded_audio(audio)
+    heard = list(sounds)
     segmenter = begun(LOW_LATENCY, track, heard_track)
-    push(segmenter, iter(interleaved((90_000, seen), (heard_track.clock_rate_hz, list(heard)))))
+    push(segmenter, iter(interleaved((90_000, seen), (heard_track.clock_rate_hz, heard))))
     segmenter.end_stream()
     text = segmenter.playlist()
     names = listed(text)
@@ -360,6 +361,15 @@ def test_each_codec_is_in_the_form_that_hls_has_for_it_and_decodes(video: Codec,
     with av.open(io.BytesIO(data), "r") as container:
         decoded = len(list(container.decode(video=0)))
     assert decoded == len(coded_video(video))
+    with av.open(io.BytesIO(data), "r") as container:
+        first: dict[str, float] = {}  # by the kind, the earliest time shown
+        for packet in container.demux():
+            if packet.pts is not None:
+                time_s = float(packet.pts * packet.time_base)
+                first[packet.stream.type] = min(time_s, first.get(packet.stream.type, time_s))
+    heard = [frame for frame in heard if frame.dts_ticks / heard_track.clock_rate_hz >= seen[0].dts_ticks / 90_000]
+    apart_s = heard[0].pts_ticks / heard_track.clock_rate_hz - min(frame.pts_ticks for frame in seen) / 90_000
+    assert first["audio"] - first["video"] == pytest.approx(apart_s, abs=0.002)
 
 
 def test_a_stream_in_other_packaging_is_not_accepted() -> None:
