@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ports import free_tcp_port
-from support.programs import probe
+from support.ports import free_tcp_port, free_udp_base
+from support.programs import gst_running, make, probe, running
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -95,3 +95,99 @@ def test_gstreamer_is_killed_and_comes_back(tmp_path: Path) -> None:
             wait_until(lambda: "goes on after" in server.log, "the stream goes on")
             assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
         assert server.log.count("stream copy") == 1
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H.264 and AAC, a keyframe every second."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
+    sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
+    coding = ["-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+    return make(path, *pictures, *sound, *coding, "-c:a", "aac")
+
+
+def sent_by_ffmpeg(film: Path, *output: str) -> list[str]:
+    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(film), *output]
+
+
+def test_ffmpeg_as_rtmp_listener(tmp_path: Path, film: Path) -> None:
+    url = f"rtmp://127.0.0.1:{free_tcp_port()}/live/film"
+    with (
+        running("ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
+        edge(tmp_path, url=url) as server,
+    ):
+        assert codecs_of(server.url("copy")) == ["aac", "h264"]
+
+
+def test_ffmpeg_as_http_flv_server(tmp_path: Path, film: Path) -> None:
+    url = f"http://127.0.0.1:{free_tcp_port()}/film.flv"
+    with (
+        running("ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
+        edge(tmp_path, url=url) as server,
+    ):
+        assert codecs_of(server.url("copy")) == ["aac", "h264"]
+
+
+def test_ffmpeg_as_mjpeg_server(tmp_path: Path, film: Path) -> None:
+    url = f"http://127.0.0.1:{free_tcp_port()}/film"
+    header = ["-content_type", "multipart/x-mixed-replace;boundary=ffmpeg", "-listen", "1"]
+    with (
+        running(
+            "ffmpeg", *sent_by_ffmpeg(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, url)
+        ),
+        edge(tmp_path, url=url) as server,
+    ):
+        assert codecs_of(server.url("copy")) == ["mjpeg"]
+
+
+@pytest.mark.parametrize("form", ["mpegts", "rtp_mpegts"])
+def test_ffmpeg_sends_a_transport_stream(tmp_path: Path, film: Path, form: str) -> None:
+    port = free_udp_base()
+    scheme = "rtp" if form == "rtp_mpegts" else "udp"
+    with (
+        edge(tmp_path, url=f"udp://127.0.0.1:{port}") as server,
+        running(
+            "ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", form, f"{scheme}://127.0.0.1:{port}?pkt_size=1316")
+        ),
+    ):
+        assert codecs_of(server.url("copy")) == ["aac", "h264"]
+
+
+@contextmanager
+def pusher(folder: Path, video: str, audio: str) -> Iterator[tuple[ServerProcess, int, int]]:
+    """A server with a pusher in mode UDP, and its ports."""
+    port = free_udp_base()
+    transfer = {"mode": "UDP", "ip": "127.0.0.1", "vport": port, "aport": port + 1}
+    sound = {"codec": audio, "samplerate": 48000 if audio == "AAC" else 8000, "channels": 1}
+    node = {"suffix": "copy", "video": {"codec": video}, "audio": sound, "transfer": transfer}
+    with ServerProcess(folder, config=json.dumps({"applications": [{"pushers": [node]}]})) as server:
+        yield server, port, port + 1
+
+
+@pytest.mark.parametrize(
+    ("audio", "coding", "name"),
+    [
+        ("AAC", ["-c:a", "copy"], "aac"),
+        ("G711U", ["-c:a", "pcm_mulaw", "-ar", "8000"], "pcm_mulaw"),
+        ("OPUS", ["-c:a", "libopus"], "opus"),
+    ],
+)
+def test_ffmpeg_pushes_raw_rtp(tmp_path: Path, film: Path, audio: str, coding: list[str], name: str) -> None:
+    with pusher(tmp_path, "H264", audio) as (server, vport, aport):
+        pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://127.0.0.1:{vport}"]
+        sound = ["-vn", *coding, "-f", "rtp", f"rtp://127.0.0.1:{aport}"]
+        with running("ffmpeg", *sent_by_ffmpeg(film, *pictures, *sound)):
+            assert codecs_of(server.url("copy")) == sorted(["h264", name])
+
+
+def test_gstreamer_pushes_raw_rtp(tmp_path: Path) -> None:
+    with pusher(tmp_path, "H265", "G711A") as (server, vport, aport):
+        pipeline = (
+            "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1",
+            "! x265enc tune=zerolatency key-int-max=25 ! h265parse config-interval=-1 ! rtph265pay",
+            f"! udpsink host=127.0.0.1 port={vport}",
+            f"audiotestsrc is-live=true ! alawenc ! rtppcmapay ! udpsink host=127.0.0.1 port={aport}",
+        )
+        with gst_running(*pipeline):
+            assert codecs_of(server.url("copy")) == ["hevc", "pcm_alaw"]
