@@ -496,6 +496,8 @@ class App:
         for listening in (plan.rtsp, plan.rtsps, plan.rtmp, plan.rtmps):
             if listening is not None and listening.protocol in opened:
                 offers.append(Offer(label=listening.protocol, scheme=listening.scheme, port=listening.port))
+        if plan.srt is not None and self.srt is not None:
+            offers.append(Offer(label="SRT", scheme="srt", port=plan.srt.port, before="?streamid="))
         for listening, websocket in ((plan.http, "ws"), (plan.https, "wss")):
             if listening is None or listening.protocol not in opened:
                 continue

@@ -22,6 +22,7 @@ class Offer:
     label: str
     scheme: str
     port: int
+    before: str = "/"  # what stands between host and path
     suffix: str = ""
     files: bool = True  # whether files can be had by it, too
 

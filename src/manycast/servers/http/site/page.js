@@ -14,9 +14,9 @@ function make(tag, text = "", className = "") {
   return made;
 }
 
-function addressOf({ scheme, port, suffix }, path) {
+function addressOf({ scheme, port, before, suffix }, path) {
   const place = location.hostname + (port === DEFAULT_PORTS[scheme] ? "" : `:${port}`);
-  return `${scheme}://${place}/${path.split("/").map(encodeURIComponent).join("/")}${suffix}`;
+  return `${scheme}://${place}${before}${path.split("/").map(encodeURIComponent).join("/")}${suffix}`;
 }
 
 function play(path) {
