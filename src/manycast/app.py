@@ -54,6 +54,7 @@ from manycast.sinks.wav_file import WavRecorder
 from manycast.sources.capture.finder import CaptureFinder
 from manycast.sources.demo import DemoSource
 from manycast.sources.files.library import CLIP_NAME, FileLibrary
+from manycast.sources.transcoding.service import TranscodingService
 from manycast.tls import TlsPlan, open_certificate
 from manycast.wire.hls.segmenter import SegmenterOptions
 from manycast.wire.mpegts.packet import PACKET_BYTES
@@ -288,8 +289,16 @@ class App:
         self.hub = Hub(plan.limits)
         self.library = FileLibrary(plan.media_folder)
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
-        captures = CaptureFinder(plan.outputs)
-        self.catalogue = Catalogue(self.hub, self.library, plan.applications, self.backchannels, captures)
+        self.transcoding = TranscodingService()
+        self.catalogue = Catalogue(
+            self.hub,
+            self.library,
+            plan.applications,
+            self.backchannels,
+            CaptureFinder(plan.outputs),
+            plan.outputs,
+            self.transcoding,
+        )
         self._pushers = Pushers(self.hub, plan.pushers)
         self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
         self.rtsp: RtspServer | None = None
@@ -357,6 +366,7 @@ class App:
             await self.front.close()
         if self.backchannels is not None:
             await self.backchannels.close(reason)
+        self.transcoding.close()
         await self.library.close()
 
     def _open_ports(self) -> None:

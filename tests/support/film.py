@@ -32,6 +32,7 @@ PRIMING_TICKS = 1024
 class Film:
     """So many seconds: a keyframe in each, 25 pictures and 50 pieces of sound, the sound a little ahead."""
 
+    costly = False
     broken_at: int | None = None
     groups: int = GROUPS
     reads: list[int] = field(default_factory=list)

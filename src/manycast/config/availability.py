@@ -33,8 +33,8 @@ def unavailable(subject: Subject) -> tuple[str, ...]:
 
 
 def _outputs(settings: Settings) -> Iterator[Output]:
+    """Those of proxies and pushers."""
     for application in settings.applications:
-        yield from application.outputs
         yield from (proxy.output for proxy in application.proxies if proxy.output is not None and proxy.url is not None)
         yield from (pusher.output for pusher in application.pushers if pusher.output is not None)
 
@@ -56,7 +56,7 @@ MISSING: tuple[Missing, ...] = (
     Missing(
         _transcodes,
         _APPLICATIONS,
-        "transcoding (output with a codec) is not available yet; the original is sent",
+        "transcoding in proxies and pushers (their output) is not available yet; the original is sent",
     ),
     Missing(_has_srt_proxy, _APPLICATIONS, "proxies of SRT sources (proxy with an srt url) are not available yet"),
 )

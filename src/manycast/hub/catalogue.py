@@ -10,11 +10,13 @@ from weakref import WeakValueDictionary
 from manycast.hub.backchannel import Backchannels
 from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
+from manycast.hub.output import OutputRules
 from manycast.hub.pacer import Pacer
 from manycast.hub.rtp_title import RtpTitle
 from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
+from manycast.hub.transcoding import Transcoding
 
 
 class FileFinder(Protocol):
@@ -56,11 +58,15 @@ class Catalogue:
         applications: Sequence[str] = ("",),
         backchannels: Backchannels | None = None,
         captures: CaptureFinder | None = None,
+        outputs: OutputRules | None = None,
+        transcoding: Transcoding | None = None,
     ) -> None:
         self.hub = hub
         self.backchannels = backchannels  # None: nobody can speak
         self._files = files
         self._captures = captures
+        self._outputs = outputs or OutputRules()
+        self._transcoding = transcoding
         self._applications = tuple(applications)
         self._pacer = Pacer()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
@@ -93,7 +99,11 @@ class Catalogue:
         stream = await self.hub.open(path)
         if stream is not None or self._files is None:
             return stream
-        return await self._files.find([path] if local == path else [path, local])
+        media = await self._files.find([path] if local == path else [path, local])
+        if media is None or self._transcoding is None:
+            return media
+        application = path.removesuffix(local).removesuffix("/")
+        return await self._transcoding.media(media, self._outputs.find(application, local))
 
     def holds(self, name: str) -> bool:
         """Whether `find` would find something, as far as can be told without starting it. Works in any thread."""

@@ -19,6 +19,14 @@ class VideoOutput:
     frame_rate: int = 0
     bit_rate_bps: int = 0  # 0: worked out from size and rate
 
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """The size that a picture of that size is to have."""
+        if self.width and not self.height:
+            return self.width, round(self.width * height / width)
+        if self.height and not self.width:
+            return round(self.height * width / height), self.height
+        return self.width or width, self.height or height
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioOutput:

@@ -132,7 +132,7 @@ class RtpTitle:
 
         `low` wants them below 0x8000 in any case: SRTP loses count where numbers wrap while first packets are lost.
         """
-        if packed.position_us not in self._numbered and self._counting is None:
+        if packed.position_us not in self._numbered and self._counting is None and not self.media.costly:
             self._counting = asyncio.get_running_loop().create_task(self._count(), name="count packets")
         if low and any(sequence >= 0x8000 for sequence in packed.sequences):
             return self._sequences_at(packed.position_us)

@@ -37,6 +37,10 @@ class StoredMedia(Protocol):
         """What to call it in logs: its path below the media folder."""
 
     @property
+    def costly(self) -> bool:
+        """Groups take much work: nobody should ask for more of them than are played."""
+
+    @property
     def tracks(self) -> tuple[Track, ...]:
         """The first video and the first audio track that can be carried; at least one."""
 

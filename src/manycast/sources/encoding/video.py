@@ -208,12 +208,7 @@ class VideoEncoder:
         self._graph = self._make_graph(picture)
 
     def _wanted_size(self, width: int, height: int) -> tuple[int, int]:
-        wanted_width, wanted_height = self._output.width, self._output.height
-        if wanted_width and not wanted_height:
-            wanted_height = round(wanted_width * height / width)
-        elif wanted_height and not wanted_width:
-            wanted_width = round(wanted_height * width / height)
-        wanted_width, wanted_height = wanted_width or width, wanted_height or height
+        wanted_width, wanted_height = self._output.size_of(width, height)
         largest = MAX_SIZE
         if self._codec is Codec.MJPEG:
             largest = MAX_JPEG_SIZE

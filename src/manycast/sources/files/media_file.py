@@ -51,6 +51,8 @@ class MediaFile:
     of their own, up to a number; a demuxer that stands in the right place reads on without a search.
     """
 
+    costly = False
+
     def __init__(self, name: str, opened: OpenedFile, cache: GroupCache, executor: Executor) -> None:
         """Made by `open_media_file`."""
         self.stamp = opened.plan.stamp

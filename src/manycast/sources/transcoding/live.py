@@ -1,0 +1,169 @@
+"""A source with some of its tracks transcoded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from manycast.hub.output import Output, VideoOutput
+from manycast.hub.source import FrameSink, Source, SourceError
+from manycast.media.frame import Frame
+from manycast.media.normalise import normalise
+from manycast.media.track import Track
+from manycast.sources.outlet import Outlet
+from manycast.sources.transcoding.plan import needed
+
+COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
+LATE_S = 0.4  # further behind than this, pictures are decoded but not encoded
+MAX_WAITING_S = 15.0  # a long group of pictures at once, when somebody joins; beyond it, frames are dropped
+TAKE_TIMEOUT_S = 0.2
+MAX_WAITING_FRAMES = 3000
+
+log = logging.getLogger(__name__)
+
+
+class TranscodedSource:
+    """Runs another source and passes on what it gives, with the tracks that differ from an output transcoded.
+
+    The work has a thread of its own. Where it cannot keep up, pictures are left out before they are encoded.
+    """
+
+    def __init__(self, source: Source, output: Output, name: str) -> None:
+        self._source = source
+        self._output = output
+        self._name = name
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        intake = _Intake(self._output)
+        inner = asyncio.create_task(self._run_inner(intake), name=f"source of {self._name}")
+        try:
+            await Outlet(publish).run(lambda outlet: self._work(intake, outlet), f"transcoding {self._name}")
+        finally:
+            inner.cancel()
+            await asyncio.gather(inner, return_exceptions=True)
+
+    async def _run_inner(self, intake: _Intake) -> None:
+        try:
+            await self._source.run(intake.begin)
+            intake.end(None)
+        except SourceError as error:
+            intake.end(error)
+        except Exception as error:
+            log.exception("%s failed", self._name)
+            intake.end(SourceError(str(error)))
+
+    def _work(self, intake: _Intake, outlet: Outlet) -> None:
+        tracks = intake.wait_begun(outlet.stop)
+        if tracks is None:
+            return
+        from manycast.sources.transcoding.transcoder import Transcoder
+
+        wanted = needed(tracks, self._output)
+        changes = [
+            f"{track.codec.value} to {output.codec.value}"
+            for track, output in zip(tracks, wanted, strict=True)
+            if output is not None and output.codec is not None
+        ]
+        if changes:
+            log.info("%s: transcoding %s", self._name, ", ".join(changes))
+        transcoder = Transcoder(tracks, wanted, self._name)
+        outlet.begin(transcoder.tracks)
+        skipped = 0
+        while not outlet.stop.is_set():
+            frame, behind_s = intake.take()
+            if frame is None:
+                continue
+            late = behind_s > LATE_S and isinstance(wanted[frame.track_index], VideoOutput)
+            outlet.give(transcoder.push(frame, encode=not late))
+            skipped += late
+            if skipped == 1 and late:
+                log.debug("%s: behind by %.1f s, pictures are left out", self._name, behind_s)
+        if skipped:
+            log.info("%s: %d pictures were left out, encoding could not keep up", self._name, skipped)
+
+
+class _Intake:
+    """What has come and waits for the thread. `begin`, `push` and `end` are for the event loop."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._tracks: list[Track] = []
+        self._waiting: deque[tuple[Frame, float]] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._error: SourceError | None = None
+        self._dropping = False
+        self.dropped = 0
+
+    def begin(self, tracks: Sequence[Track]) -> _Intake:
+        with self._changed:
+            self._tracks = list(tracks)
+            self._changed.notify()
+        return self
+
+    def push(self, frame: Frame) -> None:
+        index = frame.track_index
+        track = normalise(frame, self._tracks[index])
+        with self._changed:
+            self._tracks[index] = track
+            if not frame.units:
+                return
+            if self._overflows(frame, track):
+                self.dropped += 1
+                return
+            self._waiting.append((frame, frame.dts_ticks / track.clock_rate_hz))
+            self._changed.notify()
+
+    def end(self, error: SourceError | None) -> None:
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify()
+
+    def wait_begun(self, stop: threading.Event) -> tuple[Track, ...] | None:
+        """The tracks, when they are known as well as can be; None when it is to stop. Raises SourceError."""
+        deadline_s = None
+        while not stop.is_set():
+            with self._changed:
+                self._raise_error()
+                if self._tracks:
+                    deadline_s = deadline_s or time.monotonic() + COMPLETE_TIMEOUT_S
+                    if all(track.parameters.complete for track in self._tracks) or time.monotonic() > deadline_s:
+                        return tuple(self._tracks)
+                self._changed.wait(TAKE_TIMEOUT_S)
+        return None
+
+    def take(self) -> tuple[Frame | None, float]:
+        """The next frame, and how far behind the latest it is; None when there is none in time. Raises SourceError
+        at the end."""
+        with self._changed:
+            if not self._waiting:
+                self._raise_error()
+                self._changed.wait(TAKE_TIMEOUT_S)
+                if not self._waiting:
+                    return None, 0.0
+            frame, time_s = self._waiting.popleft()
+            return frame, self._waiting[-1][1] - time_s if self._waiting else 0.0
+
+    def _overflows(self, frame: Frame, track: Track) -> bool:
+        """Whether the frame is dropped, as all are up to a keyframe once too much waits."""
+        if self._waiting and not self._dropping:
+            ahead_s = frame.dts_ticks / track.clock_rate_hz - self._waiting[0][1]
+            self._dropping = ahead_s > MAX_WAITING_S or len(self._waiting) >= MAX_WAITING_FRAMES
+            if self._dropping:
+                log.warning("transcoding is %.1f s behind, frames are dropped", ahead_s)
+        if self._dropping and (not self._waiting or len(self._waiting) < MAX_WAITING_FRAMES // 4):
+            self._dropping = not frame.keyframe or track.kind is not self._tracks[0].kind
+        return self._dropping
+
+    def _raise_error(self) -> None:
+        if self._ended:
+            raise self._error or SourceError("the source has ended")
+
+
+def changes(tracks: Sequence[Track], output: Output) -> bool:
+    """Whether an output asks for anything that the tracks are not."""
+    return any(wanted is not None for wanted in needed(tracks, output))

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from support.clips import make_clip
+from support.hearing import loudest_hz
+from support.movies import coded_video
+from support.pictures import decoded, pictures, tone
+
+from manycast.hub.output import AudioOutput, Output, VideoOutput
+from manycast.hub.source import FrameSink, SourceError
+from manycast.media.frame import Frame
+from manycast.media.normalise import normalise
+from manycast.media.track import AacParameters, AudioParameters, Codec, H265Parameters, PlainParameters, Track
+from manycast.sources.encoding.audio import AudioEncoder, settled
+from manycast.sources.encoding.video import VideoEncoder
+from manycast.sources.transcoding import live
+from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
+from manycast.sources.transcoding.live import TranscodedSource
+from manycast.sources.transcoding.plan import needed
+from manycast.sources.transcoding.transcoder import Transcoder
+
+VIDEO = (Codec.H264, Codec.H265, Codec.MPEG4, Codec.MJPEG)
+AUDIO = (Codec.AAC, Codec.OPUS, Codec.G711A, Codec.G711U, Codec.G722, Codec.G726)
+
+
+def video_of(codec: Codec, count: int = 30) -> tuple[Track, list[Frame]]:
+    """As it comes to the hub: normalised."""
+    encoder = VideoEncoder(VideoOutput(codec=codec), source_rate=25)
+    track, frames = encoder.track, []
+    for index, picture in enumerate(pictures(count)):
+        for frame in encoder.encode(picture, index * 3600):
+            track = normalise(frame, track)
+            frames.append(frame)
+    return track, frames
+
+
+def audio_of(codec: Codec, count: int = 80) -> tuple[Track, list[Frame]]:
+    output = AudioOutput(codec=codec)
+    encoder = AudioEncoder(output, settled(output, 44_100, 2))
+    frames: list[Frame] = []
+    for index, sound in enumerate(tone(count)):
+        frames += encoder.encode(sound, Fraction(index * 1000, 44_100))
+    return encoder.track, frames
+
+
+@pytest.mark.parametrize("source", VIDEO)
+@pytest.mark.parametrize("target", VIDEO)
+def test_every_video_codec_becomes_every_other(source: Codec, target: Codec) -> None:
+    track, frames = video_of(source)
+    output = VideoOutput(codec=target, width=160, height=120)
+    transcoder = Transcoder([track], needed([track], Output(video=output)), "test")
+    made = [new for frame in frames for new in transcoder.push(frame)] + transcoder.finish()
+    assert [frame.pts_ticks for frame in made] == [frame.pts_ticks for frame in frames]
+    shown = decoded(target, made)
+    assert len(shown) == len(frames)
+    assert {(picture.width, picture.height) for picture in shown} == {(160, 120)}
+
+
+@pytest.mark.parametrize("source", AUDIO)
+@pytest.mark.parametrize("target", AUDIO)
+def test_every_audio_codec_becomes_every_other(source: Codec, target: Codec) -> None:
+    track, frames = audio_of(source)
+    output = AudioOutput(codec=target, sample_rate_hz=16_000, channels=2)
+    transcoder = Transcoder([track], needed([track], Output(audio=output)), "test")
+    made = [new for frame in frames for new in transcoder.push(frame)] + transcoder.finish()
+    (result,) = transcoder.tracks
+    assert result.codec is target
+    decoder = AudioDecoder(result, "test")
+    blocks = [sound for frame in made for sound, _ in decoder.decode(frame)]
+    assert not decoder.faults
+    assert loudest_hz(blocks) == pytest.approx(440, abs=8)
+    begin_s, end_s = (frames[index].pts_ticks / track.clock_rate_hz for index in (0, -1))
+    assert made[0].pts_ticks / result.clock_rate_hz == pytest.approx(begin_s, abs=0.07)  # AAC begins with its priming
+    assert made[-1].pts_ticks / result.clock_rate_hz == pytest.approx(end_s, abs=0.06)
+
+
+def h264(width: int, height: int) -> Track:
+    return make_clip(width=width, height=height).track
+
+
+AAC = Track(
+    codec=Codec.AAC,
+    clock_rate_hz=44_100,
+    parameters=AacParameters(config=b"\x12\x10", sample_rate_hz=44_100, channels=2),
+)
+JPEG = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=PlainParameters())
+
+
+@pytest.mark.parametrize(
+    ("output", "video", "audio"),
+    [
+        (Output(), None, None),
+        (Output(video=VideoOutput(codec=Codec.H264), audio=AudioOutput(codec=Codec.AAC)), None, None),
+        (Output(video=VideoOutput(codec=Codec.H264, width=320, frame_rate=25, bit_rate_bps=9)), None, None),
+        (Output(video=VideoOutput(height=240), audio=AudioOutput(sample_rate_hz=44_100, channels=2)), None, None),
+        (Output(video=VideoOutput(width=160)), Codec.H264, None),
+        (Output(video=VideoOutput(frame_rate=10)), Codec.H264, None),
+        (Output(audio=AudioOutput(channels=1)), None, Codec.AAC),
+        (Output(audio=AudioOutput(codec=Codec.OPUS)), None, Codec.OPUS),
+        (Output(video=VideoOutput(codec=Codec.MPEG4), audio=AudioOutput(sample_rate_hz=8000)), Codec.MPEG4, Codec.AAC),
+    ],
+)
+def test_only_what_differs_is_transcoded(output: Output, video: Codec | None, audio: Codec | None) -> None:
+    found = needed([h264(320, 240), AAC], output)
+    assert [None if wanted is None else wanted.codec for wanted in found] == [video, audio]
+
+
+def test_pictures_of_b_frames_come_out_in_their_order() -> None:
+    track = Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())
+    transcoder = Transcoder([track], [VideoOutput(codec=Codec.H264)], "test")
+    made = [new for frame in coded_video(Codec.H265) for new in transcoder.push(frame)] + transcoder.finish()
+    times = [frame.pts_ticks for frame in made]
+    assert times == sorted(times)
+    assert len(times) == 60
+
+
+def test_after_broken_pictures_it_goes_on_at_the_next_keyframe() -> None:
+    track, frames = video_of(Codec.H264, 110)
+    decoder = VideoDecoder(track, "test")
+    for index in range(5, 40):
+        frames[index] = replace(frames[index], units=[b"\x65" + bytes(3), b"\x41\xff\xff"], keyframe=False)
+    shown = [pts_ticks // 3600 for frame in frames for _, pts_ticks in decoder.decode(frame)]
+    assert shown[:4] == [0, 1, 2, 3]
+    assert [index for index in shown if index >= 50] == list(range(50, 110))
+
+
+@pytest.mark.parametrize("codec", [*VIDEO, Codec.VP8, Codec.AV1, Codec.MPEG_VIDEO, Codec.VP9])
+def test_noise_is_no_picture_and_no_crash(codec: Codec) -> None:
+    decoder = VideoDecoder(Track(codec=codec, clock_rate_hz=90_000, parameters=PlainParameters()), "test")
+    for index in range(50):
+        unit = bytes((index * 37 + position * position) & 0xFF for position in range(200))
+        decoder.decode(Frame(track_index=0, dts_ticks=index, pts_ticks=index, keyframe=True, units=[unit]))
+
+
+def test_eight_channels_become_two() -> None:
+    track = Track(codec=Codec.L16, clock_rate_hz=48_000, parameters=AudioParameters(sample_rate_hz=48_000, channels=8))
+    transcoder = Transcoder([track], needed([track], Output(audio=AudioOutput(codec=Codec.AAC))), "test")
+    made = []
+    for index in range(20):
+        units = [bytes(960 * 16)]
+        frame = Frame(track_index=0, dts_ticks=index * 960, pts_ticks=index * 960, keyframe=True, units=units)
+        made += transcoder.push(frame)
+    parameters = transcoder.tracks[0].parameters
+    assert isinstance(parameters, AacParameters)
+    assert parameters.channels == 2
+    assert len(made) > 15
+
+
+class Replay:
+    """A source that gives what it has, at once or in real time, and then ends."""
+
+    def __init__(
+        self, tracks: Sequence[Track], frames: Sequence[Frame], *, wait_s: float = 0.0, stay: bool = False
+    ) -> None:
+        self._tracks, self._frames, self._wait_s, self._stay = tracks, frames, wait_s, stay
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        sink = publish(self._tracks)
+        for frame in self._frames:
+            sink.push(replace(frame, units=list(frame.units)))
+            if self._wait_s:
+                await asyncio.sleep(self._wait_s)
+        if self._stay:
+            await asyncio.Event().wait()
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.tracks: tuple[Track, ...] = ()
+        self.frames: list[Frame] = []
+
+    def publish(self, tracks: Sequence[Track]) -> Sink:
+        self.tracks = tuple(tracks)
+        return self
+
+    def push(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
+def two_tracks() -> tuple[list[Track], list[Frame]]:
+    (video, pictures_), (audio, sounds) = video_of(Codec.H264, 60), audio_of(Codec.G711U)
+    frames = pictures_ + [replace(frame, track_index=1) for frame in sounds]
+    frames.sort(key=lambda frame: frame.dts_ticks / (90_000, 8000)[frame.track_index])
+    return [video, audio], frames
+
+
+async def test_a_live_source_is_transcoded_and_ends_with_its_reason() -> None:
+    tracks, frames = two_tracks()
+    sink = Sink()
+    source = TranscodedSource(Replay(tracks, frames, wait_s=0.002), Output(audio=AudioOutput(codec=Codec.AAC)), "live")
+    with pytest.raises(SourceError, match="the source has ended"):
+        await source.run(sink.publish)
+    assert [track.codec for track in sink.tracks] == [Codec.H264, Codec.AAC]
+    passed = [frame for frame in sink.frames if frame.track_index == 0]
+    assert [frame.units for frame in passed] == [frame.units for frame in frames if frame.track_index == 0]
+    assert sum(frame.track_index for frame in sink.frames) >= 12
+
+
+async def test_who_comes_late_loses_pictures_and_no_sound() -> None:
+    """All at once, as when somebody joins a stream: only what is near its end is encoded."""
+    tracks, frames = two_tracks()
+    sink = Sink()
+    output = Output(video=VideoOutput(codec=Codec.MPEG4), audio=AudioOutput(codec=Codec.OPUS))
+    task = asyncio.create_task(TranscodedSource(Replay(tracks, frames, stay=True), output, "live").run(sink.publish))
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if sink.frames and sink.frames[-1].dts_ticks > 70_000:
+            break
+    await asyncio.sleep(0.3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    video = [frame for frame in sink.frames if frame.track_index == 0]
+    assert video[0].keyframe
+    assert (59 * 3600 - video[0].pts_ticks) / 90_000 < live.LATE_S + 0.2
+    assert len([frame for frame in sink.frames if frame.track_index == 1]) > 70
+
+
+async def test_a_source_that_fails_ends_its_transcoding() -> None:
+    class Broken:
+        async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+            raise SourceError("no signal")
+
+    with pytest.raises(SourceError, match="no signal"):
+        await TranscodedSource(Broken(), Output(), "broken").run(Sink().publish)
