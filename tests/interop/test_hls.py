@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import json
 import re
-import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from support.browser import Page, browsing, npm_file
 from support.hls import HlsPorts, serving_hls
 from support.inprocess import blocking
 from support.movies import CLOCK_HZ, coded_audio, coded_video, interleaved, normalised
-from support.programs import ffmpeg, find, frame_digests, gst, probe
-from support.server import ServerProcess
+from support.programs import find, frame_digests, gst, probe
 from support.waiting import until
 
 from manycast.hub.hls_packager import HlsOptions
@@ -43,18 +41,6 @@ STATE = """(() => {
     errors: window.errors, frames: video.getVideoPlaybackQuality().totalVideoFrames,
   };
 })()"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """With the test pattern: H.264 and AAC."""
-    with ServerProcess(tmp_path_factory.mktemp("hls"), http=True) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.http_port}/demo.m3u8"
 
 
 @contextlib.asynccontextmanager
@@ -106,18 +92,6 @@ async def warm_up(hls: HlsPorts) -> None:
 # FFmpeg, GStreamer, VLC
 
 
-def test_ffprobe_knows_the_streams_and_ffmpeg_plays_every_picture(address: str) -> None:
-    streams = {stream["codec_name"]: stream for stream in probe("-show_streams", address)["streams"]}
-    assert set(streams) == {"h264", "aac"}
-    assert (streams["h264"]["width"], streams["h264"]["height"]) == (1280, 720)
-    digests = frame_digests("-i", address, "-t", "6")
-    times = [digest.pts for digest in digests]
-    assert len(digests) >= 140
-    assert len({after - before for before, after in pairwise(times)}) == 1  # nothing is missing
-    sound = ffmpeg("-i", address, "-vn", "-t", "4", "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
-    assert len(sound) > 50_000
-
-
 @pytest.mark.parametrize("options", [PLAIN, LOW_LATENCY], ids=["plain", "low-latency"])
 async def test_gstreamer_plays(options: HlsOptions) -> None:
     async with serving_hls(options) as hls, publishing(hls, Codec.H264, Codec.AAC):
@@ -127,45 +101,44 @@ async def test_gstreamer_plays(options: HlsOptions) -> None:
         assert "Got EOS" in said
 
 
-def test_gstreamer_s_older_demuxer_plays_every_picture(address: str) -> None:
-    # It goes on when its sink has enough, and so is ended.
-    source = ["souphttpsrc", f"location={address}", "!", "hlsdemux", "!", "tsdemux", "!", "h264parse"]
-    command = [find("gst-launch-1.0"), "-v", *source, "!", "avdec_h264", "!", "fakesink", "silent=false"]
-    with pytest.raises(subprocess.TimeoutExpired) as ended:
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
-    said = (ended.value.stdout or b"").decode()
+async def test_gstreamer_s_older_demuxer_plays_every_picture() -> None:
+    async with serving_hls(LOW_LATENCY) as hls, publishing(hls, Codec.H264, Codec.AAC):
+        await warm_up(hls)
+        # It goes on when its sink has enough, and so is ended.
+        source = ["souphttpsrc", f"location=http://127.0.0.1:{hls.port}/live.m3u8", "!", "hlsdemux", "!", "tsdemux"]
+        sink = ["!", "h264parse", "!", "avdec_h264", "!", "fakesink", "silent=false"]
+        said = await blocking(said_in_time, "gst-launch-1.0", "-v", *source, *sink)
     minutes = re.findall(r"chain .* pts: 0:(\d\d):([0-9.]+), duration", said)
     times = [60 * int(minute) + float(second) for minute, second in minutes]
     assert len(times) > 75
     assert max(after - before for before, after in pairwise(times)) == pytest.approx(0.04, abs=0.001)
 
 
-def test_vlc_plays(address: str, tmp_path: Path) -> None:
-    program = shutil.which("cvlc")
-    if program is None:
-        pytest.fail("cvlc is missing: apt install vlc-bin vlc-plugin-base")
+def said_in_time(program: str, *arguments: str) -> str:
+    """What a program that does not end by itself has said after some seconds."""
+    with pytest.raises(subprocess.TimeoutExpired) as ended:
+        subprocess.run(
+            [find(program), *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
+        )
+    return (ended.value.stdout or b"").decode()
+
+
+async def test_vlc_plays(tmp_path: Path) -> None:
     output = tmp_path / "vlc.ts"
     script = f"#standard{{access=file,mux=ts,dst={output}}}"
-    command = [
-        program,
-        "--intf",
-        "dummy",
-        "--no-video-title-show",
-        "--run-time=8",
-        "--sout",
-        script,
-        address,
-        "vlc://quit",
-    ]
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    options = ["--intf", "dummy", "--no-video-title-show", "--run-time=8", "--sout", script]
+    async with serving_hls(LOW_LATENCY) as hls, publishing(hls, Codec.H264, Codec.AAC):
+        command = [find("cvlc"), *options, f"http://127.0.0.1:{hls.port}/live.m3u8", "vlc://quit"]
+        await blocking(subprocess.run, command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     frames = probe("-select_streams", "v", "-count_packets", "-show_entries", "stream=nb_read_packets", str(output))
-    assert int(frames["streams"][0]["nb_read_packets"]) > 100
+    assert int(frames["streams"][0]["nb_read_packets"]) > 75
 
 
 @pytest.mark.parametrize("options", [PLAIN, LOW_LATENCY], ids=["plain", "low-latency"])
 @pytest.mark.parametrize(
     ("video", "audio"),
     [
+        (Codec.H264, Codec.AAC),
         (Codec.H264, Codec.MP3),
         (Codec.H264, Codec.OPUS),
         (Codec.H265, Codec.AAC),
