@@ -106,11 +106,11 @@ ONE_LINE = [
     (
         "<application><proxy><url>ftp://u:p@h/x</url></proxy></application>",
         "<config><application><proxy><url>: found 'ftp://***@h/x', allowed: an address beginning with rtsp://, "
-        "rtsps://, rtmp://, rtmps://, srt://, http://, https://",
+        "rtsps://, rtsp+http://, rtsp+https://, rtmp://, rtmps://, srt://, http://, https://, udp://",
     ),
     (
-        "<application><pusher><transfer><mode>RTMP</mode></transfer></pusher></application>",
-        "<config><application><pusher><transfer><mode>: found 'RTMP', allowed: TCP, UDP, RTSP",
+        "<application><pusher><transfer><mode>HTTP</mode></transfer></pusher></application>",
+        "<config><application><pusher><transfer><mode>: found 'HTTP', allowed: TCP, UDP, RTSP, RTMP, SRT",
     ),
     (
         "<application><pusher><transfer>UDP</transfer></pusher></application>",

@@ -27,6 +27,8 @@ class PusherMode(StrEnum):
     TCP = "TCP"
     UDP = "UDP"
     RTSP = "RTSP"
+    RTMP = "RTMP"
+    SRT = "SRT"
 
 
 class PushedVideo(Group):
@@ -41,7 +43,7 @@ class PushedAudio(Group):
 
 class PusherTransfer(Group):
     mode: Annotated[PusherMode, one_word_of(PusherMode)] = setting(
-        PusherMode.RTSP, "TCP or UDP: RTP packets at ports of their own. RTSP: an RTSP client that publishes."
+        PusherMode.RTSP, "TCP or UDP: RTP packets at ports of their own. RTSP, RTMP, SRT: a client that publishes by it."
     )
     ip: Address | None = setting(None, "Address to receive on; not configured: all interfaces. TCP and UDP only.")
     vport: Port = setting(50001, "Port for video. TCP and UDP only.")
@@ -58,4 +60,4 @@ class Pusher(Group):
     @property
     def raw(self) -> bool:
         """Whether it takes RTP packets at ports of its own."""
-        return self.transfer.mode is not PusherMode.RTSP
+        return self.transfer.mode in (PusherMode.TCP, PusherMode.UDP)
