@@ -211,9 +211,11 @@ class RtpPackager:
 
         They come again behind what has been kept, as GStreamer passes over those a second ahead of the media.
         """
-        reports = [self._report(index, layout, unix_s) for index in range(len(self.senders))]
-        kept = [layout.frame(frame) for frame in self._latest_group()]
-        chunks = [*reports, *kept, *(reports if kept else ())]
+        indexes = range(len(self.senders))
+        chunks = [self._report(index, layout, unix_s) for index in indexes]
+        if len(self._gop):
+            chunks += [layout.frame(frame) for frame in self._latest_group()]
+            chunks += [self._report(index, layout, unix_s) for index in indexes]  # SRTP: other bytes than before
         waiting = self._has_video and not len(self._gop)
         viewer.begin([chunk for chunk in chunks if chunk is not None], wait_for_keyframe=waiting)
         self._fanout(layout).add(viewer)
