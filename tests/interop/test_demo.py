@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.programs import frame_digests, from_server, gst, mono_samples, probe, rgb_picture, tone_level
+from support.programs import frame_digests, from_server, mono_samples, probe, rgb_picture, tone_level
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -38,12 +38,6 @@ def test_the_tone_is_heard(media_server: ServerProcess) -> None:
     assert len(samples) > 8000
     assert max(map(abs, samples)) > 500
     assert tone_level(samples, 440) > 0.5
-
-
-@pytest.mark.parametrize("protocols", TRANSPORTS)
-def test_gstreamer_decodes_it(media_server: ServerProcess, protocols: str) -> None:
-    source = f"rtspsrc location={media_server.url('demo')} protocols={protocols} latency=100"
-    gst(source, "! rtph264depay ! h264parse ! avdec_h264 ! identity eos-after=25 ! fakesink")
 
 
 def test_it_stops_some_time_after_the_last_viewer_and_starts_again(media_server: ServerProcess) -> None:

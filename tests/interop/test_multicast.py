@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.media import FRAMES, TONE_HZ
+from support.media import FRAMES
 from support.multicast import set_up_multicast
 from support.network import CLIENT_IPV4, SERVER_IPV4, SERVER_IPV6, Host, cabled_hosts
-from support.programs import ffmpeg, frame_digests, from_server, gst, mono_samples, tone_level
+from support.programs import ffmpeg, frame_digests, from_server, gst
 from support.publishing import publishing
 from support.rtsp import RawRtsp
 from support.server import CONFIG, ServerProcess
@@ -20,7 +19,6 @@ from support.server import CONFIG, ServerProcess
 from manycast.wire.rtp.packet import RtpPacket
 
 MULTICAST_ON = f"{CONFIG}  multicast: 1\n  serverip: [127.0.0.1, {SERVER_IPV4}, '{SERVER_IPV6}']\n"
-PICTURE_BYTES = 320 * 240 * 3 // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def originals(media: Path, name: str) -> list[str]:
     return [frame.md5 for frame in frame_digests("-i", str(media / name))]
 
 
-@pytest.mark.parametrize("name", ["plain.mp4", "b-frames.mp4", "h265.mp4"])
+@pytest.mark.parametrize("name", ["plain.mp4", "h265.mp4"])
 def test_ffmpeg_gets_every_frame_by_multicast(network: Network, media: Path, name: str) -> None:
     with network.client_host.entered():
         frames = frame_digests(*from_server(network.url(name), "udp_multicast"))
@@ -60,31 +58,6 @@ def test_ffmpeg_gets_every_frame_by_multicast_over_ipv6(network: Network, media:
         frames = frame_digests(*from_server(network.url("plain.mp4", SERVER_IPV6), "udp_multicast"))
     assert [frame.md5 for frame in frames] == originals(media, "plain.mp4")
     assert "over multicast to ff38::" in network.server.log
-
-
-def test_ffmpeg_hears_the_sound_by_multicast(network: Network) -> None:
-    with network.client_host.entered():
-        samples = mono_samples(*from_server(network.url("plain.mp4"), "udp_multicast"), seconds=2)
-    assert len(samples) > 1.8 * 8000
-    assert tone_level(samples[2000:], TONE_HZ) > 0.9
-
-
-def test_gstreamer_shows_the_pictures_by_multicast(network: Network, media: Path, tmp_path: Path) -> None:
-    with network.client_host.entered():
-        raw = tmp_path / "pictures"
-        gst(
-            f"rtspsrc location={network.url('plain.mp4')} protocols=udp-mcast latency=100 name=s",
-            "s. ! application/x-rtp,media=video ! rtph264depay ! h264parse ! avdec_h264 ! identity eos-after=40",
-            f"! videoconvert ! video/x-raw,format=I420 ! filesink location={raw}",
-        )
-    data = raw.read_bytes()
-    assert len(data) % PICTURE_BYTES == 0
-    pictures = [
-        hashlib.md5(data[start : start + PICTURE_BYTES], usedforsecurity=False).hexdigest()
-        for start in range(0, len(data), PICTURE_BYTES)
-    ]
-    assert len(pictures) >= 35
-    assert pictures == originals(media, "plain.mp4")[: len(pictures)]
 
 
 def test_players_of_a_live_stream_share_it(network: Network, media: Path) -> None:
