@@ -14,6 +14,7 @@ from support.publishing import Publisher, publishing
 from support.rtsp import RawRtsp
 from support.server import CONFIG, ServerFactory, ServerProcess
 from support.sockets import closing
+from support.waiting import wait_until
 
 settings.register_profile("long", max_examples=20_000)  # for fuzzing by hand
 
@@ -49,9 +50,11 @@ def client(server: ServerProcess) -> Iterator[RawRtsp]:
 
 @pytest.fixture
 def live(server: ServerProcess) -> Iterator[Publisher]:
-    """A test pattern published at the path `live`."""
+    """A test pattern published at the path `live`, which is free again behind the test."""
     with publishing(server) as publisher:
         yield publisher
+    with RawRtsp.connect(server.host, server.port) as client:
+        wait_until(lambda: client.ask("DESCRIBE", "live").status == 404, "the publisher is gone")
 
 
 @pytest.fixture

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from itertools import cycle, islice
 
 from support.sockets import kept
 
-UDP_RANGE = range(10_000, 30_000, 64)  # below the ports the system gives to clients
 UDP_BLOCK = 32
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # each process has ports of its own
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Below the ports the system gives to clients, so that none of those comes in between.
+_UDP_BASES = range(10_000 + _WORKER * 64, 28_000, _WORKERS * 64)
+_TCP_PORTS = range(28_000 + _WORKER, 32_700, _WORKERS)
+_udp_bases = cycle(random.sample(_UDP_BASES, len(_UDP_BASES)))
+_tcp_ports = cycle(random.sample(_TCP_PORTS, len(_TCP_PORTS)))
 
 
 def free_tcp_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago; the system does not give it out again soon."""
+    """A port that is free, and is given out again only when all the others have been."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+    for port in islice(_tcp_ports, len(_TCP_PORTS)):
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            try:
+                sock.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free TCP port")
 
 
 def free_udp_port(host: str = "127.0.0.1") -> int:
@@ -28,7 +41,7 @@ def free_udp_port(host: str = "127.0.0.1") -> int:
 
 def free_udp_base() -> int:
     """An even port from which on a row of UDP ports is free."""
-    for base in random.sample(UDP_RANGE, 50):
+    for base in islice(_udp_bases, len(_UDP_BASES)):
         if all(udp_port_is_free(base + offset) for offset in range(UDP_BLOCK)):
             return base
     raise AssertionError("no row of free UDP ports")
