@@ -30,7 +30,7 @@ from manycast.config import load
 from manycast.listening import StartError
 from manycast.tls import open_certificate
 
-NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0")
+NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0", "--srt-port", "0")
 
 
 def manycast(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -139,7 +139,7 @@ def test_it_starts_in_little_time(tmp_path: Path) -> None:
 
 
 def test_the_rtsp_port_0_switches_rtsp_off(tmp_path: Path) -> None:
-    http = ["--http-port", str(free_tcp_port()), "--https-port", "0"]
+    http = ["--http-port", str(free_tcp_port()), "--https-port", "0", "--rtmp-port", "0", "--srt-port", "0"]
     process = subprocess.Popen(
         [sys.executable, "-m", "manycast", "serve", "--host", "127.0.0.1", "--rtsp-port", "0", *http],
         cwd=tmp_path,
