@@ -18,6 +18,7 @@ from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE, Hls
 from manycast.config.schema.settings import Settings
 from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.conversions import ConversionOptions
 from manycast.hub.hls_packager import HlsOptions
 from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.hub import Hub
@@ -121,6 +122,7 @@ class Plan:
     proxies: tuple[ProxyPlan, ...] = ()
     pushers: tuple[PusherPlan, ...] = ()
     outputs: OutputRules = field(default_factory=OutputRules)
+    conversions: ConversionOptions = field(default_factory=ConversionOptions)
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
 
@@ -192,6 +194,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         proxies=proxies,
         pushers=pushers,
         outputs=output_rules(settings),
+        conversions=ConversionOptions(video=settings.convert.video, audio=settings.convert.audio),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *loaded.unavailable, *pulled_notes, *_folder_notes(media_folder)),
     )
@@ -298,6 +301,7 @@ class App:
             CaptureFinder(plan.outputs),
             plan.outputs,
             self.transcoding,
+            plan.conversions,
         )
         self._pushers = Pushers(self.hub, plan.pushers)
         self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
@@ -366,6 +370,7 @@ class App:
             await self.front.close()
         if self.backchannels is not None:
             await self.backchannels.close(reason)
+        await self.catalogue.close()
         self.transcoding.close()
         await self.library.close()
 

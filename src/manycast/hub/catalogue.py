@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from manycast.hub.backchannel import Backchannels
+from manycast.hub.conversions import ConversionOptions, Conversions
 from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
 from manycast.hub.output import OutputRules
@@ -17,6 +18,7 @@ from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.hub.transcoding import Transcoding
+from manycast.media.track import Codec
 
 
 class FileFinder(Protocol):
@@ -60,6 +62,7 @@ class Catalogue:
         captures: CaptureFinder | None = None,
         outputs: OutputRules | None = None,
         transcoding: Transcoding | None = None,
+        conversions: ConversionOptions | None = None,
     ) -> None:
         self.hub = hub
         self.backchannels = backchannels  # None: nobody can speak
@@ -67,6 +70,7 @@ class Catalogue:
         self._captures = captures
         self._outputs = outputs or OutputRules()
         self._transcoding = transcoding
+        self._conversions = Conversions(transcoding, conversions, hub.limits) if transcoding is not None else None
         self._applications = tuple(applications)
         self._pacer = Pacer()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
@@ -104,6 +108,20 @@ class Catalogue:
             return media
         application = path.removesuffix(local).removesuffix("/")
         return await self._transcoding.media(media, self._outputs.find(application, local))
+
+    async def stream_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
+        """A live stream in codecs that a protocol carries: itself, or, shared by all who need it, one with H.264 and
+        AAC instead of what is not carried. Raises SourceError."""
+        return stream if self._conversions is None else await self._conversions.stream_for(stream, carried)
+
+    async def media_for(self, media: StoredMedia, carried: Collection[Codec]) -> StoredMedia:
+        """The same of a file."""
+        return media if self._conversions is None else await self._conversions.media_for(media, carried)
+
+    async def close(self) -> None:
+        """Stop all conversions."""
+        if self._conversions is not None:
+            await self._conversions.close()
 
     def holds(self, name: str) -> bool:
         """Whether `find` would find something, as far as can be told without starting it. Works in any thread."""

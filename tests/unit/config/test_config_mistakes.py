@@ -165,7 +165,7 @@ def test_a_captures_name_is_no_suffix(tmp_path: Path, kind: str, name: str) -> N
     assert mistakes_of(tmp_path, text) == [
         f"a.cfg:2: <config><application><{kind}><suffix>: found '{name}', allowed: elements of an address, joined "
         "by /, without \\ ? # % and not . or ..; not a capture's name (videodevice, audiodevice, screenlive, "
-        "window= and what begins so)"
+        "window=, systemsound and what begins so)"
     ]
 
 

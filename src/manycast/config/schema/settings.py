@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from manycast.config.schema.application import Application
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.base import Group, setting
+from manycast.config.schema.convert import Convert
 from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpMp4Settings, HttpSettings, HttpsSettings
 from manycast.config.schema.limits import Limits
 from manycast.config.schema.rtmp import RtmpSettings, RtmpsSettings
@@ -42,6 +43,7 @@ class Settings(Group):
     http_flv: HttpFlvSettings = setting(HttpFlvSettings(), "HTTP-FLV.", node="http-flv")
     http_mp4: HttpMp4Settings = setting(HttpMp4Settings(), "MP4 by HTTP and WebSocket.", node="http-mp4", ours=True)
     hls: HlsSettings = setting(HlsSettings(), "HLS.")
+    convert: Convert = setting(Convert(), "Conversion for protocols that cannot carry a codec.", ours=True)
     limits: Limits = setting(Limits(), "Limits.", ours=True)
     users: tuple[User, ...] = setting((), "Who may log in, repeatable.", node="user")
     applications: tuple[Application, ...] = setting(

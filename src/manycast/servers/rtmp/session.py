@@ -13,7 +13,7 @@ from manycast.hub.stream import Stream
 from manycast.servers.rtmp.connection import Host, RtmpConnection
 from manycast.servers.rtmp.login import RtmpLogin
 from manycast.servers.rtmp.names import StreamAddress, address_of
-from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, FilePlay, NotPlayable, Play
+from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, ENHANCED_CODECS, PLAIN_CODECS, FilePlay, NotPlayable, Play
 from manycast.servers.rtmp.publish import Publication
 from manycast.wire.amf import Value
 from manycast.wire.rtmp.chunk import RtmpMessage
@@ -60,6 +60,7 @@ class RtmpSession:
         self._streams: dict[int, Activity | None] = {}
         self._names: dict[int, str] = {}
         self._close_by_s: float | None = None
+        self._carried = PLAIN_CODECS  # what the client can take, as far as it says
 
     # What the connection calls
 
@@ -115,6 +116,8 @@ class RtmpSession:
                     return
                 self._logged_in = True
         self._app = app
+        if call.property("fourCcList"):  # an empty one is none
+            self._carried = PLAIN_CODECS | ENHANCED_CODECS
         connection = self._connection
         connection.send(window_acknowledgement_size(WINDOW_BYTES))
         connection.send(set_peer_bandwidth(WINDOW_BYTES))
@@ -224,11 +227,13 @@ class RtmpSession:
         outbox = self._connection.outbox
         old_hevc = address.parameters.get("codecid") == "12"
         if isinstance(found, Stream):
+            found = await self._catalogue.stream_for(found, self._carried)
             await found.wait_complete(COMPLETE_TIMEOUT_S)
             return Play(
                 found, outbox, stream_id, old_hevc=old_hevc, on_end=lambda reason: self._play_ended(stream_id, reason)
             )
         hub = self._catalogue.hub
+        found = await self._catalogue.media_for(found, self._carried)
         player = StoredPlayer(
             found, self._host.options.loops, hub.limits, lambda reason: self._file_ended(stream_id, reason)
         )
