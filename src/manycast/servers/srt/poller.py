@@ -11,6 +11,7 @@ from manycast.servers.srt.library import EPOLL_ENABLE_EMPTY, ERROR, Events, SrtL
 
 MAX_EVENTS = 256
 BATCH_S = 0.004  # what becomes ready within it goes to the loop together: the loop is woken 250 times a second at most
+LOOK_S = 0.010  # between two looks when nothing is ready; libsrt's own wait looks as often
 AT_ONCE, WITHOUT_END = 0, -1
 
 Callback = Callable[[int], None]
@@ -62,7 +63,7 @@ class Poller:
                     self._loop.call_soon_threadsafe(self._dispatch, ready)
                 except RuntimeError:
                     return  # the loop is closed
-            time.sleep(BATCH_S)
+            time.sleep(BATCH_S if count else LOOK_S)
 
     def _dispatch(self, ready: Sequence[tuple[int, int]]) -> None:
         for sock, events in ready:
