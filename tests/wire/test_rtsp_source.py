@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -111,3 +111,72 @@ async def test_a_certificate_nobody_vouches_for_is_refused(certificate: Certific
     async with serving_http(certificate=certificate) as server:
         with pytest.raises(SourceError, match="tls_verify"):
             await RtspSource(address(server.rtsps_port, scheme="rtsps")).run(Taken().publish)
+
+
+async def test_tcp_is_tried_when_nothing_arrives_by_udp(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.UDP_SILENCE_S", 0.3)
+    monkeypatch.setattr("manycast.sources.rtsp.udp.MediaSockets.start", lambda *_: None)
+    caplog.set_level(logging.INFO)
+    async with serving() as server:
+        publisher = await server.publish()
+        publisher.start()
+        await until(lambda: server.hub.live("live"), "the stream is there")
+        async with taking(RtspSource(address(server.port), Transfer.UDP)) as taken:
+            await until(lambda: len(taken.frames) > 10, "frames come")
+        assert "nothing arrives by UDP; trying TCP" in caplog.text
+        await blocking(publisher.teardown)
+        publisher.rtsp.close()
+
+
+@asynccontextmanager
+async def scripted(answer: Callable[[str], str]) -> AsyncIterator[int]:
+    """A server that answers each request, of which it is given the head, in its own way."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                cseq = next(line for line in head.split("\r\n") if line.startswith("CSeq"))
+                status, _, rest = answer(head).partition("\r\n")
+                writer.write(f"RTSP/1.0 {status}\r\n{cseq}\r\n{rest}\r\n".encode())
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("302 Found\r\nLocation: /again\r\n", "redirected more than 5 times"),
+        ("302 Found\r\nLocation: http://127.0.0.1/x\r\n", "no RTSP"),
+        ("200 OK\r\nContent-Length: 5\r\n\r\nhello", "no SDP"),
+        ("200 OK\r\nContent-Length: 99999999\r\n\r\n", "99999999"),
+        ("200 OK\r\n", "no SDP"),
+        ("503 Busy\r\n", "503 Busy"),
+    ],
+)
+async def test_what_cannot_be_played(answer: str, says: str) -> None:
+    async with scripted(lambda head: answer if head.startswith("DESCRIBE") else "200 OK\r\n") as port:
+        with pytest.raises(SourceError, match=says):
+            await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 10)
+
+
+async def test_what_is_announced_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.SILENCE_S", 0.5)
+    sdp = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+    def answer(head: str) -> str:
+        if head.startswith("DESCRIBE"):
+            return f"200 OK\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}"
+        if head.startswith("SETUP"):
+            return "200 OK\r\nSession: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n"
+        return "200 OK\r\n"
+
+    async with scripted(answer) as port:
+        with pytest.raises(SourceError, match="no packet for"):
+            await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 10)

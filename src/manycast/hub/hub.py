@@ -130,6 +130,8 @@ class Hub:
         """End everything, telling all viewers."""
         for stream in self:
             self.unpublish(stream, reason)
+        for reservation in self._reserved.values():
+            reservation.close(reason)
         self.metadata.close(reason)
         await asyncio.gather(*(on_demand.close() for on_demand in self._on_demand.values()))
 

@@ -45,6 +45,13 @@ class Reservation:
         if stream is not None:
             self._unpublish(stream, reason)
 
+    def close(self, reason: str) -> None:
+        """Nothing will come any more: who waits is told as well."""
+        self.end(reason)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(SourceError(reason))
+
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until a viewer waits."""
         if self._waiting:

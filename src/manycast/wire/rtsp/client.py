@@ -20,7 +20,7 @@ from manycast.wire.rtsp.receiver import InterleavedReceived, PeerFailed, Request
 from manycast.wire.rtsp.url import join_control
 from manycast.wire.sdp import MAX_SDP_BYTES, Direction, MalformedSdp, MediaDescription, SessionDescription
 
-RESPONSE_TIMEOUT_S = 10.0
+RESPONSE_TIMEOUT_S = 8.0  # less than a viewer waits for a source on demand, so that he is told why
 DEFAULT_SESSION_TIMEOUT_S = 60  # RFC 2326 section 12.37
 MIN_KEEP_ALIVE_S = 2.0
 MAX_KEEP_ALIVE_S = 30.0  # NATs forget a silent mapping after some minutes, firewalls of cameras' networks earlier
