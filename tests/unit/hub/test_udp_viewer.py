@@ -174,7 +174,7 @@ class Recorder:
 
 def make_viewer(recorder: Recorder) -> UdpViewer:
     return UdpViewer(
-        {0: recorder, 1: recorder},  # type: ignore[dict-item]
+        {0: recorder, 1: recorder},
         BacklogLimit(),
         asyncio.get_running_loop(),
         lambda: None,
@@ -254,7 +254,7 @@ async def test_a_kernel_without_room_loses_and_counts(pair: tuple[socket.socket,
         def send(self, run: bytes) -> None:
             raise BlockingIOError
 
-    viewer = UdpViewer({0: Full()}, BacklogLimit(), asyncio.get_running_loop(), lambda: None)  # type: ignore[dict-item]
+    viewer = UdpViewer({0: Full()}, BacklogLimit(), asyncio.get_running_loop(), lambda: None)
     viewer.offer(chunk(1, 10), True)
     assert viewer.counters.lost_bytes == 10
 
@@ -266,7 +266,7 @@ async def test_a_host_where_nobody_listens_is_told_from_the_loop() -> None:
 
     told: list[None] = []
     viewer = UdpViewer(
-        {0: Refused()},  # type: ignore[dict-item]
+        {0: Refused()},
         BacklogLimit(),
         asyncio.get_running_loop(),
         lambda: told.append(None),

@@ -43,7 +43,7 @@ class PushedAudio(Group):
 
 class PusherTransfer(Group):
     mode: Annotated[PusherMode, one_word_of(PusherMode)] = setting(
-        PusherMode.RTSP, "TCP or UDP: RTP packets at ports of their own. RTSP, RTMP, SRT: a client that publishes by it."
+        PusherMode.RTSP, "TCP or UDP: RTP packets at ports of their own. RTSP, RTMP, SRT: a client publishes by it."
     )
     ip: Address | None = setting(None, "Address to receive on; not configured: all interfaces. TCP and UDP only.")
     vport: Port = setting(50001, "Port for video. TCP and UDP only.")
