@@ -10,6 +10,7 @@ from manycast.wire.http import (
     HttpError,
     RequestHead,
     find_head_end,
+    parse_range,
     refusal,
     response_head,
 )
@@ -112,3 +113,14 @@ def test_a_response_that_would_break_a_line_is_our_own_mistake() -> None:
     assert response_head(200, [("A", "b")]) == b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"
     with pytest.raises(ValueError, match="line break"):
         response_head(200, [("A", "b\r\nC: d")])
+
+
+@given(st.text("bytes=0123456789-, ", max_size=20) | st.from_regex(r"bytes=[0-9]{0,4}-[0-9]{0,4}", fullmatch=True))
+def test_a_range_is_within_what_there_is(value: str) -> None:
+    try:
+        span = parse_range(value, 1000)
+    except HttpError as error:
+        assert error.status == 416
+        return
+    if span is not None:
+        assert 0 <= span[0] < span[1] <= 1000
