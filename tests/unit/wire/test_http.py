@@ -119,8 +119,14 @@ def test_a_response_that_would_break_a_line_is_our_own_mistake() -> None:
 def test_a_range_is_within_what_there_is(value: str) -> None:
     try:
         span = parse_range(value, 1000)
-    except HttpError as error:
-        assert error.status == 416
+    except HttpError:
         return
     if span is not None:
         assert 0 <= span[0] < span[1] <= 1000
+
+
+def test_a_range_behind_the_end_is_refused() -> None:
+    with pytest.raises(HttpError) as refused:
+        parse_range("bytes=1000-", 1000)
+    assert refused.value.status == 416
+    assert refused.value.headers == (("Content-Range", "bytes */1000"),)
