@@ -110,11 +110,14 @@ def test_a_source_that_is_killed_and_comes_back(tmp_path: Path) -> None:
         wait_until(lambda: describe(server) == 200, "the proxy is connected")
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-        with ServerProcess(folder, port=port) as second:
-            with publishing(second), RawRtsp.connect(server.host, server.port) as viewer:
-                viewer.play("copy")
-                wait_until(lambda: "goes on after" in server.log, "the stream goes on")
-                assert len(viewer.rtp(100)) == 100
+        with (
+            ServerProcess(folder, port=port) as second,
+            publishing(second),
+            RawRtsp.connect(server.host, server.port) as viewer,
+        ):
+            viewer.play("copy")
+            wait_until(lambda: "goes on after" in server.log, "the stream goes on")
+            assert len(viewer.rtp(100)) == 100
 
 
 def test_nobody_else_publishes_at_a_proxys_name(tmp_path: Path, origin: ServerProcess) -> None:

@@ -53,7 +53,7 @@ ONE_LINE = [
     (
         "<hls>on</hls>",
         "<config><hls>: found 'on', nodes are expected here, not a value: <enable>, <fragment>, <playlist>, "
-        "<cleanupdir>, <need_auth>",
+        "<cleanupdir>, <folder>, <low_latency>, <part>, <always>, <need_auth>",
     ),
     (
         "<srt><passphrase>short</passphrase></srt>",
