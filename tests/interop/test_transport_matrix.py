@@ -28,9 +28,9 @@ from support.waiting import wait_until
 from support.websocket_relay import websocket_relay
 
 CLIP = "lip-sync.mp4"
-LIVE_S = 4.5
-PRIMING_S = 0.05  # AAC's, at the start of each round of the clip
-SETTLED_S = 1.5  # players guess at times until they have understood a report; then two flashes are left
+LIVE_S = 5.5
+LAST_MISSING = 25  # of GStreamer, where it fails at its own end; ffmpeg gets them all
+SETTLED_S = 2.5  # players guess at times until they have understood a report; then two flashes are left
 SOURCES = (CLIP, "live")
 
 
@@ -100,13 +100,14 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield Sites(tmp_path_factory.mktemp, stack, clip, original)
 
 
-def check(received: Received, original: list[str], source: str) -> None:
+def check(received: Received, original: list[str], source: str, *, last_missing: int = 0) -> None:
     if source == CLIP:
-        assert received.digests == original
+        assert received.digests == original[: len(received.digests)]
+        assert len(received.digests) >= FRAMES - last_missing
     else:
         check_live(received.digests, original)
         received = received.after(SETTLED_S)
-    received.check_times(overlap_s=0.0 if source == CLIP else PRIMING_S)
+    received.check_times(live=source != CLIP)
     received.check_tone()
     received.check_lip_sync()
 
@@ -164,7 +165,7 @@ def test_gstreamer(sites: Sites, tmp_path: Path, site: str, scheme: str, transpo
     with place.among_players():
         url = place.url(scheme, source)
         received = watch_with_gstreamer(tmp_path, url, transport, None if source == CLIP else LIVE_S)
-    check(received, sites.original, source)
+    check(received, sites.original, source, last_missing=LAST_MISSING)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -177,7 +178,7 @@ def test_websocket(sites: Sites, tmp_path: Path, watch: Callable[..., Received],
     with websocket_relay(f"http{'s' if secure else ''}://{server.host}:{port}/websocket") as relay:
         url = f"rtsp://{server.host}:{relay}/{source}"
         received = watch(tmp_path, url, "tcp", None if source == CLIP else LIVE_S)
-    check(received, sites.original, source)
+    check(received, sites.original, source, last_missing=0 if watch is watch_with_ffmpeg else LAST_MISSING)
 
 
 VLC = [("UDP", []), ("TCP", ["--rtsp-tcp"]), ("HTTP", ["--rtsp-http", "--rtsp-http-port=HTTP_PORT"])]
@@ -191,10 +192,8 @@ def test_vlc(sites: Sites, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         options = [option.replace("HTTP_PORT", str(site.server.http_port)) for option in options]
         received = watch_with_vlc(tmp_path / name, site.url("rtsp", CLIP), options, SECONDS + 4)
-        assert received.digests[: FRAMES - 10] == sites.original[: FRAMES - 10], name
-        received.check_times()
-        received.check_tone()
-        received.check_lip_sync()
+        del received.pictures[FRAMES - 10 :]
+        check(received, sites.original, CLIP, last_missing=10)
 
 
 OPENRTSP = [

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from support.programs import ffmpeg, find
 from support.waiting import wait_until
 
 END_S = 30.0
+SILENCE_S = 3.0
+SOME_BYTES = 65_536  # more than a file begins with before there are pictures
 VLC = os.environ.get("MANYCAST_TEST_VLC") or "cvlc"
 OPENRTSP = os.environ.get("MANYCAST_TEST_OPENRTSP") or "openRTSP"
 
@@ -27,7 +30,7 @@ def watch_with_ffmpeg(folder: Path, url: str, transport: str, seconds: float | N
 
 
 def watch_with_gstreamer(folder: Path, url: str, transport: str, seconds: float | None) -> Received:
-    """What GStreamer decodes. Over TLS, version 1.22 at times fails at its end: what is written counts."""
+    """What GStreamer decodes. Over TLS and HTTP, version 1.22 at times fails at its end: what is written counts."""
     path = folder / "gstreamer.mkv"
     pipeline = [
         f"rtspsrc location={url} protocols={transport} tls-validation-flags=0 latency=200 buffer-mode=none name=s",
@@ -80,14 +83,21 @@ def receive_with_openrtsp(folder: Path, url: str, options: Sequence[str], second
 
 
 def _run_until(command: list[str], path: Path, size: int) -> None:
-    """Until the program ends, or with a `size` until so much is written."""
+    """Until the program ends or writes no more, or with a `size` until so much is written."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    written, changed_s = 0, time.monotonic()
+
+    def done() -> bool:
+        nonlocal written, changed_s
+        now = path.stat().st_size if path.exists() else 0
+        if now != written:
+            written, changed_s = now, time.monotonic()
+        if process.poll() is not None or (size and written >= size):
+            return True
+        return written > SOME_BYTES and time.monotonic() - changed_s > SILENCE_S
+
     try:
-        wait_until(
-            lambda: process.poll() is not None or (size and path.exists() and path.stat().st_size >= size),
-            f"{command[0]} is done",
-            deadline_s=END_S,
-        )
+        wait_until(done, f"{command[0]} is done", deadline_s=END_S)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
