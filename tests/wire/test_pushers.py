@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from support.ports import free_tcp_port, free_udp_base
 from support.publishing import publishing, sender_of
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
+from support.sockets import kept
 from support.waiting import wait_until
 
 from manycast.wire.rtp.framed import frame
@@ -69,6 +70,13 @@ class Sender:
             self.number += 1
             time.sleep(0.01)
 
+    def send_until(self, condition: Callable[[], bool]) -> None:
+        """From a keyframe on; by UDP what comes before the port is open is lost."""
+        deadline_s = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline_s
+            self.send(10)
+
     def close(self) -> None:
         self.sock.close()
 
@@ -76,7 +84,7 @@ class Sender:
 @pytest.mark.parametrize("mode", ["UDP", "TCP"])
 def test_what_is_pushed_is_played(tmp_path: Path, mode: str) -> None:
     with pushed(tmp_path, mode) as (server, port), closing(Sender(mode, port, payload_type=111)) as sender:
-        sender.send(5)
+        sender.send_until(lambda: "stream pushed" in server.log)
         with RawRtsp.connect(HOST, server.port) as viewer:
             viewer.play("pushed")
             sender.send(20)
@@ -87,9 +95,10 @@ def test_what_is_pushed_is_played(tmp_path: Path, mode: str) -> None:
 def test_a_sender_that_starts_anew(tmp_path: Path, mode: str) -> None:
     with pushed(tmp_path, mode) as (server, port):
         first = Sender(mode, port)
-        first.send(10)
+        kept(first.sock)
+        first.send_until(lambda: "stream pushed" in server.log)
         second = Sender(mode, port, ssrc=0x9999)
-        second.sock.settimeout(5)
+        kept(second.sock)
         if mode == "UDP":
             second.send(3)
             wait_until(lambda: "its packets are left out" in server.log, "the second sender is told of")
@@ -111,7 +120,7 @@ def test_a_sender_that_starts_anew(tmp_path: Path, mode: str) -> None:
             packets = viewer.rtp(20)
             times = [packet.timestamp for packet in packets]
             assert all((b - a) & 0xFFFFFFFF < 90_000 * 20 for a, b in zip(times, times[1:], strict=False))  # noqa: RUF007
-        second.close()
+            second.close()
 
 
 def test_garbage_between_packets_and_a_silent_one(tmp_path: Path) -> None:
