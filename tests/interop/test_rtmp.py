@@ -154,7 +154,8 @@ def test_newer_codecs_by_enhanced_rtmp(rtmp_server: ServerProcess, codec: str, p
     name = f"live/{codec}-{player}"
     with publishing_enhanced(rtmp_server, name, codec):
         url = rtmp(rtmp_server, name) if player == "rtmp" else rtmp_server.url(name)
-        with av.open(url, options={"rtsp_transport": "tcp"} if player == "rtsp" else {}) as container:
+        options = {"rtsp_transport": "tcp"} if player == "rtsp" else {"rtmp_enhanced_codecs": "av01,vp09"}
+        with av.open(url, options=options) as container:  # who does not say that gets H.264
             frames = [frame for frame, _ in zip(container.decode(video=0), range(30), strict=False)]
             assert container.streams.video[0].codec_context.codec.canonical_name == ENHANCED[codec][2]
         assert len(frames) == 30

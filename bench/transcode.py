@@ -1,0 +1,119 @@
+"""What transcoding costs beside the ffmpeg program with the same settings."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from manycast.hub.output import AudioOutput, Output, VideoOutput
+from manycast.hub.stored import FrameGroup
+from manycast.media.frame import Frame
+from manycast.media.track import Codec, Track
+
+SECONDS = 20
+TARGET = 1.1
+_START = "import asyncio, manycast.sources.transcoding.transcoder, manycast.sources.files.reading"
+_SLICES = ("-threads", "1")
+_SMALL = ("-vf", "scale=640:360")
+CASES = {
+    "H.264 640x360": (
+        Output(video=VideoOutput(codec=Codec.H264, width=640, height=360, bit_rate_bps=800_000)),
+        ("-an", *_SMALL, "-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency", "-b:v", "800k",
+         "-maxrate", "800k", "-bufsize", "800k", "-g", "60", *_SLICES),
+    ),
+    "H.265 640x360": (
+        Output(video=VideoOutput(codec=Codec.H265, width=640, height=360, bit_rate_bps=600_000)),
+        ("-an", *_SMALL, "-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", "600k",
+         "-maxrate", "600k", "-bufsize", "600k", "-x265-params",
+         "log-level=error:bframes=0:frame-threads=1:pools=2:keyint=60", *_SLICES),
+    ),
+    "JPEG 640x360": (
+        Output(video=VideoOutput(codec=Codec.MJPEG, width=640, height=360)),
+        ("-an", "-vf", "scale=640:360:out_range=full,format=yuvj420p", "-c:v", "mjpeg", "-huffman", "default",
+         "-q:v", "5", *_SLICES),
+    ),
+    "AAC to Opus": (
+        Output(audio=AudioOutput(codec=Codec.OPUS, bit_rate_bps=96_000)),
+        ("-vn", "-c:a", "libopus", "-b:a", "96k", "-application", "lowdelay"),
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", help="run one case in this process, for the parent")
+    parser.add_argument("--file", type=Path)
+    options = parser.parse_args()
+    if options.case is not None:
+        _transcode(options.file, CASES[options.case][0])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = _film(Path(folder) / "film.mp4")
+        print(f"{SECONDS} s of 1280x720 at 30 pictures/s; processor seconds")
+        for name, (_, arguments) in CASES.items():
+            command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-threads", "2", "-thread_type", "slice"]
+            theirs = _cost([*command, "-i", str(file), *arguments, "-f", "null", "-"])
+            start = _cost([sys.executable, "-c", _START])
+            ours = _cost([sys.executable, __file__, "--case", name, "--file", str(file)]) - start
+            verdict = "ok" if ours <= TARGET * theirs else "over"
+            said = f"{ours / theirs:5.2f} times, at most {TARGET}: {verdict}"
+            print(f"{name:16} ours {ours:6.2f}  ffmpeg {theirs:6.2f}  {said}")
+
+
+def _film(path: Path) -> Path:
+    pictures = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate=30:duration={SECONDS}")
+    tone = ("-f", "lavfi", "-i", f"sine=440:r=48000:d={SECONDS}")
+    coded = ("-c:v", "libx264", "-preset", "veryfast", "-g", "60", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2")
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", *pictures, *tone, *coded, str(path)], check=True)
+    return path
+
+
+def _cost(command: list[str]) -> float:
+    """Processor time of a program, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _transcode(file: Path, output: Output) -> None:
+    """All of a file, as fast as it goes, in the form that the hub has it."""
+    from manycast.sources.transcoding.plan import needed
+    from manycast.sources.transcoding.transcoder import Transcoder
+
+    track, frames = _frames(file, video=output.video.codec is not None)
+    transcoder = Transcoder([track], needed([track], output), "bench")
+    made = sum(len(transcoder.push(frame)) for frame in frames) + len(transcoder.finish())
+    assert made >= SECONDS * 29, f"only {made} frames"
+
+
+def _frames(file: Path, *, video: bool) -> tuple[Track, list[Frame]]:
+    import asyncio
+
+    from manycast.sources.files.library import FileLibrary
+
+    async def read() -> tuple[Track, list[Frame]]:
+        library = FileLibrary(file.parent)
+        media = await library.find([file.name])
+        assert media is not None
+        index = 0 if video else 1
+        group: FrameGroup | None = await media.group_at(0)
+        found: list[Frame] = []
+        while group is not None:
+            found += [frame for frame in group.frames if frame.track_index == index]
+            group = await media.group_after(group)
+        track = media.tracks[index]
+        await library.close()
+        for frame in found:
+            frame.track_index = 0
+        return track, found
+
+    return asyncio.run(read())
+
+
+if __name__ == "__main__":
+    main()
