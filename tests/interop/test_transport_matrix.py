@@ -119,52 +119,56 @@ def check_live(digests: list[str], original: list[str]) -> None:
     assert len(positions) > 50
 
 
-FFMPEG = [  # what it is called here; the site, the address's scheme and what ffmpeg calls it
-    ("UDP", "srtp", "rtsp", "udp"),
-    ("TCP", "srtp", "rtsp", "tcp"),
-    ("multicast", "network", "rtsp", "udp_multicast"),
-    ("HTTP", "srtp", "rtsph", "http"),
-    ("HTTPS", "srtp", "rtspsh", "https"),
-    ("RTSPS", "srtp", "rtsps", "tcp"),
+FFMPEG = [  # a name; the site, the address's scheme, what ffmpeg calls it, and what the server does
+    ("UDP", "srtp", "rtsp", "udp", "UDP to"),
+    ("TCP", "srtp", "rtsp", "tcp", "TCP"),
+    ("multicast", "network", "rtsp", "udp_multicast", "multicast to 232."),
+    ("HTTP", "srtp", "rtsph", "http", "HTTP"),
+    ("HTTPS", "srtp", "rtspsh", "https", "HTTPS"),
+    ("RTSPS", "srtp", "rtsps", "tcp", "TLS"),
 ]
 GSTREAMER = [
-    ("UDP", "srtp", "rtsp", "udp"),
-    ("TCP", "srtp", "rtsp", "tcp"),
-    ("multicast", "network", "rtsp", "udp-mcast"),
-    ("HTTP", "srtp", "rtsph", "tcp"),
-    ("HTTPS", "in TLS", "rtspsh", "tcp"),
-    ("RTSPS", "in TLS", "rtsps", "tcp"),
-    ("SRTP over HTTPS", "srtp", "rtspsh", "tcp"),
-    ("SRTP over TCP", "srtp", "rtsps", "tcp"),
-    ("SRTP over UDP", "srtp", "rtsps", "udp"),
+    ("UDP", "srtp", "rtsp", "udp", "UDP to"),
+    ("TCP", "srtp", "rtsp", "tcp", "TCP"),
+    ("multicast", "network", "rtsp", "udp-mcast", "multicast to 232."),
+    ("HTTP", "srtp", "rtsph", "tcp", "HTTP"),
+    ("HTTPS", "in TLS", "rtspsh", "tcp", "HTTPS"),
+    ("RTSPS", "in TLS", "rtsps", "tcp", "TLS"),
+    ("SRTP over HTTPS", "srtp", "rtspsh", "tcp", "SRTP, HTTPS"),
+    ("SRTP over TCP", "srtp", "rtsps", "tcp", "SRTP, TLS"),
+    ("SRTP over UDP", "srtp", "rtsps", "udp", "SRTP, UDP to"),
 ]
 
 
-def rows(table: list[tuple[str, str, str, str]]) -> pytest.MarkDecorator:
+def rows(table: list[tuple[str, str, str, str, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
-        ("site", "scheme", "transport"), [pytest.param(*row[1:], id=row[0]) for row in table]
+        ("site", "scheme", "transport", "said"), [pytest.param(*row[1:], id=row[0]) for row in table]
     )
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @rows(FFMPEG)
-def test_ffmpeg(sites: Sites, tmp_path: Path, site: str, scheme: str, transport: str, source: str) -> None:
+def test_ffmpeg(sites: Sites, tmp_path: Path, site: str, scheme: str, transport: str, said: str, source: str) -> None:
     """Without SRTP: ffmpeg knows no MIKEY, and so is given it inside TLS."""
     place = sites[site]
     # With ffmpeg, the way through HTTP is an option and the scheme stays as it is.
     url = place.url(scheme, source).replace("rtsph:", "rtsp:").replace("rtspsh:", "rtsp:")
     with place.among_players():
         received = watch_with_ffmpeg(tmp_path, url, transport, None if source == CLIP else LIVE_S)
+    assert f"plays {source} over {said}" in place.server.log
     check(received, sites.original, source)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @rows(GSTREAMER)
-def test_gstreamer(sites: Sites, tmp_path: Path, site: str, scheme: str, transport: str, source: str) -> None:
+def test_gstreamer(
+    sites: Sites, tmp_path: Path, site: str, scheme: str, transport: str, said: str, source: str
+) -> None:
     place = sites[site]
     with place.among_players():
         url = place.url(scheme, source)
         received = watch_with_gstreamer(tmp_path, url, transport, None if source == CLIP else LIVE_S)
+    assert f"plays {source} over {said}" in place.server.log
     check(received, sites.original, source, last_missing=LAST_MISSING)
 
 
