@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import wait_until
+
 SERVER_IPV4, CLIENT_IPV4 = "198.51.100.1", "198.51.100.2"  # for documentation (RFC 5737)
 SERVER_IPV6, CLIENT_IPV6 = "2001:db8::1", "2001:db8::2"  # the same (RFC 3849)
 CLONE_NEWNET = 0x40000000  # linux/sched.h
@@ -66,7 +68,16 @@ def cabled_hosts() -> Iterator[tuple[Host, Host]]:
         for host, other in ((server, CLIENT_IPV4), (client, SERVER_IPV4)):
             with host.entered():
                 _ip("route", "add", "default", "via", other)
+                wait_until(_multicast_is_routed, "the cable carries multicast")
         yield server, client
+
+
+def _multicast_is_routed() -> bool:
+    """By IPv6, too: the kernel adds that route by itself, some time after the cable is plugged in."""
+    shown = subprocess.run(
+        ["ip", "-6", "route", "show", "table", "local", "dev", "cable"], capture_output=True, text=True, check=False
+    )
+    return "ff00::/8" in shown.stdout
 
 
 def _new_host(stack: ExitStack) -> Host:
