@@ -125,7 +125,7 @@ def said_in_time(program: str, *arguments: str) -> str:
 
 
 async def test_vlc_plays(tmp_path: Path) -> None:
-    somebody = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []  # VLC refuses to run as root
+    somebody = ["/sbin/runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []  # VLC refuses to run as root
     script = "#standard{access=file,mux=ts,dst=-}"
     options = ["--intf", "dummy", "--no-video-title-show", "--run-time=8", "--sout", script]
     async with serving_hls(LOW_LATENCY) as hls, publishing(hls, Codec.H264, Codec.AAC):
