@@ -174,7 +174,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 AC3 = PayloadFormat(
     codec=Codec.AC3,
     encoding_names=("ac3",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

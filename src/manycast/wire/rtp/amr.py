@@ -198,7 +198,6 @@ def _format(codec: Codec) -> PayloadFormat:
     return PayloadFormat(
         codec=codec,
         encoding_names=(_NAMES[codec].lower(),),
-        static_payload_type=None,
         describe=describe,
         track=lambda rtpmap: _track(codec, rtpmap),
         packetiser=_packetiser,

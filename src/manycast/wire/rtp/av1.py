@@ -192,7 +192,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 AV1 = PayloadFormat(
     codec=Codec.AV1,
     encoding_names=("av1",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

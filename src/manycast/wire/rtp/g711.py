@@ -55,11 +55,10 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
     return SampleDepacketiser(track_index, block_bytes=_channels(track))
 
 
-def _format(codec: Codec, payload_type: int) -> PayloadFormat:
+def _format(codec: Codec) -> PayloadFormat:
     return PayloadFormat(
         codec=codec,
         encoding_names=(_NAMES[codec].lower(),),
-        static_payload_type=payload_type,
         describe=describe,
         track=lambda rtpmap: _track(codec, rtpmap),
         packetiser=_packetiser,
@@ -67,5 +66,5 @@ def _format(codec: Codec, payload_type: int) -> PayloadFormat:
     )
 
 
-PCMU = _format(Codec.G711U, 0)
-PCMA = _format(Codec.G711A, 8)
+PCMU = _format(Codec.G711U)
+PCMA = _format(Codec.G711A)

@@ -35,7 +35,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 G722 = PayloadFormat(
     codec=Codec.G722,
     encoding_names=("g722",),
-    static_payload_type=9,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -54,7 +54,6 @@ def _depacketiser_i366(track: Track, track_index: int) -> Depacketiser:
 G726 = PayloadFormat(
     codec=Codec.G726,
     encoding_names=tuple(_NAMES),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,
@@ -63,7 +62,6 @@ G726 = PayloadFormat(
 AAL2_G726 = PayloadFormat(
     codec=Codec.G726,
     encoding_names=tuple(_NAMES_I366),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -102,7 +102,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 H264 = PayloadFormat(
     codec=Codec.H264,
     encoding_names=("h264",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

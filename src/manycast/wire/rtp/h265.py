@@ -93,7 +93,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 H265 = PayloadFormat(
     codec=Codec.H265,
     encoding_names=("h265", "hevc"),  # the second is what some cameras write
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

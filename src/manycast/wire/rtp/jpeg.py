@@ -192,7 +192,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 JPEG = PayloadFormat(
     codec=Codec.MJPEG,
     encoding_names=("jpeg",),
-    static_payload_type=26,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -50,7 +50,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 L16 = PayloadFormat(
     codec=Codec.L16,
     encoding_names=("l16",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -311,7 +311,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 LATM = PayloadFormat(
     codec=Codec.AAC,
     encoding_names=("mp4a-latm",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

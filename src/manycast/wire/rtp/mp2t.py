@@ -90,7 +90,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 MP2T = PayloadFormat(
     codec=Codec.MPEG_TS,
     encoding_names=("mp2t",),
-    static_payload_type=33,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -104,7 +104,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 MP4V = PayloadFormat(
     codec=Codec.MPEG4,
     encoding_names=("mp4v-es",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -120,7 +120,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 MPA = PayloadFormat(
     codec=Codec.MP3,
     encoding_names=("mpa",),
-    static_payload_type=14,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -342,7 +342,6 @@ def _number(fmtp: Mapping[str, str], name: str, maximum: int) -> int:
 MPEG4_GENERIC = PayloadFormat(
     codec=Codec.AAC,
     encoding_names=("mpeg4-generic",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

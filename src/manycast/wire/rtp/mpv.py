@@ -165,7 +165,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 MPV = PayloadFormat(
     codec=Codec.MPEG_VIDEO,
     encoding_names=("mpv",),
-    static_payload_type=32,
     describe=describe,
     track=track,
     packetiser=_packetiser,

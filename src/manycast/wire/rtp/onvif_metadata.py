@@ -102,7 +102,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 ONVIF_METADATA = PayloadFormat(
     codec=Codec.METADATA,
     encoding_names=("vnd.onvif.metadata",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -110,7 +110,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 OPUS = PayloadFormat(
     codec=Codec.OPUS,
     encoding_names=("opus",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

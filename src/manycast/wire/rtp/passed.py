@@ -126,7 +126,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 PASSED = PayloadFormat(
     codec=Codec.UNKNOWN,
     encoding_names=(),
-    static_payload_type=None,
     describe=describe,
     track=_track,
     packetiser=_packetiser,

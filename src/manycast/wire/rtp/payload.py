@@ -75,7 +75,6 @@ class PayloadFormat:
 
     codec: Codec
     encoding_names: tuple[str, ...]
-    static_payload_type: int | None  # RFC 3551 section 6, for a track that is just what the table says
     describe: Callable[[Track, int], RtpMap]  # track, its payload type where RFC 3551 gives none
     track: Callable[[RtpMap], Track]  # raises UnsupportedFormat
     packetiser: Callable[[Track, int], Packetiser]  # track, limit of a payload in bytes

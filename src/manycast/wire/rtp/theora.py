@@ -74,7 +74,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 THEORA = PayloadFormat(
     codec=Codec.THEORA,
     encoding_names=("theora",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -72,7 +72,6 @@ def _depacketiser(track: Track, track_index: int) -> Depacketiser:
 VORBIS = PayloadFormat(
     codec=Codec.VORBIS,
     encoding_names=("vorbis",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

@@ -106,7 +106,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 VP8 = PayloadFormat(
     codec=Codec.VP8,
     encoding_names=("vp8",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,

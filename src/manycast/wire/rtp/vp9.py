@@ -166,7 +166,6 @@ def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
 VP9 = PayloadFormat(
     codec=Codec.VP9,
     encoding_names=("vp9",),
-    static_payload_type=None,
     describe=describe,
     track=track,
     packetiser=_packetiser,
