@@ -8,6 +8,7 @@ from functools import cache
 import av
 from av.video.codeccontext import VideoCodecContext
 
+from manycast.decoder_packet import decoder_packet
 from support.rtp_vectors import VECTORS
 
 
@@ -35,5 +36,5 @@ def decode(codec: str, packets: list[bytes], extradata: bytes = b"") -> list[byt
     assert isinstance(decoder, VideoCodecContext)
     if extradata:
         decoder.extradata = extradata
-    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
+    frames = [frame for packet in packets for frame in decoder.decode(decoder_packet(packet))]
     return [bytes(frame.planes[0]) for frame in [*frames, *decoder.decode(None)]]

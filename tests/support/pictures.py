@@ -11,6 +11,7 @@ from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
+from manycast.decoder_packet import decoder_packet
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b
 from manycast.media.track import Codec
@@ -48,6 +49,6 @@ def decoded(codec: Codec, frames: Sequence[Frame]) -> list[VideoFrame]:
     found: list[VideoFrame] = []
     for frame in frames:
         data = join_annex_b(frame.units) if codec in (Codec.H264, Codec.H265) else b"".join(frame.units)
-        found += decoder.decode(av.Packet(data))
+        found += decoder.decode(decoder_packet(data))
     found += decoder.decode(None)
     return found

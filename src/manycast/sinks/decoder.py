@@ -11,6 +11,7 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 
+from manycast.decoder_packet import decoder_packet
 from manycast.media.track import AudioParameters, Codec, G726Parameters, Track
 
 _DECODERS: Mapping[Codec, str] = {
@@ -33,7 +34,7 @@ class SpeechDecoder:
 
     def decode(self, data: bytes) -> bytes:
         """The samples of one frame, little-endian, channels interleaved. Raises FFmpegError."""
-        sounds = self._decoder.decode(av.Packet(data))
+        sounds = self._decoder.decode(decoder_packet(data))
         samples = b"".join(
             bytes(out.planes[0])[: out.samples * self._sample_bytes]
             for sound in sounds

@@ -9,6 +9,7 @@ from itertools import pairwise
 import av
 import pytest
 
+from manycast.decoder_packet import decoder_packet
 from manycast.hub.source import SourceError
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b
@@ -93,7 +94,7 @@ async def test_the_pattern_can_be_decoded() -> None:
     for slot in range(30):
         for frame in encoder.encode_slot(slot):
             if frame.track_index == 0:
-                pictures += decoder.decode(av.Packet(join_annex_b(frame.units)))
+                pictures += decoder.decode(decoder_packet(join_annex_b(frame.units)))
     pictures += decoder.decode(None)
     assert len(pictures) == 30
     assert (pictures[0].width, pictures[0].height) == (320, 180)

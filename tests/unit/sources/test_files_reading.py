@@ -10,6 +10,7 @@ from typing import Any
 import av
 import pytest
 
+from manycast.decoder_packet import decoder_packet
 from manycast.media.av1 import leb128
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b, split_annex_b, split_length_prefixed
@@ -238,7 +239,7 @@ def test_what_is_read_decodes_and_is_shown_in_the_order_of_its_pts(
         decoder.extradata = b"".join(len(header).to_bytes(2) + header for header in headers)
     shown = []
     for frame in frames_of(groups[2:], 0):  # from a keyframe in the middle on
-        packet = av.Packet(_joined(codec, frame.units))
+        packet = decoder_packet(_joined(codec, frame.units))
         packet.pts, packet.dts = frame.pts_ticks, frame.dts_ticks
         shown += decoder.decode(packet)
     shown += decoder.decode(None)

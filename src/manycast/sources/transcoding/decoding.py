@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from manycast.decoder_packet import decoder_packet
 from manycast.media.av1 import with_size_fields
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b
@@ -57,8 +58,6 @@ _AUDIO: Mapping[Codec, str] = {
 }
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
-_SLICED = frozenset({Codec.H264, Codec.H265, Codec.VP9, Codec.AV1})
-
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +97,7 @@ class VideoDecoder:
         """The pictures that are ready, with their times in ticks of the track's clock."""
         if self._waiting and not frame.keyframe:
             return []
-        packet = av.Packet(self._data(frame))
+        packet = decoder_packet(self._data(frame))
         packet.pts, packet.dts, packet.time_base = frame.pts_ticks, frame.dts_ticks, self._time_base
         try:
             pictures = self._decoder.decode(packet)
@@ -133,10 +132,8 @@ class VideoDecoder:
     def _open(self) -> VideoCodecContext:
         decoder = av.CodecContext.create(_VIDEO[self._track.codec], "r")
         assert isinstance(decoder, VideoCodecContext)
-        # Threads for whole pictures would each hold one back. FFmpeg's decoder of MPEG-4 fails with more than one of
-        # slices, now and then.
-        decoder.thread_type = ThreadType.SLICE
-        decoder.thread_count = THREADS if self._track.codec in _SLICED else 1
+        decoder.thread_type = ThreadType.SLICE  # threads for whole pictures would each hold one back
+        decoder.thread_count = THREADS
         if self._track.codec is Codec.AV1:
             decoder.flags |= Flags.low_delay  # else dav1d holds pictures back
         if isinstance(self._track.parameters, XiphParameters):
@@ -163,7 +160,7 @@ class AudioDecoder:
         found = []
         try:
             for unit in self._units(frame):
-                for sound in self._decoder.decode(av.Packet(unit)):
+                for sound in self._decoder.decode(decoder_packet(unit)):
                     found.append((sound, time_s))
                     time_s += Fraction(sound.samples, sound.sample_rate)
         except FFmpegError as error:
