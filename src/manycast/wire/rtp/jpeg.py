@@ -11,19 +11,11 @@ from __future__ import annotations
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.jpeg import JpegImage, Sampling, scaled_tables
-from manycast.media.track import Codec, PlainParameters, Track
-from manycast.wire.rtp.payload import (
-    Depacketiser,
-    MalformedPayload,
-    Packetiser,
-    PayloadFormat,
-    RtpMap,
-    RtpPayload,
-    UnsupportedFormat,
-)
+from manycast.media.track import Codec
+from manycast.wire.rtp.payload import MalformedPayload, RtpPayload, UnsupportedFormat
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
+from manycast.wire.rtp.plain import plain_format
 
-CLOCK_RATE_HZ = 90_000
 HEADER_BYTES = 8
 RESTART_BYTES = 4
 TABLES_BYTES = 4  # the header of the quantisation tables
@@ -171,29 +163,9 @@ class JpegReader:
         return start + length
 
 
-def describe(_track: Track, _payload_type: int) -> RtpMap:
-    return RtpMap(payload_type=26, encoding_name="JPEG", clock_rate_hz=CLOCK_RATE_HZ)
-
-
-def track(rtpmap: RtpMap) -> Track:
-    if rtpmap.clock_rate_hz != CLOCK_RATE_HZ:
-        raise UnsupportedFormat(f"JPEG with a clock of {rtpmap.clock_rate_hz} Hz, wanted {CLOCK_RATE_HZ}")
-    return Track(codec=Codec.MJPEG, clock_rate_hz=CLOCK_RATE_HZ, parameters=PlainParameters())
-
-
-def _packetiser(_track: Track, limit: int) -> Packetiser:
-    return JpegPacketiser(limit)
-
-
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return PictureDepacketiser(JpegReader(), track_index)
-
-
-JPEG = PayloadFormat(
-    codec=Codec.MJPEG,
-    encoding_names=("jpeg",),
-    describe=describe,
-    track=track,
-    packetiser=_packetiser,
-    depacketiser=_depacketiser,
+JPEG = plain_format(
+    Codec.MJPEG,
+    "JPEG",
+    packetiser=JpegPacketiser,
+    depacketiser=lambda track_index: PictureDepacketiser(JpegReader(), track_index),
 )

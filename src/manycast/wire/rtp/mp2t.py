@@ -6,19 +6,11 @@ A frame is what came in one RTP packet. Its time is the sender's: when its first
 from __future__ import annotations
 
 from manycast.media.frame import Frame
-from manycast.media.track import Codec, PlainParameters, Track
+from manycast.media.track import Codec
 from manycast.wire.rtp.packet import RtpPacket
-from manycast.wire.rtp.payload import (
-    Depacketiser,
-    MalformedPayload,
-    Packetiser,
-    PayloadFormat,
-    RtpMap,
-    RtpPayload,
-    UnsupportedFormat,
-)
+from manycast.wire.rtp.payload import MalformedPayload, RtpPayload
+from manycast.wire.rtp.plain import plain_format
 
-CLOCK_RATE_HZ = 90_000
 TS_PACKET_BYTES = 188
 MAX_TS_PACKETS = 7  # in an Ethernet frame; what all senders do, and some receivers count on
 
@@ -69,29 +61,4 @@ class Mp2tDepacketiser:
         pass
 
 
-def describe(_track: Track, _payload_type: int) -> RtpMap:
-    return RtpMap(payload_type=33, encoding_name="MP2T", clock_rate_hz=CLOCK_RATE_HZ)
-
-
-def track(rtpmap: RtpMap) -> Track:
-    if rtpmap.clock_rate_hz != CLOCK_RATE_HZ:
-        raise UnsupportedFormat(f"MP2T with a clock of {rtpmap.clock_rate_hz} Hz, wanted {CLOCK_RATE_HZ}")
-    return Track(codec=Codec.MPEG_TS, clock_rate_hz=CLOCK_RATE_HZ, parameters=PlainParameters())
-
-
-def _packetiser(_track: Track, limit: int) -> Packetiser:
-    return Mp2tPacketiser(limit)
-
-
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return Mp2tDepacketiser(track_index)
-
-
-MP2T = PayloadFormat(
-    codec=Codec.MPEG_TS,
-    encoding_names=("mp2t",),
-    describe=describe,
-    track=track,
-    packetiser=_packetiser,
-    depacketiser=_depacketiser,
-)
+MP2T = plain_format(Codec.MPEG_TS, "MP2T", packetiser=Mp2tPacketiser, depacketiser=Mp2tDepacketiser)

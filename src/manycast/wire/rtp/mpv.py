@@ -19,19 +19,11 @@ from manycast.media.mpeg_video import (
     slice_offsets,
     split_pictures,
 )
-from manycast.media.track import Codec, PlainParameters, Track
-from manycast.wire.rtp.payload import (
-    Depacketiser,
-    MalformedPayload,
-    Packetiser,
-    PayloadFormat,
-    RtpMap,
-    RtpPayload,
-    UnsupportedFormat,
-)
+from manycast.media.track import Codec
+from manycast.wire.rtp.payload import MalformedPayload, RtpPayload
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
+from manycast.wire.rtp.plain import CLOCK_RATE_HZ, plain_format
 
-CLOCK_RATE_HZ = 90_000
 HEADER_BYTES = 4
 EXTENSION_BYTES = 4
 MAX_PICTURES = 64  # of one time
@@ -139,34 +131,14 @@ class MpvReader:
         return Picture([picture], bool(self._sequence_header), offset_ticks)
 
 
-def describe(_track: Track, _payload_type: int) -> RtpMap:
-    return RtpMap(payload_type=32, encoding_name="MPV", clock_rate_hz=CLOCK_RATE_HZ)
-
-
-def track(rtpmap: RtpMap) -> Track:
-    if rtpmap.clock_rate_hz != CLOCK_RATE_HZ:
-        raise UnsupportedFormat(f"MPV with a clock of {rtpmap.clock_rate_hz} Hz, wanted {CLOCK_RATE_HZ}")
-    return Track(codec=Codec.MPEG_VIDEO, clock_rate_hz=CLOCK_RATE_HZ, parameters=PlainParameters())
-
-
 def _body(payload: bytes) -> bytes:
     extended = int.from_bytes(payload[:HEADER_BYTES]) & _EXTENDED
     return payload[HEADER_BYTES + EXTENSION_BYTES if extended else HEADER_BYTES :]
 
 
-def _packetiser(_track: Track, limit: int) -> Packetiser:
-    return MpvPacketiser(limit)
-
-
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return PictureDepacketiser(MpvReader(), track_index)
-
-
-MPV = PayloadFormat(
-    codec=Codec.MPEG_VIDEO,
-    encoding_names=("mpv",),
-    describe=describe,
-    track=track,
-    packetiser=_packetiser,
-    depacketiser=_depacketiser,
+MPV = plain_format(
+    Codec.MPEG_VIDEO,
+    "MPV",
+    packetiser=MpvPacketiser,
+    depacketiser=lambda track_index: PictureDepacketiser(MpvReader(), track_index),
 )

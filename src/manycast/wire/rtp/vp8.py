@@ -7,20 +7,11 @@
 from __future__ import annotations
 
 from manycast.media.frame import Frame
-from manycast.media.track import Codec, PlainParameters, Track
+from manycast.media.track import Codec
 from manycast.media.vp8 import is_keyframe
-from manycast.wire.rtp.payload import (
-    Depacketiser,
-    MalformedPayload,
-    Packetiser,
-    PayloadFormat,
-    RtpMap,
-    RtpPayload,
-    UnsupportedFormat,
-)
+from manycast.wire.rtp.payload import MalformedPayload, RtpPayload
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
-
-CLOCK_RATE_HZ = 90_000
+from manycast.wire.rtp.plain import plain_format
 
 _EXTENDED, _STARTS, _PARTITION = 0x80, 0x10, 0x07  # X, S, PID
 _PICTURE_ID, _LAYER_INDEX, _LAYER, _KEY_INDEX = 0x80, 0x40, 0x20, 0x10  # I, L, T, K
@@ -85,29 +76,9 @@ def descriptor_bytes(payload: bytes) -> int:
     return end
 
 
-def describe(_track: Track, payload_type: int) -> RtpMap:
-    return RtpMap(payload_type=payload_type, encoding_name="VP8", clock_rate_hz=CLOCK_RATE_HZ)
-
-
-def track(rtpmap: RtpMap) -> Track:
-    if rtpmap.clock_rate_hz != CLOCK_RATE_HZ:
-        raise UnsupportedFormat(f"VP8 with a clock of {rtpmap.clock_rate_hz} Hz, wanted {CLOCK_RATE_HZ}")
-    return Track(codec=Codec.VP8, clock_rate_hz=CLOCK_RATE_HZ, parameters=PlainParameters())
-
-
-def _packetiser(_track: Track, limit: int) -> Packetiser:
-    return Vp8Packetiser(limit)
-
-
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return PictureDepacketiser(Vp8Reader(), track_index)
-
-
-VP8 = PayloadFormat(
-    codec=Codec.VP8,
-    encoding_names=("vp8",),
-    describe=describe,
-    track=track,
-    packetiser=_packetiser,
-    depacketiser=_depacketiser,
+VP8 = plain_format(
+    Codec.VP8,
+    "VP8",
+    packetiser=Vp8Packetiser,
+    depacketiser=lambda track_index: PictureDepacketiser(Vp8Reader(), track_index),
 )

@@ -10,20 +10,12 @@ which decoders take them apart again. What we send has neither layers nor flexib
 from __future__ import annotations
 
 from manycast.media.frame import Frame
-from manycast.media.track import Codec, PlainParameters, Track
+from manycast.media.track import Codec
 from manycast.media.vp9 import MAX_FRAMES, is_keyframe, join_superframe
-from manycast.wire.rtp.payload import (
-    Depacketiser,
-    MalformedPayload,
-    Packetiser,
-    PayloadFormat,
-    RtpMap,
-    RtpPayload,
-    UnsupportedFormat,
-)
+from manycast.wire.rtp.payload import MalformedPayload, RtpPayload
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
+from manycast.wire.rtp.plain import plain_format
 
-CLOCK_RATE_HZ = 90_000
 MAX_REFERENCES = 3  # P_DIFFs of a picture in flexible mode (section 4.2)
 
 _PICTURE_ID, _PREDICTED, _LAYERS, _FLEXIBLE = 0x80, 0x40, 0x20, 0x10
@@ -145,29 +137,9 @@ def _structure_end(payload: bytes, position: int) -> int:
     return position
 
 
-def describe(_track: Track, payload_type: int) -> RtpMap:
-    return RtpMap(payload_type=payload_type, encoding_name="VP9", clock_rate_hz=CLOCK_RATE_HZ)
-
-
-def track(rtpmap: RtpMap) -> Track:
-    if rtpmap.clock_rate_hz != CLOCK_RATE_HZ:
-        raise UnsupportedFormat(f"VP9 with a clock of {rtpmap.clock_rate_hz} Hz, wanted {CLOCK_RATE_HZ}")
-    return Track(codec=Codec.VP9, clock_rate_hz=CLOCK_RATE_HZ, parameters=PlainParameters())
-
-
-def _packetiser(_track: Track, limit: int) -> Packetiser:
-    return Vp9Packetiser(limit)
-
-
-def _depacketiser(_track: Track, track_index: int) -> Depacketiser:
-    return PictureDepacketiser(Vp9Reader(), track_index)
-
-
-VP9 = PayloadFormat(
-    codec=Codec.VP9,
-    encoding_names=("vp9",),
-    describe=describe,
-    track=track,
-    packetiser=_packetiser,
-    depacketiser=_depacketiser,
+VP9 = plain_format(
+    Codec.VP9,
+    "VP9",
+    packetiser=Vp9Packetiser,
+    depacketiser=lambda track_index: PictureDepacketiser(Vp9Reader(), track_index),
 )
