@@ -20,7 +20,7 @@ from server import HOST, Server, add_server_option, free_port
 
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.ts_packager import Payloads, TsLayout, TsPackager
-from manycast.servers.srt.library import ERROR, MAX_PAYLOAD_BYTES, Events, Option, SrtError, SrtLibrary
+from manycast.libsrt.library import ERROR, MAX_PAYLOAD_BYTES, Events, Option, SrtError, SrtLibrary
 from manycast.servers.srt.server import LISTEN_BACKLOG, UDP_BUFFER_BYTES
 from manycast.wire.mpegts.demux import TsDemuxer
 

@@ -24,6 +24,7 @@ from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.output import OutputRules
+from manycast.libsrt.library import SrtLibrary, SrtMissing
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
 from manycast.outputs import output_rules
@@ -47,7 +48,6 @@ from manycast.servers.rtsp.server import RtspServer, raise_descriptor_limit
 from manycast.servers.rtsp.switched_off import SwitchedOffRoute
 from manycast.servers.rtsp.tunnel import TunnelRoute
 from manycast.servers.rtsp.websocket import WebSocketRoute
-from manycast.servers.srt.library import SrtLibrary, SrtMissing
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.server import SrtServer
 from manycast.sinks.audio_device import AudioDevice

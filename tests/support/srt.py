@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+from manycast.libsrt.library import ERROR, MAX_PAYLOAD_BYTES, Option, SrtLibrary
 from manycast.media.frame import Frame
-from manycast.servers.srt.library import ERROR, MAX_PAYLOAD_BYTES, Option, SrtLibrary
 from manycast.wire.mpegts.demux import TsDemuxer
 from manycast.wire.mpegts.mux import TsMuxer
 from support.clips import Clip

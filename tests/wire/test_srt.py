@@ -21,9 +21,9 @@ from support.waiting import until
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.hub import Hub
+from manycast.libsrt.library import Option, SrtLibrary
 from manycast.media.frame import Frame
 from manycast.media.track import AudioParameters, Codec, Track
-from manycast.servers.srt.library import Option, SrtLibrary
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.server import SrtServer
 from manycast.wire.mpegts.mux import TsMuxer

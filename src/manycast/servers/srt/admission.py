@@ -12,7 +12,7 @@ from typing import Any
 
 from manycast.errors import ManycastError
 from manycast.hub.catalogue import Catalogue
-from manycast.servers.srt.library import Option, SrtLibrary
+from manycast.libsrt.library import Option, SrtLibrary
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.throttle import LoginThrottle
 from manycast.wire.srt.streamid import BadStreamId, Rejection, StreamId

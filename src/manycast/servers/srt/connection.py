@@ -12,26 +12,16 @@ from manycast.hub.source import SourceError
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
 from manycast.hub.ts_packager import TsLayout
+from manycast.libsrt.library import Events, Option, SrtError, SrtLibrary, Statistics
+from manycast.libsrt.poller import Poller
+from manycast.libsrt.reader import Reader
 from manycast.servers.faults import FaultLog
 from manycast.servers.srt.admission import Caller
-from manycast.servers.srt.library import (
-    ERROR,
-    MAX_PAYLOAD_BYTES,
-    NOTHING_THERE,
-    Events,
-    Option,
-    SrtError,
-    SrtLibrary,
-    Statistics,
-)
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.play import COMPLETE_TIMEOUT_S, NotPlayable, Play
-from manycast.servers.srt.poller import Poller
 from manycast.servers.srt.publish import Publication
 from manycast.wire.mpegts.packet import NULL_PACKET, PACKET_BYTES
 
-MAX_READS = 256  # of datagrams in a row, before others have their turn
-UNSEEN_DATAGRAMS = 3  # from so many lost in a row on, a transport stream's own counters may not show it
 LISTENS_STEP_S = 0.005
 LISTENS_TRIES = 16  # then it should, however far away it is
 BURST_S = 1.0  # how long the beginning is paced
@@ -77,7 +67,7 @@ class SrtConnection:
         self._close_reason = ""
         self._paced = False
         self._next_statistics_s = self.opened_s + STATISTICS_INTERVAL_S
-        self._expected: int | None = None  # the number of the next datagram
+        self._reader: Reader | None = None
 
     def start(self) -> None:
         """Begin what was asked for."""
@@ -90,8 +80,15 @@ class SrtConnection:
                 self.log,
                 self._refuse,
             )
+            self._reader = Reader(
+                self._library,
+                self.sock,
+                on_data=self.publication.push,
+                on_gap=self.publication.interrupt,
+                on_end=lambda: self.close(GONE),
+            )
             self._host.poller.add(self.sock, Events.IN, self._ready)
-            self._read()  # what came before would not be told
+            self._reader.read()  # what came before would not be told
         else:
             self._host.poller.add(self.sock, 0, self._ready)
             self._host.poller.senders += 1
@@ -119,6 +116,8 @@ class SrtConnection:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._host.poller.remove(self.sock)
+        if self._reader is not None:
+            self._reader.close()
         if not self.caller.request.publish:
             self._host.poller.senders -= 1
         self._library.lib.srt_close(self.sock)
@@ -138,45 +137,10 @@ class SrtConnection:
     # Publishing
 
     def _ready(self, events: int) -> None:
-        if events & Events.IN:
-            self._read()
+        if events & Events.IN and self._reader is not None:
+            self._reader.read()
         if events & Events.ERR and not self.closed:
             self.close(GONE)
-
-    def _read(self) -> None:
-        """Read until there is nothing: only then is told when there is more."""
-        publication = self.publication
-        if publication is None or self.closed:
-            return
-        library = self._library
-        receive, buffer, message, control = (
-            library.lib.srt_recvmsg2,
-            library.ffi.buffer,
-            library.message,
-            library.control,
-        )
-        parts: list[bytes] = []
-        for _ in range(MAX_READS):
-            size = receive(self.sock, message, MAX_PAYLOAD_BYTES, control)
-            if size == ERROR:
-                code = library.lib.srt_getlasterror(library.ffi.NULL)
-                self._take(publication, parts)
-                if code != NOTHING_THERE and not self.closed:
-                    self.close(GONE)
-                return
-            sequence = control.pktseq
-            if self._expected is not None and (sequence - self._expected) & 0x7FFF_FFFF >= UNSEEN_DATAGRAMS:
-                self._take(publication, parts)
-                parts = []
-                publication.interrupt()
-            self._expected = sequence + 1 & 0x7FFF_FFFF
-            parts.append(buffer(message, size)[:])
-        self._take(publication, parts)
-        self._loop.call_soon(self._read)
-
-    def _take(self, publication: Publication, parts: list[bytes]) -> None:
-        if parts and not self.closed:
-            publication.push(b"".join(parts))
 
     def _check_publication(self, publication: Publication, now_s: float) -> None:
         options = self._host.options

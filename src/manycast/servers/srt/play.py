@@ -8,7 +8,7 @@ from manycast.errors import ManycastError
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.hub.ts_packager import TsLayout, TsPackager
-from manycast.servers.srt.library import SrtLibrary
+from manycast.libsrt.library import SrtLibrary
 from manycast.servers.srt.viewer import SrtViewer
 
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from manycast.hub.catalogue import Catalogue
-from manycast.servers.faults import FaultLog
-from manycast.servers.srt.admission import Admission, Caller, Refused
-from manycast.servers.srt.connection import SrtConnection
-from manycast.servers.srt.library import (
+from manycast.libsrt.library import (
     ERROR,
     MAX_ADDRESS_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -22,8 +19,11 @@ from manycast.servers.srt.library import (
     SrtLibrary,
     State,
 )
+from manycast.libsrt.poller import Poller
+from manycast.servers.faults import FaultLog
+from manycast.servers.srt.admission import Admission, Caller, Refused
+from manycast.servers.srt.connection import SrtConnection
 from manycast.servers.srt.options import SrtOptions
-from manycast.servers.srt.poller import Poller
 from manycast.wire.srt.streamid import Rejection, StreamId
 
 TIMER_INTERVAL_S = 0.5

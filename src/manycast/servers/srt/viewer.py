@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from manycast.hub.counters import ViewerCounters
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.ts_packager import Payloads
-from manycast.servers.srt.library import ERROR, NO_ROOM, Option, SrtLibrary
+from manycast.libsrt.library import ERROR, NO_ROOM, Option, SrtLibrary
 
 BURST_FACTOR = 10  # what a viewer gets first goes at a multiple of the stream's rate
 MIN_BURST_BYTES_PER_S = 5_000_000

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from manycast.servers.srt.library import EPOLL_ENABLE_EMPTY, ERROR, Events, SrtLibrary
+from manycast.libsrt.library import EPOLL_ENABLE_EMPTY, ERROR, Events, SrtLibrary
 
 MAX_EVENTS = 256
 BATCH_S = 0.004  # what becomes ready within it goes to the loop together: the loop is woken 250 times a second at most

@@ -121,10 +121,11 @@ class Option(IntEnum):
     OHEADBW = 25
     PASSPHRASE = 26
     PBKEYLEN = 27
-    STREAMID = 46
-    PAYLOADSIZE = 49
+    CONNTIMEO = 36
     RCVLATENCY = 43
     PEERLATENCY = 44
+    STREAMID = 46
+    PAYLOADSIZE = 49
     IPV6ONLY = 54
 
 
@@ -238,6 +239,11 @@ class SrtLibrary:
             undecrypted_packets=found.pktRcvUndecryptTotal,
         )
 
+    def connect(self, sock: int, host: str, port: int) -> None:
+        """Call a numeric address; for a socket that does not wait, the epoll tells how it went. Raises SrtError."""
+        name = _sockaddr(host, port)
+        self.check(self.lib.srt_connect(sock, name, len(name)), f"calling {host} port {port}")
+
     def address_of(self, peer: Any) -> tuple[str, int]:
         """Read a `struct sockaddr`."""
         data = bytes(self.ffi.buffer(self.ffi.cast("char*", peer), 28))
@@ -247,6 +253,19 @@ class SrtLibrary:
             address = ipaddress.IPv6Address(data[8:24])
             return str(address.ipv4_mapped or address), port
         return str(ipaddress.IPv4Address(data[4:8])), port
+
+
+def _sockaddr(host: str, port: int) -> bytes:
+    """A `struct sockaddr` of a numeric address, with its scope behind a `%`."""
+    address = ipaddress.ip_address(host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    size = 16 if address.version == 4 else 28
+    head = bytes((size, family)) if sys.platform == "darwin" else struct.pack("=H", family)
+    if isinstance(address, ipaddress.IPv4Address):
+        return head + struct.pack("!H4s8x", port, address.packed)
+    scope = address.scope_id or "0"
+    number = int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)
+    return head + struct.pack("!HI16s", port, 0, address.packed) + struct.pack("=I", number)
 
 
 @cache
