@@ -1,0 +1,1 @@
+"""Manycast as an ONVIF device."""
