@@ -304,7 +304,7 @@ class App:
             plan.conversions,
         )
         self._pushers = Pushers(self.hub, plan.pushers)
-        self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of)
+        self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of, self.transcoding)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
         self.srt: SrtServer | None = None
@@ -444,7 +444,7 @@ class App:
         self._streams = StreamServer(self.catalogue, plan.stream_options, faults, login)
         self._streams.start()
         if plan.hls_options is not None:
-            runs = HlsRuns(self.hub, plan.hls_options)
+            runs = HlsRuns(self.hub, plan.hls_options, self.catalogue.running)
             self._hls = HlsServer(self.catalogue, runs, plan.hls_server_options, faults, login)
             self._hls.start()
         overview = Overview(self.catalogue, self.library.names, self._offers(), player=plan.stream_options.mp4)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from manycast.config.schema.output import Output as ConfiguredOutput
+from manycast.config.schema.proxy import Proxy
+from manycast.config.schema.pusher import Pusher
 from manycast.config.schema.settings import Settings
 from manycast.config.schema.values import AudioCodec, VideoCodec
 from manycast.hub.output import AudioOutput, Output, OutputRules, VideoOutput
@@ -25,13 +27,21 @@ _AUDIO = {
 
 
 def output_rules(settings: Settings) -> OutputRules:
-    """Those of every application; proxies and pushers have their own."""
-    return OutputRules(
-        {
-            application.name: [output_of(output) for output in application.outputs]
-            for application in settings.applications
-        }
-    )
+    """Those of every application, and of its pushers and of its proxies that are always connected.
+
+    Proxies on demand are not among them: with them, what transcodes starts and ends together with the source.
+    """
+    at: dict[str, Output] = {}
+    for application in settings.applications:
+        kept = [proxy for proxy in application.proxies if proxy.url is not None and not proxy.ondemand]
+        nodes: list[Proxy | Pusher] = [*kept, *application.pushers]
+        for node in nodes:
+            if node.output is not None:
+                at.setdefault(application.path_of(node.suffix), output_of(node.output))
+    rules = {
+        application.name: [output_of(output) for output in application.outputs] for application in settings.applications
+    }
+    return OutputRules(rules, at)
 
 
 def output_of(configured: ConfiguredOutput) -> Output:

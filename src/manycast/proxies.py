@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from manycast.config.schema.proxy import Proxy, ProxyTransfer
 from manycast.config.schema.settings import Settings
 from manycast.hub.hub import Hub, PathTaken
+from manycast.hub.output import Output
+from manycast.hub.source import Source
+from manycast.hub.transcoding import Transcoding
+from manycast.outputs import output_of
 from manycast.sources.dialling import DialOptions
 from manycast.sources.fetching import FetchPlan, make_fetcher
 from manycast.sources.loops import OwnStreams
@@ -31,6 +35,7 @@ class ProxyPlan:
     fetch: FetchPlan
     on_demand: bool
     hold_s: float
+    output: Output | None = None
 
     def __str__(self) -> str:
         return f"the proxy of {self.fetch.address}"
@@ -41,7 +46,7 @@ def proxy_plans(settings: Settings, notes: list[str]) -> tuple[ProxyPlan, ...]:
     plans: dict[str, ProxyPlan] = {}
     for application in settings.applications:
         for proxy in application.proxies:
-            path = f"{application.name}/{proxy.suffix}" if application.name else proxy.suffix
+            path = application.path_of(proxy.suffix)
             if path in plans or proxy.url is None or proxy.url.lower().startswith("srt:"):
                 continue
             try:
@@ -62,15 +67,19 @@ def _plan(path: str, proxy: Proxy, notes: list[str]) -> ProxyPlan:
         fetch=FetchPlan(address=address, transfer=Transfer(proxy.transfer.value), options=options),
         on_demand=proxy.ondemand,
         hold_s=proxy.hold,
+        output=None if proxy.output is None else output_of(proxy.output),
     )
 
 
 class Proxies:
     """Offers every proxy's stream, and keeps those connected that are to be."""
 
-    def __init__(self, hub: Hub, plans: Sequence[ProxyPlan], path_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, hub: Hub, plans: Sequence[ProxyPlan], path_of: Callable[[str], str], transcoding: Transcoding
+    ) -> None:
         """`path_of` gives the path in the hub of the name in an address."""
         self._hub = hub
+        self._transcoding = transcoding
         self._plans = plans
         self._own = OwnStreams(path_of)
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,8 +105,12 @@ class Proxies:
             fetcher = make_fetcher(plan.fetch, self._own.guard(plan.path), adapter)
             return ProxySource(fetcher, hold_s=plan.hold_s, log=adapter)
 
+        def make_on_demand() -> Source:
+            source = make()
+            return source if plan.output is None else self._transcoding.source(source, plan.output, plan.path)
+
         if plan.on_demand:
-            self._hub.offer(plan.path, make, str(plan))
+            self._hub.offer(plan.path, make_on_demand, str(plan))
             return
         reservation = self._hub.reserve(plan.path, str(plan))
 

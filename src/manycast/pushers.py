@@ -52,7 +52,7 @@ def pusher_plans(settings: Settings, notes: list[str]) -> tuple[PusherPlan, ...]
     plans: dict[str, PusherPlan] = {}
     for application in settings.applications:
         for pusher in application.pushers:
-            path = f"{application.name}/{pusher.suffix}" if application.name else pusher.suffix
+            path = application.path_of(pusher.suffix)
             if not pusher.raw or path in plans:
                 continue
             try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from manycast.config.schema.output import Output
 from manycast.config.schema.settings import Settings
 from manycast.config.subject import Step, Subject
 
@@ -32,19 +31,6 @@ def unavailable(subject: Subject) -> tuple[str, ...]:
     )
 
 
-def _outputs(settings: Settings) -> Iterator[Output]:
-    """Those of proxies and pushers."""
-    for application in settings.applications:
-        yield from (proxy.output for proxy in application.proxies if proxy.output is not None and proxy.url is not None)
-        yield from (pusher.output for pusher in application.pushers if pusher.output is not None)
-
-
-def _transcodes(settings: Settings) -> bool:
-    return any(
-        part is not None and part.codec is not None for out in _outputs(settings) for part in (out.video, out.audio)
-    )
-
-
 def _has_srt_proxy(settings: Settings) -> bool:
     urls = (proxy.url for application in settings.applications for proxy in application.proxies)
     return any(url is not None and url.lower().startswith("srt:") for url in urls)
@@ -53,10 +39,5 @@ def _has_srt_proxy(settings: Settings) -> bool:
 _APPLICATIONS = (("applications",),)
 
 MISSING: tuple[Missing, ...] = (
-    Missing(
-        _transcodes,
-        _APPLICATIONS,
-        "transcoding in proxies and pushers (their output) is not available yet; the original is sent",
-    ),
     Missing(_has_srt_proxy, _APPLICATIONS, "proxies of SRT sources (proxy with an srt url) are not available yet"),
 )

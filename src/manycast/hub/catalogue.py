@@ -101,13 +101,22 @@ class Catalogue:
         if self.backchannels is not None and spoken_path(path) is not None:
             return await self.backchannels.find(path)
         stream = await self.hub.open(path)
-        if stream is not None or self._files is None:
-            return stream
+        if stream is not None:
+            return await self._as_asked(stream)
+        if self._files is None:
+            return None
         media = await self._files.find([path] if local == path else [path, local])
         if media is None or self._transcoding is None:
             return media
         application = path.removesuffix(local).removesuffix("/")
         return await self._transcoding.media(media, self._outputs.find(application, local))
+
+    def running(self, path: str) -> Stream | None:
+        """What viewers of a path in the hub watch at this moment; None where nothing runs."""
+        stream, output = self.hub.live(path), self._outputs.at(path)
+        if stream is None or output is None or self._conversions is None:
+            return stream
+        return self._conversions.running_as(stream, output)
 
     async def stream_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
         """A live stream in codecs that a protocol carries: itself, or, shared by all who need it, one with H.264 and
@@ -131,9 +140,15 @@ class Catalogue:
             return self._captures is not None
         if self.backchannels is not None and (spoken := spoken_path(path)) is not None:
             return self.backchannels.is_spoken_to(spoken)
-        if self.hub.live(path) is not None or path in self.hub.offered:
+        if self.hub.live(path) is not None or self.hub.owner(path) is not None:
             return True
         return self._files is not None and self._files.holds([path] if local == path else [path, local])
+
+    async def _as_asked(self, stream: Stream) -> Stream:
+        output = self._outputs.at(stream.path)
+        if output is None or self._conversions is None:
+            return stream
+        return await self._conversions.stream_as(stream, output)
 
     async def _find_capture(self, above: str, name: str) -> Stream | None:
         found = await self._captures.find(above.removesuffix("/"), name) if self._captures is not None else None

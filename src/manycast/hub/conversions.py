@@ -22,6 +22,7 @@ from manycast.media.track import Codec, MediaKind, Track
 _NEVER = frozenset({Codec.MPEG_TS, Codec.UNKNOWN, Codec.METADATA})  # nobody can decode them
 
 TIMER_INTERVAL_S = 1.0
+COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,21 @@ class Conversions:
         output = self._output(stream.tracks, carried)
         if output is None:
             return stream
-        kinds = self._running.setdefault(stream, {})
-        on_demand = kinds.get(output)
-        if on_demand is None:
+        if output not in self._running.get(stream, {}):
             log.info("%s: converted to %s for those who cannot have it as it is", stream, _said(output))
-            on_demand = kinds[output] = self._make(stream, output)
-        return await on_demand.open()
+        return await self._open(stream, output)
+
+    async def stream_as(self, stream: Stream, output: Output) -> Stream:
+        """A live stream as an output asks for it, or itself where it is so already. Raises SourceError."""
+        await stream.wait_complete(COMPLETE_TIMEOUT_S)
+        return await self._open(stream, output) if self._transcoding.changes(stream.tracks, output) else stream
+
+    def running_as(self, stream: Stream, output: Output) -> Stream | None:
+        """The same where it runs already, else None."""
+        if stream.complete and not self._transcoding.changes(stream.tracks, output):
+            return stream
+        on_demand = self._running.get(stream, {}).get(output)
+        return None if on_demand is None else on_demand.stream
 
     async def close(self) -> None:
         """Stop everything."""
@@ -70,6 +80,13 @@ class Conversions:
         """The same of a file. Raises SourceError."""
         output = self._output(media.tracks, carried)
         return media if output is None else await self._transcoding.media(media, output)
+
+    async def _open(self, stream: Stream, output: Output) -> Stream:
+        kinds = self._running.setdefault(stream, {})
+        on_demand = kinds.get(output)
+        if on_demand is None:
+            on_demand = kinds[output] = self._make(stream, output)
+        return await on_demand.open()
 
     def _make(self, stream: Stream, output: Output) -> OnDemand:
         path, source = stream.path, stream.source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from manycast.hub.hls_folder import HlsFolder
 from manycast.hub.hls_packager import HlsOptions, HlsRun
@@ -18,9 +19,11 @@ log = logging.getLogger(__name__)
 class HlsRuns:
     """All runs of the server. They begin with a request, and end when nobody asks any more, or the stream ends."""
 
-    def __init__(self, hub: Hub, options: HlsOptions) -> None:
+    def __init__(self, hub: Hub, options: HlsOptions, running: Callable[[str], Stream | None] | None = None) -> None:
+        """`running` gives what viewers of a path watch at this moment, where it is not simply what is in the hub."""
         self.options = options
         self._hub = hub
+        self._running = running or hub.live
         self._folder = None if options.folder is None else HlsFolder(options.folder)
         self._by_path: dict[str, HlsRun] = {}
         self._by_token: dict[str, HlsRun] = {}
@@ -63,7 +66,7 @@ class HlsRuns:
             elif run.away_s is not None:
                 self._look_for_stream(run, run.away_s, now_s)
         if self.options.always:
-            for stream in self._hub:
+            for stream in filter(None, [self._running(original.path) for original in self._hub]):
                 if self.at(stream.path) is None and stream.complete and Segmenter.can_carry(stream.tracks):
                     self.start(stream)
 
@@ -75,7 +78,7 @@ class HlsRuns:
             self._folder.close()
 
     def _look_for_stream(self, run: HlsRun, away_s: float, now_s: float) -> None:
-        stream = self._hub.live(run.path)
+        stream = self._running(run.path)
         if stream is None:
             if now_s - away_s > self.options.return_s:
                 run.end()

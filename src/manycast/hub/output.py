@@ -63,11 +63,19 @@ ORIGINAL = Output()
 
 
 class OutputRules:
-    """The rules of every application, tried from top to bottom."""
+    """The rules of every application, tried from top to bottom, and those of single paths."""
 
-    def __init__(self, rules: Mapping[str, Sequence[Output]] | None = None) -> None:
-        """`rules` are by the application's name, in order."""
+    def __init__(
+        self, rules: Mapping[str, Sequence[Output]] | None = None, at: Mapping[str, Output] | None = None
+    ) -> None:
+        """`rules` are by the application's name, in order, for files and captures; `at` are those of proxies and
+        pushers, by the path in the hub."""
         self._rules = {application: tuple(outputs) for application, outputs in (rules or {}).items()}
+        self._at = dict(at or {})
+
+    def at(self, path: str) -> Output | None:
+        """What is asked of a live stream at a path; None where it is sent as it comes in."""
+        return self._at.get(path)
 
     def find(self, application: str, name: str) -> Output:
         """The first rule for a name; ORIGINAL where there is none."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from manycast.hub.output import Output
 from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
+from manycast.media.track import Track
 
 
 class Transcoding(Protocol):
@@ -18,3 +20,6 @@ class Transcoding(Protocol):
 
     def source(self, source: Source, output: Output, name: str) -> Source:
         """A live source in the same way; what already is as the output asks passes untouched."""
+
+    def changes(self, tracks: Sequence[Track], output: Output) -> bool:
+        """Whether an output asks for anything that the tracks are not."""

@@ -12,14 +12,6 @@ from .documents import EXAMPLES, load_text
 # One line inside <config> of the media dialect, and the sentences it calls for.
 ASKED = [
     (
-        "<application><proxy><url>rtsp://h/x</url><output><audio><codec>AAC</codec></audio></output></proxy></application>",
-        ["transcoding in proxies and pushers (their output) is not available yet; the original is sent"],
-    ),
-    (
-        "<application><pusher><output><video><codec>H264</codec></video></output></pusher></application>",
-        ["transcoding in proxies and pushers (their output) is not available yet; the original is sent"],
-    ),
-    (
         "<application><proxy><url>srt://h:9000</url></proxy></application>",
         ["proxies of SRT sources (proxy with an srt url) are not available yet"],
     ),
@@ -31,6 +23,8 @@ NOT_ASKED = [
     "<http><enable>0</enable></http><rtmp><enable>0</enable><serverport>1</serverport></rtmp>",
     "<rtsp><enable>1</enable><serverport>554</serverport><multicast>0</multicast><metadata>0</metadata></rtsp>",
     "<application><proxy><url>rtsp://h/x</url></proxy></application>",
+    "<application><proxy><url>rtsp://h/x</url><output><audio><codec>AAC</codec></audio></output></proxy></application>",
+    "<application><pusher><output><video><codec>H264</codec></video></output></pusher></application>",
     "<application><output><audio><codec>AAC</codec></audio></output></application>",
     "<application><output><url>screenlive</url></output></application>",
     "<rtsps><enable>0</enable></rtsps>",

@@ -14,3 +14,7 @@ class Application(Group):
     outputs: tuple[Output, ...] = setting((), "What is sent, repeatable, tried from top to bottom.", node="output")
     proxies: tuple[Proxy, ...] = setting((), "Streams fetched from elsewhere, repeatable.", node="proxy")
     pushers: tuple[Pusher, ...] = setting((), "Streams pushed to the server, repeatable.", node="pusher")
+
+    def path_of(self, suffix: str) -> str:
+        """Where a proxy or pusher stands."""
+        return f"{self.name}/{suffix}" if self.name else suffix

@@ -162,8 +162,3 @@ class _Intake:
     def _raise_error(self) -> None:
         if self._ended:
             raise self._error or SourceError("the source has ended")
-
-
-def changes(tracks: Sequence[Track], output: Output) -> bool:
-    """Whether an output asks for anything that the tracks are not."""
-    return any(wanted is not None for wanted in needed(tracks, output))

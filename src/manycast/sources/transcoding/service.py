@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
 
 from manycast.hub.output import Output
 from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
+from manycast.media.track import Track
 from manycast.sources.transcoding.live import TranscodedSource
 from manycast.sources.transcoding.plan import needed
 from manycast.sources.transcoding.stored import TranscodedMedia, open_transcoded
@@ -48,6 +50,9 @@ class TranscodingService:
 
     def source(self, source: Source, output: Output, name: str) -> Source:
         return TranscodedSource(source, output, name)
+
+    def changes(self, tracks: Sequence[Track], output: Output) -> bool:
+        return any(needed(tracks, output))
 
     def close(self) -> None:
         """Let nothing more be begun."""
