@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup, StoredMedia
 from manycast.media.track import Track
 
 if TYPE_CHECKING:
+    from manycast.media.frame import Frame
     from manycast.sources.transcoding.group_run import GroupRun
     from manycast.sources.transcoding.transcoder import Wanted
 
+PIECE_US = 400_000  # what a viewer waits for before his first picture
 MAX_RUNS = 4  # places in one file that are played at the same time with their encoders kept
-KEPT_BYTES = 32 * 1024 * 1024  # of finished groups, for viewers behind the first
+KEPT_BYTES = 32 * 1024 * 1024  # of finished pieces, for viewers behind the first
 IDLE_S = 10.0  # encoders that nobody needed for so long go
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A run, and the file's group that it is in."""
+
+    run: GroupRun
+    source: FrameGroup
 
 
 class TranscodedMedia:
-    """The groups are those of the file, made when they are asked for. Belongs to an event loop."""
+    """The groups are those of the file, cut into pieces, and made when they are asked for, one ahead of that.
+
+    A piece that begins a group of the file can be played from. Belongs to an event loop.
+    """
 
     costly = True
 
@@ -35,7 +51,7 @@ class TranscodedMedia:
         self._made: OrderedDict[int, FrameGroup] = OrderedDict()
         self._made_bytes = 0
         self._making: dict[int, asyncio.Task[FrameGroup]] = {}
-        self._runs: OrderedDict[int, GroupRun] = OrderedDict()  # by the position they go on at
+        self._places: OrderedDict[int, _Place] = OrderedDict()  # by the position they go on at
         self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -51,73 +67,123 @@ class TranscodedMedia:
         return self._media.duration_us
 
     async def group_at(self, position_us: int) -> FrameGroup:
-        return await self._group(await self._media.group_at(position_us))
+        source = await self._media.group_at(position_us)
+        return await self._piece(source.position_us)
 
     def held(self, position_us: int) -> FrameGroup | None:
         return self._made.get(position_us)
 
     async def group_after(self, group: FrameGroup) -> FrameGroup | None:
-        made = None if group.last else self._made.get(group.end_us)
-        if made is not None:
-            self._made.move_to_end(group.end_us)
-            return made
-        source = await self._media.group_after(group)
-        return None if source is None else await self._group(source)
+        if group.last:
+            return None
+        piece = await self._piece(group.end_us)
+        if not piece.last:
+            self._make_soon(piece.end_us)
+        return piece
 
     async def begin(self) -> None:
-        """Make the first group, from which the tracks are known. Raises SourceError."""
+        """Make the first piece, from which the tracks are known. Raises SourceError."""
         await self.group_at(0)
 
-    async def _group(self, source: FrameGroup) -> FrameGroup:
-        position_us = source.position_us
+    async def _piece(self, position_us: int) -> FrameGroup:
         made = self._made.get(position_us)
         if made is not None:
+            self._made.move_to_end(position_us)
             return made
-        task = self._making.get(position_us)
-        if task is None:
-            task = self._making[position_us] = asyncio.create_task(self._make(source))
-            task.add_done_callback(lambda _task: self._making.pop(position_us, None))
+        task = self._make_soon(position_us)
         await asyncio.wait([task])  # which, unlike awaiting the task, does not cancel it with its viewer
         return task.result()
 
-    async def _make(self, source: FrameGroup) -> FrameGroup:
-        following = await self._media.group_after(source)
-        waiting = self._runs.pop(source.position_us, None)
-        loop = asyncio.get_running_loop()
-        run, group = await loop.run_in_executor(self._executor, self._transcode, waiting, source, following)
+    def _make_soon(self, position_us: int) -> asyncio.Task[FrameGroup]:
+        task = self._making.get(position_us)
+        if task is None:
+            task = self._making[position_us] = asyncio.create_task(self._make(position_us))
+            task.add_done_callback(lambda done: self._was_made(position_us, done))
+        return task
+
+    def _was_made(self, position_us: int, task: asyncio.Task[FrameGroup]) -> None:
+        self._making.pop(position_us, None)
+        if not task.cancelled():
+            task.exception()  # nobody may have waited for it
+
+    async def _make(self, position_us: int) -> FrameGroup:
+        place = self._places.pop(position_us, None) or await self._place_at(position_us)
+        source = place.source
+        whole = position_us + PIECE_US * 3 // 2 > source.end_us
+        following = await self._media.group_after(source) if whole and not source.last else None
+        end_us = source.end_us if whole else position_us + PIECE_US
+        frames = await self._in_thread(lambda: _taken(place.run, None if whole else end_us, following))
+        piece = FrameGroup(
+            position_us=position_us,
+            end_us=end_us,
+            frames=tuple(frames),
+            seekable=source.seekable and position_us == source.position_us,
+            last=whole and following is None,
+        )
         if not self._made:
-            self._tracks = run.tracks
-        self._keep(group)
-        if not source.last:
-            self._runs[source.end_us] = run
-            if len(self._runs) > MAX_RUNS:
-                self._runs.popitem(last=False)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        self._idle_timer = loop.call_later(IDLE_S, self._runs.clear)
-        return group
+            self._tracks = place.run.tracks
+        self._keep(piece)
+        if not piece.last:
+            self._wait_at(end_us, _Place(place.run, following or source))
+        return piece
 
-    def _transcode(
-        self, run: GroupRun | None, source: FrameGroup, following: FrameGroup | None
-    ) -> tuple[GroupRun, FrameGroup]:
-        """In a thread. Raises SourceError."""
-        from av.error import FFmpegError
+    async def _place_at(self, position_us: int) -> _Place:
+        """A new run, at the beginning of a piece. Raises SourceError."""
+        groups = [await self._media.group_at(position_us)]
+        while groups[-1].end_us <= position_us and not groups[-1].last:
+            following = await self._media.group_after(groups[-1])
+            if following is None:
+                break
+            groups.append(following)
+        return _Place(await self._in_thread(lambda: self._new_run(groups, position_us)), groups[-1])
 
+    def _new_run(self, groups: Sequence[FrameGroup], position_us: int) -> GroupRun:
         from manycast.sources.transcoding.group_run import GroupRun
 
-        try:
-            if run is None:
-                run = GroupRun(self._media.tracks, self._wanted, self.name)
-            return run, run.transcode(source, following)
-        except FFmpegError as error:
-            raise SourceError(f"{self.name} cannot be transcoded: {error}") from error
+        run = GroupRun(self._media.tracks, self._wanted, self.name)
+        if position_us <= groups[0].position_us:
+            run.begin(groups[0])
+        else:
+            run.skip(groups, position_us)
+        return run
 
-    def _keep(self, group: FrameGroup) -> None:
-        self._made[group.position_us] = group
-        self._made_bytes += group.size_bytes
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Raises SourceError."""
+
+        def guarded() -> T:
+            from av.error import FFmpegError
+
+            try:
+                return work()
+            except FFmpegError as error:
+                raise SourceError(f"{self.name} cannot be transcoded: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, guarded)
+
+    def _wait_at(self, position_us: int, place: _Place) -> None:
+        self._places[position_us] = place
+        if len(self._places) > MAX_RUNS:
+            self._places.popitem(last=False)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._places.clear)
+
+    def _keep(self, piece: FrameGroup) -> None:
+        self._made[piece.position_us] = piece
+        self._made_bytes += piece.size_bytes
         while self._made_bytes > KEPT_BYTES and len(self._made) > 1:
             _, gone = self._made.popitem(last=False)
             self._made_bytes -= gone.size_bytes
+
+
+def _taken(run: GroupRun, end_us: int | None, following: FrameGroup | None) -> list[Frame]:
+    """The frames up to a time, or, without one, the rest of the group under way; then the following one is begun."""
+    if end_us is not None:
+        return run.take_until(end_us)
+    frames = run.take_rest(following)
+    if following is not None:
+        run.begin(following)
+    return frames
 
 
 async def open_transcoded(media: StoredMedia, wanted: Sequence[Wanted], executor: Executor) -> TranscodedMedia:
