@@ -1,0 +1,1 @@
+"""What a device is set to: one model, kept in a file."""

@@ -1,0 +1,28 @@
+"""Certificates that clients load, and what they are used for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from manycast.onvif.state.base import Part
+
+
+class Certificate(Part):
+    id: str = Field(min_length=1, max_length=64)
+    der: bytes
+    private_key_der: bytes | None = Field(None, repr=False)  # PKCS #8
+    enabled: bool = False  # used by the HTTPS server
+
+
+class KeyPair(Part):
+    """Of a signing request whose certificate has not come yet."""
+
+    certificate_id: str = Field(min_length=1, max_length=64)
+    private_key_der: bytes = Field(repr=False)
+
+
+class Certificates(Part):
+    own: list[Certificate] = Field(default_factory=list)
+    authorities: list[Certificate] = Field(default_factory=list)
+    requested: list[KeyPair] = Field(default_factory=list)
+    client_authentication: bool = False  # HTTPS clients have to show a certificate

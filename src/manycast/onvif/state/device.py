@@ -1,0 +1,48 @@
+"""The whole state of one device."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from manycast.onvif.state.base import Part
+from manycast.onvif.state.certificates import Certificates
+from manycast.onvif.state.clock import Clock
+from manycast.onvif.state.discovery import Discovery, endpoint_of
+from manycast.onvif.state.events import Events
+from manycast.onvif.state.geo import Location
+from manycast.onvif.state.information import Information
+from manycast.onvif.state.io import DigitalInput, RelayOutput
+from manycast.onvif.state.network import Network
+from manycast.onvif.state.profiles import Profile
+from manycast.onvif.state.scopes import Scope, default_scopes
+from manycast.onvif.state.server import Server
+from manycast.onvif.state.storage import Storage
+from manycast.onvif.state.users import PasswordPolicy, RemoteUser, User
+
+
+def _default_discovery() -> Discovery:
+    return Discovery(endpoint=endpoint_of(Information().serial_number, ""))
+
+
+class DeviceState(Part):
+    """Everything that clients can change, and what they see of the rest."""
+
+    server: Server = Field(default_factory=Server)
+    information: Information = Field(default_factory=Information)
+    users: list[User] = Field(default_factory=list)
+    password_policy: PasswordPolicy = Field(default_factory=PasswordPolicy)
+    remote_user: RemoteUser | None = None
+    access_policy: bytes | None = None  # the file of SetAccessPolicy
+    scopes: list[Scope] = Field(default_factory=default_scopes)
+    discovery: Discovery = Field(default_factory=_default_discovery)
+    network: Network = Field(default_factory=Network)
+    clock: Clock = Field(default_factory=Clock)
+    relays: list[RelayOutput] = Field(
+        default_factory=lambda: [RelayOutput(token="Relay1"), RelayOutput(token="Relay2")]
+    )
+    digital_inputs: list[DigitalInput] = Field(default_factory=lambda: [DigitalInput(token="Input1")])
+    certificates: Certificates = Field(default_factory=Certificates)
+    storage: list[Storage] = Field(default_factory=list)
+    locations: list[Location] = Field(default_factory=list)
+    events: Events = Field(default_factory=Events)
+    profiles: list[Profile] = Field(default_factory=list)

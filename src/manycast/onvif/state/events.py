@@ -1,0 +1,14 @@
+"""How events are told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from manycast.onvif.state.base import Part
+
+
+class Events(Part):
+    renew_interval_s: int = Field(60, ge=1)  # a subscription that is not renewed within it goes
+    simulate: bool = False
+    simulate_interval_s: float = Field(10.0, gt=0)
+    max_pull_points: int = Field(1000, ge=1)

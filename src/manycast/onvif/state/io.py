@@ -1,0 +1,37 @@
+"""Relay outputs and digital inputs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from manycast.onvif.state.base import Part, Token
+
+
+class RelayMode(StrEnum):
+    """tt:RelayMode."""
+
+    MONOSTABLE = "Monostable"
+    BISTABLE = "Bistable"
+
+
+class IdleState(StrEnum):
+    """tt:RelayIdleState and tt:DigitalIdleState."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class RelayOutput(Part):
+    token: Token
+    mode: RelayMode = RelayMode.BISTABLE
+    delay_s: float = Field(1.0, ge=0)  # after which a monostable one falls back
+    idle_state: IdleState = IdleState.OPEN
+    active: bool = False
+
+
+class DigitalInput(Part):
+    token: Token
+    idle_state: IdleState = IdleState.OPEN
+    active: bool = False
