@@ -462,15 +462,16 @@ async def test_reports_to_the_group_or_to_the_server_keep_a_session(
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(HOST))
             session = next(session for session in server.sessions.values() if not session.publishing)
-            opened_s = session.last_sign_s
+            assert isinstance(session, play.PlaySession)
+            opened_s = session.signs.last_s
 
             def newer(than_s: float) -> bool:
-                return session.last_sign_s > than_s
+                return session.signs.last_s > than_s
 
             for data in (REPORT, b"", b"rubbish", REPORT[:-1], b"\xff" * 1400):
                 sock.sendto(data, (group if by_group else HOST, port))
-            while session.last_sign_s - opened_s < 2.5 * SHORT_S:
-                before_s = session.last_sign_s
+            while session.signs.last_s - opened_s < 2.5 * SHORT_S:
+                before_s = session.signs.last_s
                 sock.sendto(REPORT, (group if by_group else HOST, port))
                 await until(partial(newer, before_s), "the report is taken")
             assert session.id in server.sessions

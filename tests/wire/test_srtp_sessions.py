@@ -23,6 +23,7 @@ from support.waiting import until, wait_until
 from manycast.hub.backchannel import Backchannels, audio_track, offered_tracks
 from manycast.media.track import Codec
 from manycast.servers.certificate import Certificate
+from manycast.servers.rtsp.play import PlaySession
 from manycast.wire.mikey import (
     CryptoSession,
     MikeyMessage,
@@ -215,11 +216,12 @@ async def test_reports_that_are_not_protected_are_no_sign_of_life(
         port = rtp_socket.getsockname()[1]
         reply = await blocking(set_up, client, f"RTP/SAVP;unicast;client_port={port}-{port + 1}")
         session = server.plain.sessions[reply.session]
-        session.last_sign_s = before_s = 1.0
+        assert isinstance(session, PlaySession)
+        session.signs.last_s = before_s = 1.0
         for data in (b"\xce\xfa\xed\xfe", ReceiverReport(ssrc=5).serialize() * 5, os.urandom(60)):
             rtcp_socket.sendto(data, (HOST, reply.pair("server_port")[1]))
         await until(lambda: "does not fit" in caplog.text, "it is told")
-        assert session.last_sign_s == before_s
+        assert session.signs.last_s == before_s
         assert caplog.text.count("does not fit") == 1
 
 
@@ -329,7 +331,9 @@ async def test_a_key_whose_counter_has_moved_on_is_refused_at_play(certificate: 
             await blocking(set_up, client)
         assert (await blocking(first.ask, "PLAY", "live")).status == 200
         session = server.plain.sessions[first.session or ""]
-        (sender,) = session._main.target.senders  # type: ignore[attr-defined]
+        assert isinstance(session, PlaySession)
+        (part,) = session._setup.parts
+        (sender,) = part.target.senders
         start = sender.sequence
         for ahead in (30_000, 60_000, 75_000):  # by no more at once than can be followed
             sender.sequence = (start + ahead) & 0xFFFF

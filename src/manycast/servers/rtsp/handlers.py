@@ -93,7 +93,7 @@ def _session_of(context: RtspContext, request: Request) -> RtspSession | None:
     session = context.sessions.get(session_id)
     if session is None:
         raise SessionNotFound(session_id)
-    session.last_sign_s = time.monotonic()
+    session.heard(time.monotonic())
     return session
 
 

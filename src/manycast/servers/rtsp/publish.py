@@ -15,7 +15,7 @@ from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement
 from manycast.servers.rtsp.connection import ChannelSink, RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.options import ANNOUNCED_TIMEOUT_S, RECLAIM_TIMEOUT_S
-from manycast.servers.rtsp.play import SLOTS
+from manycast.servers.rtsp.play_setup import SLOTS
 from manycast.servers.rtsp.publisher_keys import PublisherKeys
 from manycast.servers.rtsp.reply import Reply
 from manycast.servers.rtsp.transports import (
@@ -65,7 +65,7 @@ class PublishSession:
         self.id = session_id
         self.publishing = True
         self.state = SessionState.INIT
-        self.last_sign_s = time.monotonic()
+        self._last_sign_s = time.monotonic()
         self._context = context
         self._connection = connection
         self._log = connection.log
@@ -104,7 +104,7 @@ class PublishSession:
         if self._stream is None:
             self._start_stream(connection)
         self.state = SessionState.RECORDING
-        self.last_sign_s = time.monotonic()
+        self._last_sign_s = time.monotonic()
         response = Response(status=200)
         response.headers.set("Session", SessionHeader(self.id, ANNOUNCED_TIMEOUT_S).serialize())
         return Reply(response)
@@ -148,11 +148,14 @@ class PublishSession:
 
     # Life
 
+    def heard(self, now_s: float) -> None:
+        self._last_sign_s = now_s
+
     def handle_timer(self, now_s: float) -> None:
         silence_s = self._context.options.publisher_silence_s
-        if now_s - self.last_sign_s > silence_s and self.state is SessionState.RECORDING:
+        if now_s - self._last_sign_s > silence_s and self.state is SessionState.RECORDING:
             self.close(f"no packet for {silence_s:.0f} s")
-        elif now_s - self.last_sign_s > RECLAIM_TIMEOUT_S:
+        elif now_s - self._last_sign_s > RECLAIM_TIMEOUT_S:
             self.close(f"no sign of life for {RECLAIM_TIMEOUT_S:.0f} s")
         elif self._receiver is not None and self._receiver.said_goodbye:
             self.close("the publisher said goodbye")
@@ -267,18 +270,18 @@ class PublishSession:
 
     def _discard(self, _data: bytes, now_s: float) -> None:
         """Data of a medium that is not carried, or that came before RECORD."""
-        self.last_sign_s = now_s
+        self._last_sign_s = now_s
 
     def _rtp_received(self, track_index: int, data: bytes, now_s: float) -> None:
         receiver, stream = self._receiver, self._stream
         if receiver is None or stream is None:
             return
-        self.last_sign_s = now_s
+        self._last_sign_s = now_s
         for frame in receiver.receive_rtp(track_index, data, now_s=now_s):
             stream.push(frame)
 
     def _rtcp_received(self, track_index: int, data: bytes, now_s: float) -> None:
-        self.last_sign_s = now_s  # a source may have nothing to send for a while, and says so by its reports
+        self._last_sign_s = now_s  # a source may have nothing to send for a while, and says so by its reports
         if self._receiver is not None:
             self._receiver.receive_rtcp(track_index, data, now_s=now_s)
 

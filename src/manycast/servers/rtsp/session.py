@@ -16,7 +16,6 @@ class RtspSession(Protocol):
     id: str
     publishing: bool
     state: SessionState
-    last_sign_s: float  # monotonic time of the last sign of life from the client
 
     async def setup(self, connection: RtspConnection, request: Request) -> Reply:
         """Give one medium its transport."""
@@ -26,6 +25,9 @@ class RtspSession(Protocol):
 
     def parameters(self) -> dict[str, str]:
         """What GET_PARAMETER can ask for, by name."""
+
+    def heard(self, now_s: float) -> None:
+        """The client has shown a sign of life."""
 
     def handle_timer(self, now_s: float) -> None:
         """Do what is due, and end what shows no sign of life; called once a second."""
