@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.gop_packager import warn_left_out
 from manycast.hub.hls_folder import HlsFolder
 from manycast.hub.stream import Stream
 from manycast.media.frame import Frame
@@ -44,10 +45,7 @@ class HlsPackager:
         self._run: HlsRun | None = None
 
     def attach(self, run: HlsRun) -> None:
-        left_out = run.segmenter.begin(self._tracks)
-        if left_out:
-            names = ", ".join(track.codec.value for track in left_out)
-            log.warning("%s: HLS cannot carry %s; an output that transcodes it would help", run.path, names)
+        warn_left_out(run.path, "HLS", run.segmenter.begin(self._tracks))
         if self._unix_at_zero_s is not None:
             run.segmenter.set_clock(self._unix_at_zero_s)
         self._run = run

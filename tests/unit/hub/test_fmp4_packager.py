@@ -26,8 +26,8 @@ class Plain:
     def start(self, movie: Movie) -> bytes:
         return movie.init_segment
 
-    def fragment(self, data: bytes) -> bytes:
-        return data
+    def serialize(self, fragment: bytes) -> bytes:
+        return fragment
 
 
 @dataclass
@@ -128,7 +128,7 @@ def test_after_a_gap_steps_are_small_and_pictures_stay_where_they_are() -> None:
 def test_what_cannot_be_carried_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     packager = make_packager(tracks=[TRACK, LAW])
     assert [record.getMessage() for record in caplog.records] == [
-        "live: MP4 for browsers cannot carry G711A; an output that transcodes it would help"
+        "live: MP4 for browsers cannot carry G711A, which is left out"
     ]
     viewer = Notes()
     packager.join(viewer, Plain())

@@ -23,9 +23,9 @@ class ProgressiveLayout:
     framing: Framing | None
 
     def start(self, movie: Movie) -> bytes:
-        return self.fragment(movie.init_segment)
+        return self.serialize(movie.init_segment)
 
-    def fragment(self, data: bytes) -> bytes:
+    def serialize(self, data: bytes) -> bytes:
         return data if self.framing is None else self.framing(data)
 
 
@@ -36,5 +36,5 @@ class MessageLayout:
     def start(self, movie: Movie) -> bytes:
         return text_frame(movie.mime_type) + binary_frame(movie.init_segment)
 
-    def fragment(self, data: bytes) -> bytes:
+    def serialize(self, data: bytes) -> bytes:
         return binary_frame(data)
