@@ -196,7 +196,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         outputs=output_rules(settings),
         conversions=ConversionOptions(video=settings.convert.video, audio=settings.convert.audio),
         demo=not loaded.files,
-        notes=(*map(str, loaded.warnings), *loaded.unavailable, *pulled_notes, *_folder_notes(media_folder)),
+        notes=(*map(str, loaded.warnings), *pulled_notes, *_folder_notes(media_folder)),
     )
 
 
@@ -341,7 +341,8 @@ class App:
         if self._opened.keys() & {"HTTP", "HTTPS"}:
             self.front = self._start_http()
         self._pushers.start()
-        self._proxies.start({sock.getsockname()[1] for opened in self._opened.values() for sock in opened})
+        srt_ports = {self.plan.srt.port} if self.plan.srt is not None and self.srt is not None else set()
+        self._proxies.start({sock.getsockname()[1] for opened in self._opened.values() for sock in opened}, srt_ports)
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
             asyncio.create_task(self._tidy_files(), name="tidy files"),

@@ -128,8 +128,6 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="C
     loaded = _load(files)
     for warning in loaded.warnings:
         _errors.print(f"warning: {warning}", style="yellow", markup=False)
-    for sentence in loaded.unavailable:
-        _errors.print(f"note: {sentence}", style="yellow", markup=False)
     print(describe(loaded.settings), end="")
 
 

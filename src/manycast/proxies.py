@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from manycast.config.schema.proxy import Proxy, ProxyTransfer
 from manycast.config.schema.settings import Settings
 from manycast.hub.hub import Hub, PathTaken
+from manycast.hub.on_demand import START_TIMEOUT_S
 from manycast.hub.output import Output
 from manycast.hub.source import Source
 from manycast.hub.transcoding import Transcoding
@@ -20,8 +21,11 @@ from manycast.sources.loops import OwnStreams
 from manycast.sources.path_log import PathLog
 from manycast.sources.proxy import ProxySource, keep
 from manycast.sources.rtsp.source import Transfer
+from manycast.sources.srt.joined import SharedSrt
 from manycast.wire.address import MalformedAddress, SourceAddress
+from manycast.wire.srt.call import SrtCall
 
+PATIENCE_S = START_TIMEOUT_S - 1.0  # with a source on demand; its viewer, who waits longer, is told why
 START_INTERVAL_S = 0.01  # between the first connections of proxies that are always on: hundreds are not a burst
 
 log = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ def proxy_plans(settings: Settings, notes: list[str]) -> tuple[ProxyPlan, ...]:
     for application in settings.applications:
         for proxy in application.proxies:
             path = application.path_of(proxy.suffix)
-            if path in plans or proxy.url is None or proxy.url.lower().startswith("srt:"):
+            if path in plans or proxy.url is None:
                 continue
             try:
                 plans[path] = _plan(path, proxy, notes)
@@ -61,6 +65,9 @@ def _plan(path: str, proxy: Proxy, notes: list[str]) -> ProxyPlan:
     address = SourceAddress.parse(proxy.url or "").with_login(proxy.user, password)
     if proxy.transfer is not ProxyTransfer.TCP and not address.scheme.startswith("rtsp"):
         notes.append(f"the proxy {path}: transfer {proxy.transfer.value} is for RTSP sources; it changes nothing here")
+    if address.scheme == "srt":
+        unread = SrtCall.of(address).unread
+        notes += [f"the proxy {path}: {name} in the url of an SRT source changes nothing here" for name in unread]
     options = DialOptions(verify_tls=proxy.tls_verify, allow_private_redirects=proxy.private_redirects)
     return ProxyPlan(
         path=path,
@@ -82,11 +89,13 @@ class Proxies:
         self._transcoding = transcoding
         self._plans = plans
         self._own = OwnStreams(path_of)
+        self._srt = SharedSrt()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, ports: Collection[int]) -> None:
+    def start(self, ports: Collection[int], srt_ports: Collection[int]) -> None:
         """`ports` are all on which the server listens, by TCP."""
         self._own.ports = frozenset(ports)
+        self._own.srt_ports = frozenset(srt_ports)
         for number, plan in enumerate(self._plans):
             try:
                 self._start(plan, number * START_INTERVAL_S)
@@ -101,9 +110,11 @@ class Proxies:
     def _start(self, plan: ProxyPlan, wait_s: float) -> None:
         adapter = PathLog(log, "proxy", plan.path)
 
+        patience_s = PATIENCE_S if plan.on_demand else 0.0
+
         def make() -> ProxySource:
-            fetcher = make_fetcher(plan.fetch, self._own.guard(plan.path), adapter)
-            return ProxySource(fetcher, hold_s=plan.hold_s, log=adapter)
+            fetcher = make_fetcher(plan.fetch, self._own.guard(plan.path), self._srt, adapter)
+            return ProxySource(fetcher, hold_s=plan.hold_s, patience_s=patience_s, log=adapter)
 
         def make_on_demand() -> Source:
             source = make()

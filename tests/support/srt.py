@@ -125,6 +125,67 @@ class SrtCaller:
         self.library.check(self.library.lib.srt_setsockflag(self.sock, option, data, len(data)), "setting")
 
 
+class SrtListener:
+    """Waits for callers, and sends each of them a clip over and over: what a proxy fetches from."""
+
+    def __init__(self, clip: Clip, *, passphrase: str | None = None, instead: bytes | None = None) -> None:
+        """`instead` is what is sent instead of each frame."""
+        self.stream_ids: list[bytes] = []  # of those who have called
+        self.latencies_ms: list[int] = []
+        self._clip = clip
+        self._instead = instead
+        self._library = SrtLibrary()
+        library, lib = self._library, self._library.lib
+        self._sock = library.check(lib.srt_create_socket(), "making a socket")
+        if passphrase is not None:
+            library.set_option(self._sock, Option.PASSPHRASE, passphrase.encode())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.bind((HOST, 0))
+            self.port = int(udp.getsockname()[1])
+            library.check(lib.srt_bind_acquire(self._sock, udp.detach()), "taking over a UDP socket")
+        library.check(lib.srt_listen(self._sock, 10), "listening")
+        self._closing = threading.Event()
+        self._threads = [threading.Thread(target=self._accept, name="SRT listener", daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._library.lib.srt_close(self._sock)
+        for thread in self._threads:
+            thread.join()
+        self._library.close()
+
+    def _accept(self) -> None:
+        library, lib = self._library, self._library.lib
+        address, length = library.ffi.new("char[]", 128), library.ffi.new("int*", 128)
+        while (sock := lib.srt_accept(self._sock, address, length)) != ERROR:
+            stream_id, size = library.ffi.new("char[]", 513), library.ffi.new("int*", 513)
+            library.check(lib.srt_getsockflag(sock, Option.STREAMID, stream_id, size), "asking")
+            self.latencies_ms.append(library.option(sock, Option.PEERLATENCY))
+            self.stream_ids.append(bytes(library.ffi.buffer(stream_id, size[0])))
+            thread = threading.Thread(target=self._send, args=(sock,), name="SRT listener", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _send(self, sock: int) -> None:
+        """In real time, until the caller has gone."""
+        muxer, started_s, number = TsMuxer([self._clip.track]), time.monotonic(), 0
+        connected = True
+        while connected and not self._closing.wait(
+            max(0.0, started_s + number / self._clip.frame_rate - time.monotonic())
+        ):
+            data = muxer.frame(self._clip.frame(number)) if self._instead is None else self._instead
+            number += 1
+            for start in range(0, len(data), PAYLOAD_BYTES):
+                part = data[start : start + PAYLOAD_BYTES]
+                if self._library.lib.srt_sendmsg2(sock, part, len(part), self._library.ffi.NULL) == ERROR:
+                    connected = False
+        self._library.lib.srt_close(sock)
+
+
 class LossyRelay:
     """Passes the datagrams of callers on to a port, but loses some and lets others wait; the same each time."""
 

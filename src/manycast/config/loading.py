@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manycast.config import availability
 from manycast.config.assembly import Report, assemble, combine
 from manycast.config.checks import MISTAKES, WARNINGS
 from manycast.config.dialects import Dialect, recognise
@@ -34,7 +33,6 @@ class LoadedConfiguration:
     settings: Settings
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
-    unavailable: tuple[str, ...]  # sentences about what a file switches on but is not built yet
     _subject: Subject = field(repr=False)
 
     def origin(self, *path: Step) -> str:
@@ -74,7 +72,7 @@ def load(paths: Sequence[Path]) -> LoadedConfiguration:
 
 def _loaded(subject: Subject, report: Report, paths: Sequence[Path]) -> LoadedConfiguration:
     warnings = in_order(report.warnings)
-    return LoadedConfiguration(subject.settings, warnings, tuple(paths), availability.unavailable(subject), subject)
+    return LoadedConfiguration(subject.settings, warnings, tuple(paths), subject)
 
 
 def _read_all(paths: Sequence[Path], report: Report) -> dict[Dialect, Node]:

@@ -11,6 +11,8 @@ from manycast.sources.loops import LoopGuard
 from manycast.sources.path_log import AnyLog
 from manycast.sources.rtmp.source import RtmpSource
 from manycast.sources.rtsp.source import RtspSource, Transfer
+from manycast.sources.srt.joined import SharedSrt
+from manycast.sources.srt.source import SrtSource
 from manycast.sources.udp_source import UdpSource
 from manycast.wire.address import SourceAddress
 
@@ -26,7 +28,7 @@ class FetchPlan:
     options: DialOptions = field(default_factory=DialOptions)
 
 
-def make_fetcher(plan: FetchPlan, guard: LoopGuard, log: AnyLog) -> Source:
+def make_fetcher(plan: FetchPlan, guard: LoopGuard, srt: SharedSrt, log: AnyLog) -> Source:
     """Raises SourceError for a scheme that nothing is there for."""
     address = plan.address
     match address.scheme:
@@ -38,6 +40,8 @@ def make_fetcher(plan: FetchPlan, guard: LoopGuard, log: AnyLog) -> Source:
             from manycast.sources.http.source import HttpSource  # brings aiohttp with it
 
             return HttpSource(address, options=plan.options, guard=guard, agent=AGENT)
+        case "srt":
+            return SrtSource(address, shared=srt, guard=guard, log=log)
         case "udp":
             return UdpSource(address)
         case _:

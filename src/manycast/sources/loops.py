@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied
 from manycast.wire.address import SourceAddress
 from manycast.wire.rtsp.errors import RtspError
 from manycast.wire.rtsp.url import RtspUrl
+from manycast.wire.srt.call import SrtCall
 
 _SUFFIXES = (".flv", ".m3u8", "/index.m3u8", ".mp4", ".ts")  # that protocols put behind a stream's name
 
@@ -17,7 +18,8 @@ class OwnStreams:
 
     def __init__(self, path_of: Callable[[str], str]) -> None:
         """`path_of` gives the path in the hub of the name in an address."""
-        self.ports: Collection[int] = ()  # on which the server listens
+        self.ports: Collection[int] = ()  # on which the server listens, by TCP
+        self.srt_ports: Collection[int] = ()
         self._path_of = path_of
         self._from: dict[str, str] = {}
 
@@ -26,7 +28,7 @@ class OwnStreams:
         return LoopGuard(self, path)
 
     def note(self, path: str, origin: str) -> None:
-        """Raises SourceError where a path would come from itself, by whatever way round."""
+        """Raises SourceDenied where a path would come from itself, by whatever way round."""
         chain = [path]
         while origin not in chain:
             chain.append(origin)
@@ -36,13 +38,16 @@ class OwnStreams:
                 return
             origin = following
         way = " from ".join([*chain, origin])
-        raise SourceError(f"a loop: {way}, all on this server; take another url")
+        raise SourceDenied(f"a loop: {way}, all on this server; take another url")
 
     def forget(self, path: str) -> None:
         self._from.pop(path, None)
 
     def path_in(self, address: SourceAddress) -> str | None:
         """The path in the hub that an address of this server means; None for what is no path."""
+        if address.scheme == "srt":
+            called = SrtCall.of(address).name
+            return None if called is None else self._path_of(called)
         try:
             name = RtspUrl.parse(address.path or "/").path
         except RtspError:
@@ -60,9 +65,10 @@ class LoopGuard:
         self._path = path
 
     def check(self, address: SourceAddress, local: tuple[str, int], peer: tuple[str, int]) -> None:
-        """Raises SourceError for a loop. Both ends of a connection to this machine have the same address."""
+        """Raises SourceDenied for a loop. Both ends of a connection to this machine have the same address."""
         self._streams.forget(self._path)
-        if local[0] != peer[0] or peer[1] not in self._streams.ports:
+        ports = self._streams.srt_ports if address.scheme == "srt" else self._streams.ports
+        if local[0] != peer[0] or peer[1] not in ports:
             return
         origin = self._streams.path_in(address)
         if origin is not None:

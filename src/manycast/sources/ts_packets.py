@@ -38,6 +38,10 @@ class TsIntake:
         tracks = demuxer.tracks
         self._gathering.push(frames, tracks, expected=tracks if demuxer.mapped else (0, 1), now_s=now_s)
 
+    def interrupt(self) -> None:
+        """Packets are missing here."""
+        self._demuxer.interrupt()
+
     def push_datagram(self, data: bytes, *, now_s: float) -> None:
         """Take a datagram of packets, perhaps with RTP around them (RFC 2250)."""
         if data[:1] and data[0] != SYNC_BYTE:

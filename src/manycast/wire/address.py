@@ -20,6 +20,7 @@ DEFAULT_PORTS = {
     "rtmps": 443,
     "http": 80,
     "https": 443,
+    "srt": 0,
     "udp": 0,
 }
 _SECURE = frozenset({"rtsps", "rtsp+https", "rtmps", "https"})
@@ -60,7 +61,7 @@ class SourceAddress:
             host=host,
             port=port or DEFAULT_PORTS[scheme],
             path=parts.path,
-            query=parts.query,
+            query=f"{parts.query}#{parts.fragment}" if scheme == "srt" and parts.fragment else parts.query,  # #!::r=...
             user=None if parts.username is None else unquote(parts.username),
             password=None if parts.password is None else unquote(parts.password),
         )

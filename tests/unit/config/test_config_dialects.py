@@ -52,7 +52,7 @@ def test_without_a_file_the_defaults_are_an_ordinary_users(tmp_path: Path, monke
     assert [application.name for application in settings.applications] == [""]
     assert settings.media_folder == tmp_path
     assert settings.https.cert_file == tmp_path / "ssl.ca"
-    assert (loaded.warnings, loaded.files, loaded.unavailable) == ((), (), ())
+    assert (loaded.warnings, loaded.files) == ((), ())
     assert loaded.origin("rtsp", "serverport") == "built-in default"
 
 

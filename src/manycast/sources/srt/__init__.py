@@ -1,0 +1,1 @@
+"""SRT as a source."""
