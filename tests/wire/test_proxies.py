@@ -74,6 +74,41 @@ def test_a_viewer_waits_for_the_source(tmp_path: Path, origin: ServerProcess) ->
                 assert viewer.reply().status == 200
 
 
+def test_the_first_viewer_of_a_source_on_demand_waits_for_it(tmp_path: Path, origin: ServerProcess) -> None:
+    with (
+        edge(tmp_path, proxy(origin.url("live"), ondemand=1)) as server,
+        RawRtsp.connect(server.host, server.port) as viewer,
+    ):
+        viewer.send("DESCRIBE", "copy")
+        wait_until(lambda: "(404); trying again" in server.log, "the source has refused")
+        with publishing(origin):
+            assert viewer.reply().status == 200
+
+
+@pytest.mark.parametrize("ondemand", [0, 1])
+def test_who_waits_for_a_source_in_vain_is_told(tmp_path: Path, ondemand: int) -> None:
+    with edge(tmp_path, proxy(f"rtsp://127.0.0.1:{free_tcp_port()}/x", ondemand=ondemand)) as server:
+        began_s = time.monotonic()
+        assert describe(server) == 404
+        assert time.monotonic() - began_s > 5
+        assert "Connection refused" in server.log
+
+
+@pytest.mark.parametrize("ondemand", [0, 1])
+def test_nobody_waits_for_a_source_that_wants_another_login(tmp_path: Path, ondemand: int) -> None:
+    folder = tmp_path / "origin"
+    folder.mkdir()
+    users = json.dumps({"rtsp": {"need_auth": 1}, "users": [{"username": "joe", "password": "secret"}]})
+    with (
+        ServerProcess(folder, config=users) as origin,
+        edge(tmp_path, proxy(origin.url("x"), ondemand=ondemand, user="joe", **{"pass": "wrong"})) as server,
+    ):
+        began_s = time.monotonic()
+        assert describe(server) == 404
+        assert time.monotonic() - began_s < 5
+        assert "refuses user and pass" in server.log
+
+
 def test_an_outage_is_mended_and_times_go_on(tmp_path: Path, origin: ServerProcess) -> None:
     with (
         edge(tmp_path, proxy(origin.url("live"), hold=20)) as server,

@@ -29,9 +29,11 @@ class Reservation:
         self._waiting: set[asyncio.Future[Stream]] = set()
         self._wanted = asyncio.Event()
         self._reason = ""  # of the last failure
+        self._denied = False  # until something comes all the same, nobody waits
 
     def publish(self, tracks: Sequence[Track]) -> Stream:
         """Begin a stream at the path."""
+        self._denied = False
         stream = self._stream = self._publish(tracks)
         for waiting in self._waiting:
             if not waiting.done():
@@ -45,12 +47,17 @@ class Reservation:
         if stream is not None:
             self._unpublish(stream, reason)
 
-    def close(self, reason: str) -> None:
-        """Nothing will come any more: who waits is told as well."""
+    def deny(self, reason: str) -> None:
+        """Waiting is of no use: who waits is told as well, and who comes later."""
         self.end(reason)
+        self._denied = True
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_exception(SourceError(reason))
+
+    def close(self, reason: str) -> None:
+        """Nothing will come any more."""
+        self.deny(reason)
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than until a viewer waits."""
@@ -66,6 +73,8 @@ class Reservation:
         """The stream, for a viewer. Raises SourceError when it does not come in time."""
         if self._stream is not None and self._stream.ended is None:
             return self._stream
+        if self._denied:
+            raise SourceError(self._reason)
         waiting: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         self._wanted.set()

@@ -14,6 +14,10 @@ class SourceError(ManycastError):
     """A source could not start or go on; the message says why, for the log."""
 
 
+class SourceDenied(SourceError):
+    """A source that is not to be had until something is configured otherwise: no other try will do better."""
+
+
 class FrameSink(Protocol):
     """Where a source puts its frames. To be called on the event loop's thread only."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar, cast
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied, SourceError
 from manycast.wire.address import SourceAddress
 
 CONNECT_TIMEOUT_S = 8.0  # less than a viewer waits, so that he is told why
@@ -93,7 +93,7 @@ async def _dial(address: SourceAddress, make: Callable[[], ProtocolT], options: 
             )
             return protocol
         except ssl.SSLCertVerificationError as error:
-            raise SourceError(
+            raise SourceDenied(
                 f"the certificate of {address.authority} cannot be trusted ({error.verify_message}); "
                 "set tls_verify to 0 in the proxy to take it all the same"
             ) from error
@@ -151,10 +151,10 @@ def tls_context(verify: bool) -> ssl.SSLContext:
 
 
 def check_redirect(first_peer: str, peer: str, options: DialOptions) -> None:
-    """A server of the internet must not send us to addresses that only we can reach. Raises SourceError."""
+    """A server of the internet must not send us to addresses that only we can reach. Raises SourceDenied."""
     if options.allow_private_redirects or not _is_global(first_peer) or _is_global(peer):
         return
-    raise SourceError(
+    raise SourceDenied(
         f"redirected from {first_peer}, in the internet, to the private address {peer}; "
         "set private_redirects to 1 in the proxy to allow it"
     )

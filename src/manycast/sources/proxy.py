@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from manycast.errors import ManycastError
 from manycast.hub.reservation import Reservation
-from manycast.hub.source import FrameSink, Source, SourceError
+from manycast.hub.source import FrameSink, Source, SourceDenied, SourceError
 from manycast.media.track import Track
 from manycast.sources.continuity import Continuity, TracksChanged
 from manycast.sources.path_log import AnyLog
@@ -40,27 +40,31 @@ class Pauses:
 class ProxySource:
     """A source that mends short outages: its viewers stay, and go on at the next keyframe."""
 
-    def __init__(self, fetcher: Source, *, hold_s: float, log: AnyLog) -> None:
-        """`fetcher` is run once for each connection; `hold_s` is how long an outage may be."""
+    def __init__(self, fetcher: Source, *, hold_s: float, patience_s: float = 0.0, log: AnyLog) -> None:
+        """`fetcher` is run once for each connection; `hold_s` is how long an outage may be, and `patience_s` how long
+        the first connection is tried."""
         self._fetcher = fetcher
         self._hold_s = hold_s
+        self._patience_s = patience_s
         self._log = log
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
-        """As `hub.source.Source` says. A source that cannot be had at all raises at once."""
+        """As `hub.source.Source` says. A source that is denied raises at once."""
         flow = Continuity(publish)
         pauses = Pauses()
+        patient_until_s = time.monotonic() + self._patience_s
         while True:
             reason = await self._fetch(flow, pauses)
-            left_s = flow.last_frame_s + self._hold_s - time.monotonic()
-            if not flow.tracks or left_s <= 0:
+            until_s = flow.last_frame_s + self._hold_s if flow.tracks else patient_until_s
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
                 raise SourceError(reason)
             pause_s = min(pauses.next_s(), left_s)
             self._log.warning("%s; trying again in %.1f s, viewers wait", reason, pause_s)
             await asyncio.sleep(pause_s)
 
     async def _fetch(self, flow: Continuity, pauses: Pauses) -> str:
-        """One connection, up to its end; returns why. Raises TracksChanged."""
+        """One connection, up to its end; returns why. Raises TracksChanged, SourceDenied."""
         waits = bool(flow.tracks)
         limit_s = max(0.1, flow.last_frame_s + self._hold_s - time.monotonic()) if waits else None
 
@@ -75,7 +79,7 @@ class ProxySource:
             async with asyncio.timeout(limit_s) as timeout:
                 flow.on_flow = flows
                 await self._fetcher.run(flow.open)
-        except TracksChanged:
+        except (TracksChanged, SourceDenied):
             raise
         except TimeoutError:
             return f"the source was away for more than {self._hold_s:.0f} s"
@@ -89,7 +93,7 @@ async def keep(reservation: Reservation, source: ProxySource, log: AnyLog) -> No
     pauses = Pauses()
     said = ""
     while True:
-        reason = "the server stops"
+        reason, denied = "the server stops", False
 
         def publish(tracks: Sequence[Track]) -> FrameSink:
             nonlocal said
@@ -100,15 +104,19 @@ async def keep(reservation: Reservation, source: ProxySource, log: AnyLog) -> No
         try:
             await source.run(publish)
         except SourceError as error:
-            reason = str(error)
+            reason, denied = str(error), isinstance(error, SourceDenied)
         except Exception as error:
             log.exception("failed")
             reason = str(error)
         finally:
             reservation.end(reason)
+        if denied:
+            reservation.deny(reason)
         pause_s = pauses.next_s()
         level = logging.DEBUG if reason == said else logging.WARNING
         log.log(level, "%s; trying again in %.0f s, and so on, up to every %.0f s", reason, pause_s, LONGEST_PAUSE_S)
         said = reason
-        await asyncio.sleep(min(pause_s, FIRST_PAUSE_S))  # whatever viewers want, not more than a try a second
-        await reservation.pause(max(0.0, pause_s - FIRST_PAUSE_S))
+        # Whatever viewers want: not more than a try a second, and fewer where wrong logins may lock the account.
+        fixed_s = pause_s if denied else min(pause_s, FIRST_PAUSE_S)
+        await asyncio.sleep(fixed_s)
+        await reservation.pause(pause_s - fixed_s)

@@ -64,3 +64,20 @@ async def test_who_waits_when_the_server_stops() -> None:
     await hub.close("the server stops")
     with pytest.raises(SourceError, match="the server stops"):
         await viewer
+
+
+async def test_what_is_denied_is_not_waited_for() -> None:
+    hub = Hub()
+    reservation = hub.reserve("camera", "the camera")
+    viewer = asyncio.create_task(hub.open("camera"))
+    await asyncio.sleep(0)
+    reservation.deny("a wrong password")
+    for waiting in (viewer, hub.open("camera")):
+        with pytest.raises(SourceError, match="a wrong password"):
+            await waiting
+    stream = reservation.publish([AUDIO])
+    reservation.end("gone")
+    viewer = asyncio.create_task(hub.open("camera"))
+    await asyncio.sleep(0)
+    stream = reservation.publish([AUDIO])
+    assert await viewer is stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import pytest
 from support.clips import make_clip
 from support.taking import Taken
 
-from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import AudioParameters, Codec, Track
 from manycast.sources.continuity import Continuity, TracksChanged
@@ -20,6 +21,7 @@ from manycast.sources.proxy import FIRST_PAUSE_S, LONGEST_PAUSE_S, Pauses, Proxy
 from manycast.wire.address import SourceAddress
 
 CLIP = make_clip()
+LOG = PathLog(logging.getLogger("test"), "proxy", "x")
 SOUND = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1))
 
 
@@ -105,18 +107,43 @@ class Flaky:
 async def test_outages_are_mended_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manycast.sources.proxy.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr("manycast.sources.proxy.LONGEST_PAUSE_S", 0.02)
-    import logging
-
-    log = PathLog(logging.getLogger("test"), "proxy", "x")
     taken = Taken()
     with pytest.raises(SourceError, match="gone for good"):
-        await asyncio.wait_for(ProxySource(Flaky(3), hold_s=0.3, log=log).run(taken.publish), 10)
+        await asyncio.wait_for(ProxySource(Flaky(3), hold_s=0.3, log=LOG).run(taken.publish), 10)
     assert len(taken.frames) == 30
     assert all(a.dts_ticks < b.dts_ticks for a, b in pairwise(taken.frames))
     with pytest.raises(SourceError, match="gone for good"):
-        await ProxySource(Flaky(0), hold_s=10, log=log).run(Taken().publish)
+        await ProxySource(Flaky(0), hold_s=10, log=LOG).run(Taken().publish)
     with pytest.raises(SourceError, match="gone for a while"):
-        await ProxySource(Flaky(3), hold_s=0, log=log).run(Taken().publish)
+        await ProxySource(Flaky(3), hold_s=0, log=LOG).run(Taken().publish)
+
+
+class Coming:
+    """Is refused some times before it gives anything."""
+
+    def __init__(self, refusals: int, error: type[SourceError] = SourceError) -> None:
+        self.left = refusals
+        self.error = error
+
+    async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise self.error("not yet")
+        publish([CLIP.track]).push(picture(0))
+        raise SourceError("the end")
+
+
+async def test_the_first_connection_is_tried_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.proxy.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("manycast.sources.proxy.LONGEST_PAUSE_S", 0.02)
+    taken = Taken()
+    with pytest.raises(SourceError, match="the end"):
+        await ProxySource(Coming(3), hold_s=0, patience_s=20, log=LOG).run(taken.publish)
+    assert taken.frames
+    with pytest.raises(SourceError, match="not yet"):
+        await ProxySource(Coming(3), hold_s=0, log=LOG).run(Taken().publish)
+    with pytest.raises(SourceDenied, match="not yet"):
+        await ProxySource(Coming(3, SourceDenied), hold_s=0, patience_s=20, log=LOG).run(Taken().publish)
 
 
 def test_loops() -> None:

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.track import Track
 from manycast.sources.dialling import CONNECT_TIMEOUT_S, DialOptions, check_redirect, resolve, tls_context
 from manycast.sources.http.intake import Pictures, intake_for
@@ -50,7 +50,7 @@ class HttpSource:
             async with session:
                 await _Visit(session, self._address, self._options, self._guard).stay(publish)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise SourceError(
+            raise SourceDenied(
                 f"the certificate of {self._address.authority} cannot be trusted; set tls_verify to 0 in the proxy "
                 "to take it all the same"
             ) from error
@@ -129,7 +129,10 @@ class _Visit:
                 else:
                     self._login.accepted()
                     return response
-            except (LoginRefused, MalformedAddress) as error:
+            except LoginRefused as error:
+                response.close()
+                raise SourceDenied(str(error)) from error
+            except MalformedAddress as error:
                 response.close()
                 raise SourceError(str(error)) from error
             except BaseException:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from manycast.errors import ManycastError, ProtocolError
-from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions, Link, dial
 from manycast.sources.flv_messages import FlvIntake
@@ -33,6 +33,7 @@ class Refused(ManycastError):
     def __init__(self, refusal: RtmpRefused) -> None:
         super().__init__(str(refusal))
         self.description = refusal.description
+        self.of_client = refusal.code.startswith("NetConnection.Connect.")  # rather than of the stream
 
 
 class RtmpSource:
@@ -54,9 +55,9 @@ class RtmpSource:
             except Refused as refused:
                 following = self._login_after(query, refused.description)
                 if following is None:
-                    raise SourceError(str(refused)) from None
+                    raise (SourceDenied if refused.of_client else SourceError)(str(refused)) from None
                 query = following
-        raise SourceError("the server refuses user and pass")
+        raise SourceDenied("the server refuses user and pass")
 
     def _login_after(self, query: str, description: str) -> str | None:
         """The next try's login: as the server asks for it, else in the query, as most servers have it."""

@@ -10,7 +10,7 @@ from functools import partial
 
 import manycast
 from manycast.errors import ManycastError
-from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions, Link, dial
@@ -26,6 +26,7 @@ from manycast.wire.rtsp.client import (
     Playing,
     Redirected,
     RtspClient,
+    SourceLoginRefused,
     SourceMedia,
     TransportAgreed,
     TransportRefused,
@@ -165,6 +166,8 @@ class ClientSession:
                 self._end(MovedElsewhere(address))
             case TransportRefused(reason):
                 self._end(OtherTransport(reason))
+            case ClientFailed(SourceLoginRefused() as error):
+                self._end(SourceDenied(str(error)))
             case ClientFailed(error):
                 self._end(SourceError(str(error)))
 

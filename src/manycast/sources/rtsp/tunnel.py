@@ -7,7 +7,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied, SourceError
 from manycast.sources.dialling import DialOptions, Link, dial
 from manycast.wire.address import SourceAddress
 from manycast.wire.http import HttpError, ResponseHead, find_head_end
@@ -53,7 +53,7 @@ class TunnelLink:
                 up.write(open_post(address, cookie, user_agent, login.answer("POST", address.target or "/")))
             except LoginRefused as error:
                 down.close()
-                raise SourceError(str(error)) from error
+                raise SourceDenied(str(error)) from error
             except BaseException:
                 down.close()
                 if up is not None:

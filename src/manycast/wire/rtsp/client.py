@@ -30,6 +30,10 @@ class SourceRefused(ProtocolError):
     """The server does not give the stream; the message says why, and never holds a password."""
 
 
+class SourceLoginRefused(SourceRefused):
+    """The server wants another login than ours."""
+
+
 class SourceTimedOut(SourceRefused):
     """The server says nothing."""
 
@@ -212,7 +216,7 @@ class RtspClient:
         except SourceRefused as error:
             self._end(ClientFailed(error), events)
         except LoginRefused as error:
-            self._end(ClientFailed(SourceRefused(str(error))), events)
+            self._end(ClientFailed(SourceLoginRefused(str(error))), events)
         except RtspError as error:
             self._end(ClientFailed(SourceRefused(f"an answer that cannot be read: {error}")), events)
         else:
