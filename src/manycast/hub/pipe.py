@@ -8,6 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
+READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would wake nobody
+
+# One for all: what one read holds is taken out before anyone else's.
+_read_buffer = memoryview(bytearray(READ_BYTES))
+
+
+class HungUp(Exception):
+    """Nothing more will come, and why."""
 
 
 class Pipe(Protocol):
@@ -62,3 +70,16 @@ class SocketPipe:
             self.when_readable(None)
             self.when_writable(None)
             self._sock.close()
+
+
+def receive(pipe: Pipe) -> bytes:
+    """What has come, at most `READ_BYTES`; nothing where it was a false alarm. Raises HungUp."""
+    try:
+        size = pipe.recv_into(_read_buffer)
+    except (BlockingIOError, InterruptedError):
+        return b""
+    except OSError as error:
+        raise HungUp(error.strerror or str(error)) from error
+    if not size:
+        raise HungUp("the client hung up")
+    return bytes(_read_buffer[:size])

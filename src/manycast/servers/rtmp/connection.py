@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from manycast.errors import ProtocolError
+from manycast.hub.pipe import HungUp, receive
 from manycast.hub.tcp_viewer import TcpOutbox
 from manycast.servers.client import Client
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtmp.layout import CHUNK_BYTES
 from manycast.servers.rtmp.options import RtmpOptions
@@ -27,11 +29,8 @@ from manycast.wire.rtmp.commands import (
 )
 from manycast.wire.rtmp.handshake import NOISE_BYTES, ServerHandshake
 
-READ_BYTES = 64 * 1024
 MAX_WAITING = 256  # messages behind one that takes time; reading pauses above it
 PING_INTERVAL_S = 30.0
-
-_read_buffer = memoryview(bytearray(READ_BYTES))
 
 
 class Session(Protocol):
@@ -66,7 +65,7 @@ class RtmpConnection:
         pipe = client.pipe
         self.peer_address = client.peer[0]
         self.peer = str(client)
-        self.log = _ConnectionLog(host.log, {"protocol": "RTMPS" if client.secure else "RTMP", "peer": self.peer})
+        self.log = ConnectionLog(host.log, f"{'RTMPS' if client.secure else 'RTMP'} {self.peer}")
         self.closed = False
         self.opened_s = time.monotonic()
         self._host = host
@@ -118,17 +117,13 @@ class RtmpConnection:
 
     def _readable(self) -> None:
         try:
-            size = self._pipe.recv_into(_read_buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.close(error.strerror or str(error))
-            return
-        if not size:
-            self.close("the client hung up")
+            data = receive(self._pipe)
+        except HungUp as reason:
+            self.close(str(reason))
             return
         try:
-            self._received(bytes(_read_buffer[:size]))
+            if data:
+                self._received(data)
         except ProtocolError as error:
             self.refuse(error)
 
@@ -189,11 +184,3 @@ class RtmpConnection:
         if self._paused and not self.closed:
             self._paused = False
             self._pipe.when_readable(self._readable)
-
-
-class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts protocol and peer before each line."""
-
-    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
-        extra = self.extra or {}
-        return f"{extra['protocol']} {extra['peer']}: {msg}", kwargs

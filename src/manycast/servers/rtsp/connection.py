@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.announcement import Announcement
 from manycast.servers.rtsp.link import Link
@@ -68,7 +69,7 @@ class RtspConnection:
         self.announcement: Announcement | None = None
         self.told_keys: dict[str, ToldKeys] = {}  # by the name described
         self.sessions: dict[HeldSession, bool] = {}  # opened here, and whether they end with the connection
-        self.log = ConnectionLog(host.log, {"peer": self.peer})
+        self.log = ConnectionLog(host.log, f"RTSP {self.peer}")
         self.logged_in = False
         self.closed = False
         self._loop = asyncio.get_running_loop()
@@ -253,10 +254,3 @@ class RtspConnection:
         if self.unexpected_packets:
             self.log.debug("%d interleaved packets on channels nobody set up", self.unexpected_packets)
         self.log.debug("closed: %s", reason)
-
-
-class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts protocol and peer before each line."""
-
-    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
-        return f"RTSP {self.extra['peer'] if self.extra else ''}: {msg}", kwargs

@@ -8,14 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from manycast.hub.pipe import Pipe
+from manycast.hub.pipe import HungUp, Pipe, receive
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
-
-READ_BUFFER_BYTES = 64 * 1024
-
-# One for all connections: what one read holds is taken apart before anyone else's.
-_read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
 
 
 class Link(Protocol):
@@ -96,16 +91,12 @@ class PipeLink:
 
     def _readable(self) -> None:
         try:
-            size = self._pipe.recv_into(_read_buffer)
-        except (BlockingIOError, InterruptedError):
+            data = receive(self._pipe)
+        except HungUp as reason:
+            self._end(str(reason))
             return
-        except OSError as error:
-            self._end(error.strerror or str(error))
-            return
-        if size:
-            self._on_data(bytes(_read_buffer[:size]))
-        else:
-            self._end("the client hung up")
+        if data:
+            self._on_data(data)
 
     def _end(self, reason: str) -> None:
         if not self._closed:

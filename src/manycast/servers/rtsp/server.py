@@ -2,78 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
-import socket
-import time
-from collections.abc import Sequence
 
 from manycast.errors import ProtocolError
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.source import SourceError
 from manycast.servers.client import Client
-from manycast.servers.client_acceptor import ClientAcceptor, ContextMaker
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.context import RtspContext
 from manycast.servers.rtsp.handlers import handle
 from manycast.servers.rtsp.link import Link, PipeLink
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
+from manycast.servers.tcp_service import TcpService
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
 from manycast.wire.rtsp.message import Request, Response, without_userinfo
 
-TIMER_INTERVAL_S = 0.5
 DESCRIPTORS_WITHOUT_LIMIT = 10_000
 
 
-class RtspServer:
+class RtspServer(TcpService):
     """All connections and sessions of one RTSP service, on any number of addresses."""
 
     def __init__(self, catalogue: Catalogue, options: RtspOptions) -> None:
         self.context = RtspContext(catalogue, options)
+        super().__init__(
+            "RTSP",
+            "RTSPS",
+            logging.getLogger(__name__),
+            self.context.faults,
+            handshake_timeout_s=options.first_request_timeout_s,
+        )
         self.options = options
-        self.faults = self.context.faults
-        self.log = logging.getLogger(__name__)
         self._connections: set[RtspConnection] = set()
-        self._acceptors: list[ClientAcceptor] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
 
     @property
     def connections(self) -> int:
         return len(self._connections)
-
-    def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> None:
-        """Take connections from bound sockets; the server owns them from now on.
-
-        With `make_context` they speak TLS; it is asked for each connection, so that a certificate can be renewed.
-        """
-        acceptor = ClientAcceptor(
-            "RTSP" if make_context is None else "RTSPS",
-            self.take,
-            self.faults,
-            self.log,
-            make_context=make_context,
-            handshake_timeout_s=self.options.first_request_timeout_s,
-        )
-        acceptor.listen(listeners)
-        self._acceptors.append(acceptor)
-
-    def start(self) -> None:
-        """Begin to look after time limits."""
-        self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._handle_timer)
-
-    async def close(self, reason: str) -> None:
-        """End all sessions, telling viewers, and close everything."""
-        if self._timer is not None:
-            self._timer.cancel()
-        for acceptor in self._acceptors:
-            acceptor.close()
-        for session in tuple(self.context.sessions.values()):
-            session.close(reason)
-        for connection in tuple(self._connections):
-            connection.close(reason)
 
     # Requests
 
@@ -127,14 +93,17 @@ class RtspServer:
         link.outbox.write(link.framing(data) if link.framing is not None else data)
         link.close()
 
-    def _handle_timer(self) -> None:
-        now_s = time.monotonic()
+    def handle_timer(self, now_s: float) -> None:
         for session in tuple(self.context.sessions.values()):
             session.handle_timer(now_s)
         for connection in tuple(self._connections):
             connection.handle_timer(now_s)
-        self.faults.handle_timer(now_s)
-        self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._handle_timer)
+
+    def end_all(self, reason: str) -> None:
+        for session in tuple(self.context.sessions.values()):
+            session.close(reason)
+        for connection in tuple(self._connections):
+            connection.close(reason)
 
 
 def _short(request: Request) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from manycast import __version__
+from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
 from manycast.servers.client import Client
@@ -27,9 +28,6 @@ MAX_HALF_OPEN = 2000
 MAX_HALF_OPEN_PER_ADDRESS = 1000  # behind one there may be a whole network, whose viewers all come back at once
 MAX_UNASKED_BYTES = 64 * 1024  # on the GET's connection, where the client has nothing to say
 
-_READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would wake nobody
-
-_read_buffer = memoryview(bytearray(_READ_BYTES))
 
 Note = Callable[[Client, str], None]  # tells people of a client's fault
 
@@ -216,16 +214,11 @@ class TunnelLink:
     def _readable(self) -> None:
         """On the GET's connection, where the client has nothing to say but that it hangs up."""
         try:
-            size = self.client.pipe.recv_into(_read_buffer)
-        except (BlockingIOError, InterruptedError):
+            self._unasked_bytes += len(receive(self.client.pipe))
+        except HungUp as reason:
+            self._end(str(reason))
             return
-        except OSError as error:
-            self._end(error.strerror or str(error))
-            return
-        self._unasked_bytes += size
-        if not size:
-            self._end("the client hung up")
-        elif self._unasked_bytes > MAX_UNASKED_BYTES:
+        if self._unasked_bytes > MAX_UNASKED_BYTES:
             self._end("floods the GET of its tunnel")
 
     def _end(self, reason: str) -> None:
@@ -278,16 +271,12 @@ class Post:
     def read(self) -> None:
         """Take what has come."""
         try:
-            size = self.client.pipe.recv_into(_read_buffer)
-        except (BlockingIOError, InterruptedError):
+            data = receive(self.client.pipe)
+        except HungUp as reason:
+            self._end(f"its POST broke off: {reason}" if self._body.pending else None)
             return
-        except OSError as error:
-            self._end(f"its POST broke: {error.strerror or error}")
-            return
-        if size:
-            self._receive(bytes(_read_buffer[:size]))
-        else:
-            self._end("its POST broke off" if self._body.pending else None)
+        if data:
+            self._receive(data)
 
     def close(self) -> None:
         if self._closed:

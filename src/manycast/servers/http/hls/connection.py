@@ -12,6 +12,7 @@ from typing import Protocol
 from manycast import __version__
 from manycast.hub.hls_packager import HlsRun
 from manycast.hub.hls_runs import HlsRuns
+from manycast.hub.pipe import HungUp, receive
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.hls.address import HlsAddress, is_hls, media_playlist_uri, parse_hls_address
 from manycast.servers.http.hls.options import HlsServerOptions
@@ -20,7 +21,6 @@ from manycast.servers.http.request import HttpRequest, refuse
 from manycast.wire.hls.playlist import MEDIA_TYPE
 from manycast.wire.http import REASONS, HttpError, RequestHead, find_head_end, parse_range
 
-READ_BYTES = 64 * 1024
 MAX_AHEAD_BYTES = 64 * 1024  # of requests that came before the one under way was answered
 TLS_PIECE_BYTES = 64 * 1024
 
@@ -40,8 +40,6 @@ _PREFLIGHT = (
 ).encode()
 
 Buffer = bytes | memoryview
-
-_read_buffer = memoryview(bytearray(READ_BYTES))
 
 
 class Host(Protocol):
@@ -123,15 +121,10 @@ class HlsConnection:
 
     def _readable(self) -> None:
         try:
-            size = self._pipe.recv_into(_read_buffer)
-        except BlockingIOError:
-            return
-        except OSError:
-            size = 0
-        if not size:
+            self._buffer += receive(self._pipe)
+        except HungUp:
             self.close()
             return
-        self._buffer += _read_buffer[:size]
         if self._head is None:
             self._go_on()
         elif len(self._buffer) > MAX_AHEAD_BYTES:

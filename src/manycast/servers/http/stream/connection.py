@@ -9,12 +9,14 @@ from typing import Protocol
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.source import SourceError
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
 from manycast.hub.tcp_viewer import TcpOutbox
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest
@@ -36,7 +38,6 @@ from manycast.wire.websocket import (
 )
 
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only
-READ_BYTES = 64 * 1024
 MAX_IGNORED_BYTES = 1024 * 1024  # of what a viewer sends, who has nothing more to say
 DRAIN_INTERVAL_S = 0.05
 
@@ -51,8 +52,6 @@ _SERVER = ("Server", f"manycast/{__version__}")
 _COMMON = [("Connection", "close"), ("Cache-Control", "no-store"), *CORS, _SERVER]
 _CODEC_ID_HEVC = "12"
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
-
-_read_buffer = memoryview(bytearray(READ_BYTES))
 
 
 class Host(Protocol):
@@ -82,7 +81,7 @@ class StreamConnection:
         self._receiver = WebSocketReceiver() if asks_for_websocket(request.head) else None
         names = ("HTTP", "HTTPS") if self._receiver is None else ("WebSocket", "secure WebSocket")
         protocol = names[request.client.secure]
-        self.log = _ConnectionLog(host.log, {"peer": f"{protocol} {request.client}"})
+        self.log = ConnectionLog(host.log, f"{protocol} {request.client}")
         self.outbox = TcpOutbox(self._pipe, self._loop, self.close)
         self.closed = False
         self._opened_s = time.monotonic()
@@ -270,19 +269,15 @@ class StreamConnection:
 
     def _readable(self) -> None:
         try:
-            size = self._pipe.recv_into(_read_buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.close(error.strerror or str(error))
-            return
-        if not size:
-            self.close("the client hung up")
+            data = receive(self._pipe)
+        except HungUp as reason:
+            self.close(str(reason))
             return
         if self._receiver is not None:
-            self._received(self._receiver, bytes(_read_buffer[:size]))
+            if data:
+                self._received(self._receiver, data)
             return
-        self._ignored_bytes += size
+        self._ignored_bytes += len(data)
         if self._ignored_bytes > MAX_IGNORED_BYTES:
             self.close(f"sent more than {MAX_IGNORED_BYTES} bytes behind the request")
 
@@ -303,10 +298,3 @@ class StreamConnection:
                     self.close(f"no WebSocket frame: {event.reason}")
             if self.closed:
                 return
-
-
-class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts protocol and peer before each line."""
-
-    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
-        return f"{(self.extra or {})['peer']}: {msg}", kwargs

@@ -1,0 +1,77 @@
+"""What the servers of protocols with a TCP port of their own share: listening, and looking after time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from manycast.servers.client import Client
+from manycast.servers.client_acceptor import ClientAcceptor, ContextMaker
+from manycast.servers.faults import FaultLog
+
+TIMER_INTERVAL_S = 0.5
+
+
+class TcpService(ABC):
+    def __init__(
+        self, plain_name: str, secure_name: str, log: logging.Logger, faults: FaultLog, *, handshake_timeout_s: float
+    ) -> None:
+        """The names are those of the protocol without and with TLS, for the log."""
+        self.log = log
+        self.faults = faults
+        self._plain_name = plain_name
+        self._secure_name = secure_name
+        self._handshake_timeout_s = handshake_timeout_s
+        self._acceptors: list[ClientAcceptor] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> None:
+        """Take connections from bound sockets; the server owns them from now on.
+
+        With `make_context` they speak TLS; it is asked for each connection, so that a certificate can be renewed.
+        """
+        acceptor = ClientAcceptor(
+            self._plain_name if make_context is None else self._secure_name,
+            self.take,
+            self.faults,
+            self.log,
+            make_context=make_context,
+            handshake_timeout_s=self._handshake_timeout_s,
+        )
+        acceptor.listen(listeners)
+        self._acceptors.append(acceptor)
+
+    def start(self) -> None:
+        """Begin to look after time limits."""
+        self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._tick)
+
+    async def close(self, reason: str) -> None:
+        """Take nobody any more, and end what there is."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self.end_all(reason)
+
+    @abstractmethod
+    def take(self, client: Client) -> None:
+        """Serve a client, or refuse him where there are too many."""
+
+    @abstractmethod
+    def handle_timer(self, now_s: float) -> None:
+        """Look after the time limits of all clients."""
+
+    @abstractmethod
+    def end_all(self, reason: str) -> None:
+        """Tell all clients why, and hang up."""
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        self.handle_timer(now_s)
+        self.faults.handle_timer(now_s)
+        self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._tick)
