@@ -12,8 +12,10 @@ from manycast.hub.output import AudioOutput, VideoOutput
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.track import Codec, Track
-from manycast.sources.encoding.audio import AudioEncoder, SoundShape
-from manycast.sources.encoding.video import CLOCK_HZ, VideoEncoder
+from manycast.sources.encoding.audio import AudioEncoder
+from manycast.sources.encoding.sound_shape import SoundShape
+from manycast.sources.encoding.video import VideoEncoder
+from manycast.sources.encoding.video_codec import CLOCK_HZ
 
 SAMPLE_RATE_HZ = 44100
 BLOCK_SAMPLES = 1024  # what one AAC access unit holds

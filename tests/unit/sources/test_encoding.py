@@ -9,7 +9,8 @@ from support.pictures import decoded, pictures, tone
 from manycast.hub.output import AudioOutput, VideoOutput
 from manycast.media.frame import Frame
 from manycast.media.track import Codec
-from manycast.sources.encoding.audio import AudioEncoder, settled
+from manycast.sources.encoding.audio import AudioEncoder
+from manycast.sources.encoding.sound_shape import settled
 from manycast.sources.encoding.video import VideoEncoder
 
 VIDEO = (Codec.H264, Codec.H265, Codec.MPEG4, Codec.MJPEG)

@@ -16,9 +16,10 @@ from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.track import AacParameters, AudioParameters, Codec, H265Parameters, PlainParameters, Track
-from manycast.sources.encoding.audio import AudioEncoder, settled
+from manycast.sources.encoding.audio import AudioEncoder
+from manycast.sources.encoding.sound_shape import settled
 from manycast.sources.encoding.video import VideoEncoder
-from manycast.sources.transcoding import live
+from manycast.sources.transcoding import overload
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
 from manycast.sources.transcoding.live import TranscodedSource
 from manycast.sources.transcoding.plan import needed
@@ -216,7 +217,7 @@ async def test_who_comes_late_loses_pictures_and_no_sound() -> None:
     await asyncio.gather(task, return_exceptions=True)
     video = [frame for frame in sink.frames if frame.track_index == 0]
     assert video[0].keyframe
-    assert (59 * 3600 - video[0].pts_ticks) / 90_000 < live.LATE_S + 0.2
+    assert (59 * 3600 - video[0].pts_ticks) / 90_000 < overload.LATE_S + 0.2
     assert len([frame for frame in sink.frames if frame.track_index == 1]) > 70
 
 

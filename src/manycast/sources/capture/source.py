@@ -16,6 +16,8 @@ from manycast.media.normalise import normalise
 from manycast.media.track import Codec, Track
 from manycast.sources.capture.inbox import Inbox, Picture, Sound
 from manycast.sources.capture.pool import DevicePool, Reader
+from manycast.sources.encoding.engines import SOFTWARE, Engines
+from manycast.sources.encoding.sound_shape import settled, unlike_asked
 from manycast.sources.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class CaptureSource:
         audio: AudioOutput,
         *,
         frame_rate: float,
+        engines: Engines = SOFTWARE,
     ) -> None:
         """`frame_rate` is that of the pictures that come. Without a codec asked for, it is H.264 and AAC."""
         self._name = name
@@ -58,6 +61,7 @@ class CaptureSource:
         self._video = video if video.codec is not None else replace(video, codec=Codec.H264)
         self._audio = audio if audio.codec is not None else replace(audio, codec=Codec.AAC)
         self._frame_rate = frame_rate
+        self._engines = engines
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         await Outlet(publish).run(self._work, self._name)
@@ -111,13 +115,21 @@ class CaptureSource:
         # Asking for the rate that comes would only move pictures.
         video = replace(self._video, frame_rate=0) if self._video.frame_rate == self._frame_rate else self._video
         return VideoEncoder(
-            video, 0, source_rate=self._frame_rate, follow_size=False, shared_input=True, name=self._name
+            video,
+            0,
+            source_rate=self._frame_rate,
+            follow_size=False,
+            shared_input=True,
+            engines=self._engines,
+            name=self._name,
         )
 
     def make_audio(self, first: Sound) -> AudioEncoder:
-        from manycast.sources.encoding.audio import AudioEncoder, settled
+        from manycast.sources.encoding.audio import AudioEncoder
 
         shape = settled(self._audio, first.sample_rate_hz, first.channels)
+        if (said := unlike_asked(self._audio, shape)) is not None:
+            log.info("%s: %s", self._name, said)
         return AudioEncoder(self._audio, shape, 1 if self._picture is not None else 0, follow_clock=True)
 
 

@@ -22,14 +22,13 @@ from manycast.media.track import (
     G726Parameters,
     Track,
 )
+from manycast.sources.encoding.sound_shape import AAC_RATES_HZ, SoundShape
 
 # Beyond these the sound's time has jumped; within, gaps are filled with silence, and what is too much is cut.
 MAX_GAP_S = 5.0
 MAX_OVERLAP_S = 1.0
 DRIFT_PER_S = 0.01  # as much as sound is stretched to follow a sender's clock
 
-_AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _G726_BIT_RATES = (16_000, 24_000, 32_000, 40_000)
 _G726_PIECE_SAMPLES = 160
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -56,34 +55,6 @@ _KINDS: Mapping[Codec, _Kind] = {
 ENCODED = frozenset(_KINDS)
 
 
-@dataclass(frozen=True, slots=True)
-class SoundShape:
-    """The rate in Hz and the channels that a codec is encoded with."""
-
-    sample_rate_hz: int
-    channels: int
-
-
-def settled(output: AudioOutput, source_rate_hz: int, source_channels: int) -> SoundShape:
-    """What the codec makes of what is asked for: where it cannot do that, the nearest that it can.
-
-    Of G.711 nothing said is 8000 Hz mono, as its static payload types have it.
-    """
-    rate_hz = output.sample_rate_hz or source_rate_hz or 48_000
-    channels = min(2, output.channels or source_channels or 2)
-    match output.codec:
-        case Codec.G722:
-            return SoundShape(16_000, 1)
-        case Codec.G726:
-            return SoundShape(8000, 1)
-        case Codec.G711A | Codec.G711U:
-            return SoundShape(output.sample_rate_hz or 8000, output.channels or 1)
-        case Codec.OPUS:
-            return SoundShape(rate_hz if rate_hz in _OPUS_RATES_HZ else 48_000, channels)
-        case _:
-            return SoundShape(rate_hz if rate_hz in _AAC_RATES_HZ else 48_000, channels)
-
-
 def audio_track(output: AudioOutput, shape: SoundShape) -> Track:
     """What comes out, described in full."""
     rate_hz, channels = shape.sample_rate_hz, shape.channels
@@ -92,7 +63,7 @@ def audio_track(output: AudioOutput, shape: SoundShape) -> Track:
     match codec:
         case Codec.AAC:
             # AudioSpecificConfig: low complexity, the rate's index, the channels (ISO/IEC 14496-3 section 1.6.2.1).
-            config = (2 << 11 | _AAC_RATES_HZ.index(rate_hz) << 7 | channels << 3).to_bytes(2)
+            config = (2 << 11 | AAC_RATES_HZ.index(rate_hz) << 7 | channels << 3).to_bytes(2)
             parameters = AacParameters(config=config, sample_rate_hz=rate_hz, channels=channels)
             return Track(codec=codec, clock_rate_hz=rate_hz, parameters=parameters)
         case Codec.G726:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
-import av
-from av.codec.context import ThreadType
 from av.error import FFmpegError
 from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
@@ -19,51 +14,23 @@ from av.video.frame import PictureType, VideoFrame
 from manycast.hub.output import VideoOutput
 from manycast.media.frame import Frame
 from manycast.media.nal import split_annex_b
-from manycast.media.track import (
-    Codec,
-    CodecParameters,
-    H264Parameters,
-    H265Parameters,
-    Mpeg4Parameters,
-    PlainParameters,
-    Track,
+from manycast.media.track import Codec, Track
+from manycast.sources.encoding.engines import SOFTWARE, Engines
+from manycast.sources.encoding.video_codec import (
+    CLOCK_HZ,
+    KEYFRAME_INTERVAL_S,
+    KINDS,
+    OpenEncoder,
+    VideoForm,
+    open_encoder,
+    video_track,
 )
 
-CLOCK_HZ = 90_000
-KEYFRAME_INTERVAL_S = 2
 MAX_SIZE = 16_384
 MAX_JPEG_SIZE = 2040  # pixels each way: RFC 2435 counts blocks of 8 in a byte
 MAX_REPEATED_S = 1.0  # a longer gap is left as it is, where a frame rate asks for pictures in it
-MAX_THREADS = 4  # more slices only cost
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a codec is encoded. `bits` are per pixel and picture where no bit rate is asked for."""
-
-    encoder: str
-    parameters: CodecParameters
-    bits: float
-    time_base_hz: int
-    multiple: int = 2  # of both sides
-    pixel_format: str = "yuv420p"
-
-
-_KINDS: Mapping[Codec, _Kind] = {
-    Codec.H264: _Kind("libx264", H264Parameters(), 0.1, CLOCK_HZ),
-    Codec.H265: _Kind("libx265", H265Parameters(), 0.07, CLOCK_HZ),
-    # MPEG-4 counts time in 16 bits (vop_time_increment_resolution).
-    Codec.MPEG4: _Kind("mpeg4", Mpeg4Parameters(), 0.15, 30_000),
-    Codec.MJPEG: _Kind("mjpeg", PlainParameters(), 0.5, CLOCK_HZ, multiple=8, pixel_format="yuvj420p"),
-}
-ENCODED = frozenset(_KINDS)
-
-
-def video_track(codec: Codec) -> Track:
-    """What comes out, before the first keyframe has told the rest."""
-    return Track(codec=codec, clock_rate_hz=CLOCK_HZ, parameters=_KINDS[codec].parameters)
 
 
 class VideoEncoder:
@@ -81,26 +48,28 @@ class VideoEncoder:
         follow_size: bool = True,
         cheap: bool = False,
         shared_input: bool = False,
+        engines: Engines = SOFTWARE,
         name: str = "video",
     ) -> None:
         """`output.codec` is one of ENCODED.
 
         `source_rate` is the pictures a second that come, 0 where unknown. `follow_size`: where no size is asked for, a
         new size in mid-stream is taken over; else pictures are scaled to the first one's. `cheap` is for synthetic
-        pictures, which look the same at a third of the cost. `shared_input`: others encode the same pictures, so they
+        pictures. `shared_input`: others encode the same pictures, so they
         are left as they are.
         """
         assert output.codec is not None
         self._output = output
-        self._kind = _KINDS[output.codec]
+        self._kind = KINDS[output.codec]
         self._codec = output.codec
         self._track_index = track_index
         self._rate = float(output.frame_rate or source_rate or 25.0)
         self._follow_size = follow_size
         self._cheap = cheap
         self._shared_input = shared_input
+        self._engines = engines
         self._name = name
-        self._encoder: VideoCodecContext | None = None
+        self._encoder: OpenEncoder | None = None
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str] | None = None  # of the pictures that come
         self._size: tuple[int, int] = (0, 0)  # of those that leave
@@ -146,7 +115,7 @@ class VideoEncoder:
     def finish(self) -> list[Frame]:
         """What is still inside; no more pictures may come."""
         encoder, self._encoder = self._encoder, None
-        return self._frames(encoder, None) if encoder is not None else []
+        return self._frames(encoder.context, None) if encoder is not None else []
 
     def _slot(self, ticks: int) -> int:
         return (ticks * self._output.frame_rate * 2 + CLOCK_HZ) // (2 * CLOCK_HZ)
@@ -158,18 +127,30 @@ class VideoEncoder:
         shape = (picture.width, picture.height, picture.format.name)
         if shape != self._shape:
             self._reshape(picture, shape)
-        fitted = self._fitted(picture)
-        time_base = Fraction(1, self._kind.time_base_hz)
-        fitted.pts = ticks * self._kind.time_base_hz // CLOCK_HZ
-        fitted.time_base = time_base
         due = self._last_key_ticks is None or ticks - self._last_key_ticks >= self._key_interval_ticks
-        fitted.pict_type = PictureType.I if due or self._key_wanted else PictureType.NONE
-        if due or self._key_wanted:
+        wanted = PictureType.I if due or self._key_wanted else PictureType.NONE
+        if wanted is PictureType.I:
             self._last_key_ticks, self._key_wanted = ticks, False
         self._last_ticks = ticks
-        self._times.append(ticks)
         assert self._encoder is not None
-        return self._frames(self._encoder, fitted)
+        if self._encoder.hardware is None:
+            return self._encode_fitted(self._encoder, picture, ticks, wanted)
+        try:
+            return self._encode_fitted(self._encoder, picture, ticks, wanted)
+        except FFmpegError as error:
+            self._engines.give_up_encoder(self._encoder.hardware, error)
+        self._encoder = self._open()
+        self._graph = self._make_graph(picture)
+        self._last_key_ticks = ticks
+        return self._encode_fitted(self._encoder, picture, ticks, PictureType.I)
+
+    def _encode_fitted(self, encoder: OpenEncoder, picture: VideoFrame, ticks: int, wanted: PictureType) -> list[Frame]:
+        fitted = self._fitted(picture)
+        fitted.pts = ticks * self._kind.time_base_hz // CLOCK_HZ
+        fitted.time_base = Fraction(1, self._kind.time_base_hz)
+        fitted.pict_type = wanted
+        self._times.append(ticks)
+        return self._frames(encoder.context, fitted)
 
     @property
     def _key_interval_ticks(self) -> int:
@@ -201,7 +182,6 @@ class VideoEncoder:
             if self._encoder is None or size != self._size:
                 self.size_changes += self._encoder is not None
                 self._size = size
-                self._times.clear()
                 self._last_key_ticks = None
                 self._encoder = self._open()
         self._shape = shape
@@ -227,7 +207,8 @@ class VideoEncoder:
     def _make_graph(self, picture: VideoFrame) -> Graph | None:
         """Scales, with bars at the sides where the shape differs; None where pictures are right as they come."""
         width, height = self._size
-        pixel_format = self._kind.pixel_format
+        assert self._encoder is not None
+        pixel_format = self._encoder.pixel_format
         right = (picture.width, picture.height) == self._size and picture.format.name == pixel_format
         if right and not self._shared_input:
             return None
@@ -262,55 +243,15 @@ class VideoEncoder:
         assert isinstance(fitted, VideoFrame)
         return fitted
 
-    def _bit_rate(self) -> int:
-        """In bits a second, as asked for or by size and rate."""
+    def _open(self) -> OpenEncoder:
+        self._times.clear()
         width, height = self._size
-        return self._output.bit_rate_bps or max(64_000, int(width * height * min(self._rate, 60.0) * self._kind.bits))
-
-    def _open(self) -> VideoCodecContext:
-        encoder = av.CodecContext.create(self._kind.encoder, "w")
-        assert isinstance(encoder, VideoCodecContext)
-        encoder.width, encoder.height = self._size
-        encoder.pix_fmt = self._kind.pixel_format
-        encoder.time_base = Fraction(1, self._kind.time_base_hz)
-        encoder.framerate = Fraction(self._rate).limit_denominator(1001)
-        encoder.gop_size = max(1, round(self._rate * KEYFRAME_INTERVAL_S * 2))  # the clock asks for them sooner
-        encoder.max_b_frames = 0
-        encoder.options = self._options()
-        threads = min(MAX_THREADS, os.cpu_count() or 1)
-        pixels = self._size[0] * self._size[1]
-        encoder.thread_count = 1 if self._cheap or pixels <= 640 * 360 else threads
-        encoder.thread_type = ThreadType.SLICE
-        if self._codec is not Codec.MJPEG or self._output.bit_rate_bps:
-            encoder.bit_rate = self._bit_rate()
-        try:
-            encoder.open()
-        except FFmpegError as error:
-            size = "x".join(map(str, self._size))
-            log.warning("%s: the encoder %s does not open at %s: %s", self._name, self._kind.encoder, size, error)
-            raise
-        return encoder
-
-    def _options(self) -> dict[str, str]:
-        bit_rate = str(self._bit_rate())
-        match self._codec:
-            case Codec.H264:
-                preset = "ultrafast" if self._cheap else "superfast"
-                bounds = {"maxrate": bit_rate, "bufsize": bit_rate}
-                return {"preset": preset, "tune": "zerolatency", "forced-idr": "1"} | bounds
-            case Codec.H265:
-                parameters = "log-level=error:bframes=0:repeat-headers=1:frame-threads=1:pools=2:open-gop=0"
-                return {
-                    "preset": "ultrafast",
-                    "tune": "zerolatency",
-                    "forced-idr": "1",
-                    "x265-params": parameters,
-                    "maxrate": bit_rate,
-                    "bufsize": bit_rate,
-                }
-            case Codec.MJPEG:
-                return {"huffman": "default"} | (
-                    {} if self._output.bit_rate_bps else {"flags": "+qscale", "global_quality": str(5 * 118)}
-                )
-            case _:
-                return {"maxrate": bit_rate, "bufsize": bit_rate}
+        form = VideoForm(
+            codec=self._codec,
+            width=width,
+            height=height,
+            rate=self._rate,
+            bit_rate_bps=self._output.bit_rate_bps,
+            cheap=self._cheap,
+        )
+        return open_encoder(form, self._engines, self._name)

@@ -11,6 +11,7 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.codec.context import Flags, ThreadType
+from av.codec.hwaccel import HWAccel
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -28,6 +29,7 @@ from manycast.media.track import (
     XiphParameters,
 )
 from manycast.media.xiph import empty_comment
+from manycast.sources.encoding.engines import SOFTWARE, Engines, HardwareCodec
 
 THREADS = 2
 
@@ -82,8 +84,10 @@ class VideoDecoder:
     After a fault, what comes is left out up to the next keyframe.
     """
 
-    def __init__(self, track: Track, name: str) -> None:
+    def __init__(self, track: Track, name: str, engines: Engines = SOFTWARE) -> None:
         self._track = track
+        self._engines = engines
+        self._hardware: HardwareCodec | None = None
         self._faults = _Faults(name)
         self._time_base = Fraction(1, track.clock_rate_hz)
         self._waiting = True  # for a keyframe
@@ -102,6 +106,10 @@ class VideoDecoder:
         try:
             pictures = self._decoder.decode(packet)
         except FFmpegError as error:
+            if self._hardware is not None and self._waiting:
+                self._engines.give_up_decoder(self._hardware, error)
+                self._restart()
+                return self.decode(frame)
             self._faults.add(error)
             self._restart()
             return []
@@ -130,7 +138,21 @@ class VideoDecoder:
         self._decoder = self._open()
 
     def _open(self) -> VideoCodecContext:
-        decoder = av.CodecContext.create(_VIDEO[self._track.codec], "r")
+        for hardware in self._engines.decoders(self._track.codec):
+            try:
+                decoder = self._opened(hardware.name, hardware.device)
+            except (FFmpegError, ValueError, NotImplementedError) as error:  # ValueError: the build does not have it
+                self._engines.give_up_decoder(hardware, error)
+                continue
+            if hardware.device is None or decoder.is_hwaccel:
+                self._hardware = hardware
+                return decoder
+            self._engines.give_up_decoder(hardware, NotImplementedError("this build of FFmpeg does not have it"))
+        self._hardware = None
+        return self._opened(_VIDEO[self._track.codec], None)
+
+    def _opened(self, name: str, device: str | None) -> VideoCodecContext:
+        decoder = av.CodecContext.create(name, "r", hwaccel=None if device is None else HWAccel(device))
         assert isinstance(decoder, VideoCodecContext)
         decoder.thread_type = ThreadType.SLICE  # threads for whole pictures would each hold one back
         decoder.thread_count = THREADS

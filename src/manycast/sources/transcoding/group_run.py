@@ -16,11 +16,13 @@ from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.sample import frame_rate
 from manycast.media.track import Track
-from manycast.sources.encoding.audio import AudioEncoder, settled
-from manycast.sources.encoding.video import CLOCK_HZ, VideoEncoder
+from manycast.sources.encoding.audio import AudioEncoder
+from manycast.sources.encoding.engines import SOFTWARE, Engines
+from manycast.sources.encoding.sound_shape import settled
+from manycast.sources.encoding.video import VideoEncoder
+from manycast.sources.encoding.video_codec import CLOCK_HZ
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
-from manycast.sources.transcoding.plan import shape_of
-from manycast.sources.transcoding.transcoder import Wanted
+from manycast.sources.transcoding.plan import Wanted, shape_of
 
 
 class GroupRun:
@@ -30,9 +32,14 @@ class GroupRun:
     Used by one thread at a time.
     """
 
-    def __init__(self, tracks: Sequence[Track], wanted: Sequence[Wanted], name: str) -> None:
+    def __init__(
+        self, tracks: Sequence[Track], wanted: Sequence[Wanted], name: str, engines: Engines = SOFTWARE
+    ) -> None:
         """Raises FFmpegError."""
-        self._lanes = [_make_lane(index, *both, name) for index, both in enumerate(zip(tracks, wanted, strict=True))]
+        self._lanes = [
+            _make_lane(index, track, output, name, engines)
+            for index, (track, output) in enumerate(zip(tracks, wanted, strict=True))
+        ]
         self.tracks = tuple(lane.track for lane in self._lanes)
 
     def begin(self, group: FrameGroup) -> None:
@@ -75,9 +82,9 @@ class GroupRun:
         return sorted(frames, key=lambda frame: (frame.dts_ticks / clocks[frame.track_index], frame.track_index))
 
 
-def _make_lane(index: int, track: Track, output: Wanted, name: str) -> _Passed | _Video | _Audio:
+def _make_lane(index: int, track: Track, output: Wanted, name: str, engines: Engines) -> _Passed | _Video | _Audio:
     if isinstance(output, VideoOutput):
-        return _Video(index, track, output, name)
+        return _Video(index, track, output, name, engines)
     return _Passed(track) if output is None else _Audio(index, track, output, name)
 
 
@@ -122,10 +129,10 @@ class _Passed(_Lane):
 
 
 class _Video(_Lane):
-    def __init__(self, index: int, track: Track, output: VideoOutput, name: str) -> None:
+    def __init__(self, index: int, track: Track, output: VideoOutput, name: str, engines: Engines) -> None:
         super().__init__(track)
-        self._decoder = VideoDecoder(track, name)
-        self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, name=name)
+        self._decoder = VideoDecoder(track, name, engines)
+        self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, engines=engines, name=name)
         self._fed_ahead = 0  # frames of the group that has not begun
         self._held: deque[tuple[VideoFrame, int]] = deque()  # pictures of what is to be taken later
         self.track = self._encoder.track

@@ -8,17 +8,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from manycast.hub.output import Output, VideoOutput
 from manycast.hub.source import FrameSink, Source, SourceError
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.track import Track
+from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.outlet import Outlet
-from manycast.sources.transcoding.plan import needed
+from manycast.sources.transcoding.overload import Overload, Treatment
+from manycast.sources.transcoding.plan import compromises, needed
 
 COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
-LATE_S = 0.4  # further behind than this, pictures are decoded but not encoded
 MAX_WAITING_S = 15.0  # a long group of pictures at once, when somebody joins; beyond it, frames are dropped
 TAKE_TIMEOUT_S = 0.2
 MAX_WAITING_FRAMES = 3000
@@ -32,10 +34,11 @@ class TranscodedSource:
     The work has a thread of its own. Where it cannot keep up, pictures are left out before they are encoded.
     """
 
-    def __init__(self, source: Source, output: Output, name: str) -> None:
+    def __init__(self, source: Source, output: Output, name: str, engines: Engines = SOFTWARE) -> None:
         self._source = source
         self._output = output
         self._name = name
+        self._engines = engines
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         intake = _Intake(self._output)
@@ -70,20 +73,33 @@ class TranscodedSource:
         ]
         if changes:
             log.info("%s: transcoding %s", self._name, ", ".join(changes))
-        transcoder = Transcoder(tracks, wanted, self._name)
+        for said in compromises(tracks, wanted):
+            log.info("%s: %s", self._name, said)
+        transcoder = Transcoder(tracks, wanted, self._name, self._engines)
         outlet.begin(transcoder.tracks)
-        skipped = 0
+        overload = Overload(self._name)
         while not outlet.stop.is_set():
-            frame, behind_s = intake.take()
-            if frame is None:
+            arrived = intake.take()
+            if arrived is None:
                 continue
-            late = behind_s > LATE_S and isinstance(wanted[frame.track_index], VideoOutput)
-            outlet.give(transcoder.push(frame, encode=not late))
-            skipped += late
-            if skipped == 1 and late:
-                log.debug("%s: behind by %.1f s, pictures are left out", self._name, behind_s)
-        if skipped:
-            log.info("%s: %d pictures were left out, encoding could not keep up", self._name, skipped)
+            frame = arrived.frame
+            treatment = Treatment.ENCODE
+            if isinstance(wanted[frame.track_index], VideoOutput):
+                waited_s = time.monotonic() - arrived.at_s
+                treatment = overload.judge(keyframe=frame.keyframe, behind_s=arrived.behind_s, waited_s=waited_s)
+            if treatment is not Treatment.DROP:
+                outlet.give(transcoder.push(frame, encode=treatment is Treatment.ENCODE))
+        left_out = overload.left_out + intake.dropped
+        if left_out:
+            log.info("%s: %d frames were left out, transcoding could not keep up", self._name, left_out)
+
+
+@dataclass(slots=True)
+class _Arrived:
+    frame: Frame
+    time_s: float  # on the stream's timeline
+    at_s: float  # on the monotonic clock
+    behind_s: float = 0.0  # how much of the stream waits behind it
 
 
 class _Intake:
@@ -92,7 +108,7 @@ class _Intake:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._tracks: list[Track] = []
-        self._waiting: deque[tuple[Frame, float]] = deque()
+        self._waiting: deque[_Arrived] = deque()
         self._changed = threading.Condition()
         self._ended = False
         self._error: SourceError | None = None
@@ -115,7 +131,7 @@ class _Intake:
             if self._overflows(frame, track):
                 self.dropped += 1
                 return
-            self._waiting.append((frame, frame.dts_ticks / track.clock_rate_hz))
+            self._waiting.append(_Arrived(frame, frame.dts_ticks / track.clock_rate_hz, time.monotonic()))
             self._changed.notify()
 
     def end(self, error: SourceError | None) -> None:
@@ -136,22 +152,23 @@ class _Intake:
                 self._changed.wait(TAKE_TIMEOUT_S)
         return None
 
-    def take(self) -> tuple[Frame | None, float]:
-        """The next frame, and how far behind the latest it is; None when there is none in time. Raises SourceError
-        at the end."""
+    def take(self) -> _Arrived | None:
+        """The next frame; None when there is none in time. Raises SourceError at the end."""
         with self._changed:
             if not self._waiting:
                 self._raise_error()
                 self._changed.wait(TAKE_TIMEOUT_S)
                 if not self._waiting:
-                    return None, 0.0
-            frame, time_s = self._waiting.popleft()
-            return frame, self._waiting[-1][1] - time_s if self._waiting else 0.0
+                    return None
+            arrived = self._waiting.popleft()
+            if self._waiting:
+                arrived.behind_s = self._waiting[-1].time_s - arrived.time_s
+            return arrived
 
     def _overflows(self, frame: Frame, track: Track) -> bool:
         """Whether the frame is dropped, as all are up to a keyframe once too much waits."""
         if self._waiting and not self._dropping:
-            ahead_s = frame.dts_ticks / track.clock_rate_hz - self._waiting[0][1]
+            ahead_s = frame.dts_ticks / track.clock_rate_hz - self._waiting[0].time_s
             self._dropping = ahead_s > MAX_WAITING_S or len(self._waiting) >= MAX_WAITING_FRAMES
             if self._dropping:
                 log.warning("transcoding is %.1f s behind, frames are dropped", ahead_s)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.media.sample import frame_rate, picture_size
 from manycast.media.track import AacParameters, AudioParameters, Codec, G726Parameters, MediaKind, Track, XiphParameters
+from manycast.sources.encoding.sound_shape import settled, unlike_asked
+
+Wanted = VideoOutput | AudioOutput | None
 
 RATE_TOLERANCE = 0.01  # 29.97 is 30, to people
 
@@ -16,9 +19,9 @@ _ENCODED_AUDIO = frozenset({Codec.AAC, Codec.G711A, Codec.G711U, Codec.G722, Cod
 _NOT_DECODED = frozenset({Codec.MPEG_TS, Codec.METADATA, Codec.UNKNOWN})
 
 
-def needed(tracks: Sequence[Track], output: Output) -> list[VideoOutput | AudioOutput | None]:
+def needed(tracks: Sequence[Track], output: Output) -> list[Wanted]:
     """For each track what it is to become, with a codec; None where it passes as it is."""
-    found: list[VideoOutput | AudioOutput | None] = []
+    found: list[Wanted] = []
     for track in tracks:
         if track.codec in _NOT_DECODED:
             found.append(None)
@@ -27,6 +30,15 @@ def needed(tracks: Sequence[Track], output: Output) -> list[VideoOutput | AudioO
         else:
             found.append(_audio(track, output.audio))
     return found
+
+
+def compromises(tracks: Sequence[Track], wanted: Sequence[Wanted]) -> Iterator[str]:
+    """What is to be said of codecs that cannot do what is asked."""
+    for track, output in zip(tracks, wanted, strict=True):
+        if isinstance(output, AudioOutput):
+            said = unlike_asked(output, settled(output, *shape_of(track)))
+            if said is not None:
+                yield said
 
 
 def shape_of(track: Track) -> tuple[int, int]:

@@ -12,8 +12,9 @@ from manycast.hub.output import Output
 from manycast.hub.source import Source
 from manycast.hub.stored import StoredMedia
 from manycast.media.track import Track
+from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.transcoding.live import TranscodedSource
-from manycast.sources.transcoding.plan import needed
+from manycast.sources.transcoding.plan import Wanted, compromises, needed
 from manycast.sources.transcoding.stored import TranscodedMedia, open_transcoded
 
 FILE_THREADS = 2  # files that are transcoded at the same time; a group of each in turn
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 class TranscodingService:
     """Belongs to an event loop; the work is done in threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, engines: Engines = SOFTWARE) -> None:
+        self._engines = engines
         self._executor = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="transcode-file")
         self._media: WeakValueDictionary[tuple[StoredMedia, Output], TranscodedMedia] = WeakValueDictionary()
         self._opening: dict[tuple[StoredMedia, Output], asyncio.Task[TranscodedMedia]] = {}
@@ -39,17 +41,22 @@ class TranscodingService:
         if found is None:
             task = self._opening.get(key)
             if task is None:
-                task = self._opening[key] = asyncio.create_task(open_transcoded(media, wanted, self._executor))
+                task = self._opening[key] = asyncio.create_task(self._open(media, wanted))
                 task.add_done_callback(lambda _task: self._opening.pop(key, None))
             await asyncio.wait([task])  # which, unlike awaiting the task, does not cancel it with its viewer
             found = self._media[key] = task.result()
-            codecs = "+".join(track.codec.value for track in found.tracks)
-            log.info("%s: transcoded to %s", media.name, codecs)
         asyncio.get_running_loop().call_later(LINGER_S, _hold, found)
         return found
 
+    async def _open(self, media: StoredMedia, wanted: Sequence[Wanted]) -> TranscodedMedia:
+        found = await open_transcoded(media, wanted, self._executor, self._engines)
+        log.info("%s: transcoded to %s", media.name, "+".join(track.codec.value for track in found.tracks))
+        for said in compromises(media.tracks, wanted):
+            log.info("%s: %s", media.name, said)
+        return found
+
     def source(self, source: Source, output: Output, name: str) -> Source:
-        return TranscodedSource(source, output, name)
+        return TranscodedSource(source, output, name, self._engines)
 
     def changes(self, tracks: Sequence[Track], output: Output) -> bool:
         return any(needed(tracks, output))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup, StoredMedia
 from manycast.media.track import Track
+from manycast.sources.encoding.engines import SOFTWARE, Engines
+from manycast.sources.transcoding.plan import Wanted
 
 if TYPE_CHECKING:
     from manycast.media.frame import Frame
     from manycast.sources.transcoding.group_run import GroupRun
-    from manycast.sources.transcoding.transcoder import Wanted
 
 PIECE_US = 400_000  # what a viewer waits for before his first picture
 MAX_RUNS = 4  # places in one file that are played at the same time with their encoders kept
@@ -42,11 +43,14 @@ class TranscodedMedia:
 
     costly = True
 
-    def __init__(self, media: StoredMedia, wanted: Sequence[Wanted], executor: Executor) -> None:
+    def __init__(
+        self, media: StoredMedia, wanted: Sequence[Wanted], executor: Executor, engines: Engines = SOFTWARE
+    ) -> None:
         """Made by `open_transcoded`."""
         self._media = media
         self._wanted = tuple(wanted)
         self._executor = executor
+        self._engines = engines
         self._tracks = media.tracks
         self._made: OrderedDict[int, FrameGroup] = OrderedDict()
         self._made_bytes = 0
@@ -140,7 +144,7 @@ class TranscodedMedia:
     def _new_run(self, groups: Sequence[FrameGroup], position_us: int) -> GroupRun:
         from manycast.sources.transcoding.group_run import GroupRun
 
-        run = GroupRun(self._media.tracks, self._wanted, self.name)
+        run = GroupRun(self._media.tracks, self._wanted, self.name, self._engines)
         if position_us <= groups[0].position_us:
             run.begin(groups[0])
         else:
@@ -186,8 +190,10 @@ def _taken(run: GroupRun, end_us: int | None, following: FrameGroup | None) -> l
     return frames
 
 
-async def open_transcoded(media: StoredMedia, wanted: Sequence[Wanted], executor: Executor) -> TranscodedMedia:
+async def open_transcoded(
+    media: StoredMedia, wanted: Sequence[Wanted], executor: Executor, engines: Engines = SOFTWARE
+) -> TranscodedMedia:
     """Raises SourceError."""
-    transcoded = TranscodedMedia(media, wanted, executor)
+    transcoded = TranscodedMedia(media, wanted, executor, engines)
     await transcoded.begin()
     return transcoded

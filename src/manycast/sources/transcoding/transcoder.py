@@ -12,23 +12,26 @@ from manycast.media.clock import rescale
 from manycast.media.frame import Frame
 from manycast.media.sample import frame_rate
 from manycast.media.track import Track
-from manycast.sources.encoding.audio import AudioEncoder, audio_track, settled
-from manycast.sources.encoding.video import CLOCK_HZ, VideoEncoder, video_track
+from manycast.sources.encoding.audio import AudioEncoder, audio_track
+from manycast.sources.encoding.engines import SOFTWARE, Engines
+from manycast.sources.encoding.sound_shape import settled
+from manycast.sources.encoding.video import VideoEncoder
+from manycast.sources.encoding.video_codec import CLOCK_HZ, video_track
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
-from manycast.sources.transcoding.plan import shape_of
+from manycast.sources.transcoding.plan import Wanted, shape_of
 
 log = logging.getLogger(__name__)
-
-Wanted = VideoOutput | AudioOutput | None
 
 
 class Transcoder:
     """All tracks of one stream. Used by one thread; everything is freed with the object."""
 
-    def __init__(self, tracks: Sequence[Track], wanted: Sequence[Wanted], name: str) -> None:
+    def __init__(
+        self, tracks: Sequence[Track], wanted: Sequence[Wanted], name: str, engines: Engines = SOFTWARE
+    ) -> None:
         """`wanted` is what `needed` says of the tracks. Raises FFmpegError."""
         self._tracks: list[_VideoTranscoder | _AudioTranscoder | None] = [
-            _VideoTranscoder(index, track, output, name)
+            _VideoTranscoder(index, track, output, name, engines)
             if isinstance(output, VideoOutput)
             else _AudioTranscoder(index, track, output, name)
             if output is not None
@@ -74,12 +77,12 @@ def tracks_after(tracks: Sequence[Track], wanted: Sequence[Wanted]) -> tuple[Tra
 
 
 class _VideoTranscoder:
-    def __init__(self, index: int, track: Track, output: VideoOutput, name: str) -> None:
+    def __init__(self, index: int, track: Track, output: VideoOutput, name: str, engines: Engines) -> None:
         assert output.codec is not None
         self.track = video_track(output.codec)
         self._clock_rate_hz = track.clock_rate_hz
-        self._decoder = VideoDecoder(track, f"{name}, {track.codec.value}")
-        self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, name=name)
+        self._decoder = VideoDecoder(track, f"{name}, {track.codec.value}", engines)
+        self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, engines=engines, name=name)
 
     def push(self, frame: Frame, *, encode: bool) -> list[Frame]:
         pictures = self._decoder.decode(frame)
@@ -106,10 +109,6 @@ class _VideoTranscoder:
 class _AudioTranscoder:
     def __init__(self, index: int, track: Track, output: AudioOutput, name: str) -> None:
         shape = settled(output, *shape_of(track))
-        asked = (output.sample_rate_hz, output.channels)
-        if any(want and want != got for want, got in zip(asked, (shape.sample_rate_hz, shape.channels), strict=True)):
-            assert output.codec is not None
-            log.info("%s: %s has %d Hz and %d channels", name, output.codec.value, shape.sample_rate_hz, shape.channels)
         self._decoder = AudioDecoder(track, f"{name}, {track.codec.value}")
         self._encoder = AudioEncoder(output, shape, index)
         self.track = self._encoder.track
