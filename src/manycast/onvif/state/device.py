@@ -17,11 +17,11 @@ from manycast.onvif.state.profiles import Profile
 from manycast.onvif.state.scopes import Scope, default_scopes
 from manycast.onvif.state.server import Server
 from manycast.onvif.state.storage import Storage
-from manycast.onvif.state.users import PasswordPolicy, RemoteUser, User
+from manycast.onvif.state.users import HashingAlgorithm, PasswordPolicy, RemoteUser, User
 
 
 def _default_discovery() -> Discovery:
-    return Discovery(endpoint=endpoint_of(Information().serial_number, ""))
+    return Discovery(endpoint=endpoint_of(Information().serial_number, "", 8000))
 
 
 class DeviceState(Part):
@@ -32,6 +32,7 @@ class DeviceState(Part):
     users: list[User] = Field(default_factory=list)
     password_policy: PasswordPolicy = Field(default_factory=PasswordPolicy)
     remote_user: RemoteUser | None = None
+    hashing_algorithms: list[HashingAlgorithm] = Field(default_factory=lambda: list(HashingAlgorithm), min_length=1)
     access_policy: bytes | None = None  # the file of SetAccessPolicy
     scopes: list[Scope] = Field(default_factory=default_scopes)
     discovery: Discovery = Field(default_factory=_default_discovery)

@@ -18,6 +18,13 @@ class UserLevel(StrEnum):
     ANONYMOUS = "Anonymous"  # the rights of those without a login; a file may give it to a user
 
 
+class HashingAlgorithm(StrEnum):
+    """Of HTTP Digest, as SetHashingAlgorithm names them; the one to be preferred first."""
+
+    SHA256 = "SHA-256"
+    MD5 = "MD5"
+
+
 class User(Part):
     username: str = Field(min_length=1)
     password: str = Field("", repr=False)  # as it is: digests are made of it

@@ -1,0 +1,1 @@
+"""The device service, a module for each subject."""

@@ -1,0 +1,97 @@
+"""One WSDL: what its operations are called, and how their messages are read and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import zeep.exceptions
+from lxml import etree
+from zeep.settings import Settings
+from zeep.transports import Transport
+from zeep.wsdl import Document
+
+from manycast.onvif.soap.catalogue import SERVICES, ServiceDescription, wsdl_folder
+from manycast.onvif.soap.fault import Fault
+from manycast.onvif.soap.names import PREFIXES
+from manycast.onvif.soap.schema import local_file, read_schema
+from manycast.onvif.soap.wsdl import OperationDescription, read_operations
+
+MAX_REASON_CHARS = 300
+
+logging.getLogger("zeep").setLevel(logging.WARNING)  # else it tells of every message of a WSDL
+
+
+class Contract:
+    """The messages of one service, with the types of its WSDL. Reading the files takes a tenth of a second."""
+
+    def __init__(self, service: ServiceDescription) -> None:
+        folder = wsdl_folder()
+        self.service = service
+        described = read_operations(folder / service.wsdl)
+        self.operations: Mapping[str, OperationDescription] = {each.request: each for each in reversed(described)}
+        self.response_actions: Mapping[str, str] = {each.request_action: each.response_action for each in described}
+        self.schema = read_schema(folder, service.wsdl)
+        transport: Any = _LocalFiles(folder)  # zeep's annotation asks for the class
+        self._types = Document(str(folder / service.wsdl), transport, settings=Settings(strict=True)).types
+        self._elements: dict[str, Any] = {}
+
+    def parse(self, element: etree._Element) -> Any:
+        """The request in the body of a message, as zeep's value. Raises Fault for what the schema forbids."""
+        if not self.schema.validate(element):
+            raise Fault.sender("ter:InvalidArgs", reason=_complaint(self.schema.error_log))
+        try:
+            return self._element(str(element.tag)).parse(element, self._types)
+        except (zeep.exceptions.Error, ValueError) as error:  # dates that the schema allows and Python does not know
+            raise Fault.sender("ter:InvalidArgs", reason=str(error)[:MAX_REASON_CHARS]) from error
+
+    def render(self, parent: etree._Element, name: str, values: Mapping[str, Any] | etree._Element) -> None:
+        """Append the element of this name, with these values, to `parent`; or the element that `values` is already.
+
+        Values that the WSDL does not know are our own mistake: TypeError or zeep's ValidationError.
+        """
+        if isinstance(values, etree._Element):
+            parent.append(values)
+            return
+        element = self._element(name)
+        element.render(parent, element(**values))
+
+    def _element(self, name: str) -> Any:
+        found = self._elements.get(name)
+        if found is None:
+            found = self._elements[name] = self._types.get_element(name)
+        return found
+
+    def rendered(self, name: str, values: Mapping[str, Any]) -> etree._Element:
+        """The element by itself: what wildcards take."""
+        parent = etree.Element("parent", nsmap=dict(PREFIXES))
+        self.render(parent, name, values)
+        return parent[0]
+
+
+@cache
+def contract(prefix: str) -> Contract:
+    """The contract of a service, read once for the process. It blocks, the first time."""
+    return Contract(SERVICES[prefix])
+
+
+class _LocalFiles(Transport):
+    """What zeep reads WSDLs and schemas with. It never goes to the network."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._close_session = False  # what the base class looks at when it is deleted
+
+    def load(self, url: str) -> bytes:
+        return local_file(self._folder, url).read_bytes()
+
+
+def _complaint(errors: Any) -> str:
+    """What the schema has against it, in words without namespaces."""
+    text = next((str(error.message) for error in errors), "")
+    for prefix, namespace in PREFIXES.items():
+        text = text.replace(f"{{{namespace}}}", f"{prefix}:")
+    return text[:MAX_REASON_CHARS]
