@@ -74,34 +74,19 @@ DaemonOption = Annotated[bool, typer.Option("--daemon", help="Run in the backgro
 PidFileOption = Annotated[
     Path | None, typer.Option("--pid-file", metavar="F", help="Where the process id is kept while it runs.")
 ]
-RtspPortOption = Annotated[
-    int | None,
-    typer.Option("--rtsp-port", min=0, max=65535, metavar="PORT", help="RTSP port; 0 switches RTSP off."),
-]
-RtspsPortOption = Annotated[
-    int | None,
-    typer.Option("--rtsps-port", min=0, max=65535, metavar="PORT", help="Port of RTSP in TLS; 0 switches it off."),
-]
-HttpPortOption = Annotated[
-    int | None,
-    typer.Option("--http-port", min=0, max=65535, metavar="PORT", help="HTTP port; 0 switches HTTP off."),
-]
-HttpsPortOption = Annotated[
-    int | None,
-    typer.Option("--https-port", min=0, max=65535, metavar="PORT", help="HTTPS port; 0 switches HTTPS off."),
-]
-RtmpPortOption = Annotated[
-    int | None,
-    typer.Option("--rtmp-port", min=0, max=65535, metavar="PORT", help="RTMP port; 0 switches RTMP off."),
-]
-RtmpsPortOption = Annotated[
-    int | None,
-    typer.Option("--rtmps-port", min=0, max=65535, metavar="PORT", help="Port of RTMP in TLS; 0 switches it off."),
-]
-SrtPortOption = Annotated[
-    int | None,
-    typer.Option("--srt-port", min=0, max=65535, metavar="PORT", help="SRT port (UDP); 0 switches SRT off."),
-]
+
+
+def _port(flag: str, what: str) -> Any:
+    return typer.Option(flag, min=0, max=65535, metavar="PORT", help=what)
+
+
+RtspPortOption = Annotated[int | None, _port("--rtsp-port", "RTSP port; 0 switches RTSP off.")]
+RtspsPortOption = Annotated[int | None, _port("--rtsps-port", "Port of RTSP in TLS; 0 switches it off.")]
+HttpPortOption = Annotated[int | None, _port("--http-port", "HTTP port; 0 switches HTTP off.")]
+HttpsPortOption = Annotated[int | None, _port("--https-port", "HTTPS port; 0 switches HTTPS off.")]
+RtmpPortOption = Annotated[int | None, _port("--rtmp-port", "RTMP port; 0 switches RTMP off.")]
+RtmpsPortOption = Annotated[int | None, _port("--rtmps-port", "Port of RTMP in TLS; 0 switches it off.")]
+SrtPortOption = Annotated[int | None, _port("--srt-port", "SRT port (UDP); 0 switches SRT off.")]
 ListOption = Annotated[Listed | None, typer.Option("-l", help="List what can be captured, and end.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="With sizes, rates and the system's own names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
