@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from manycast.hub.output import Output, VideoOutput
+from manycast.hub.output import Output
 from manycast.hub.source import FrameSink, Source, SourceError
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
@@ -19,6 +20,9 @@ from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.outlet import Outlet
 from manycast.sources.transcoding.overload import Overload, Treatment
 from manycast.sources.transcoding.plan import compromises, needed
+
+if TYPE_CHECKING:
+    from manycast.sources.transcoding.transcoder import Transcoder
 
 COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
 MAX_WAITING_S = 15.0  # a long group of pictures at once, when somebody joins; beyond it, frames are dropped
@@ -78,20 +82,25 @@ class TranscodedSource:
         transcoder = Transcoder(tracks, wanted, self._name, self._engines)
         outlet.begin(transcoder.tracks)
         overload = Overload(self._name)
+        try:
+            self._transcode(intake, outlet, transcoder, overload)
+        finally:
+            left_out = overload.left_out + intake.dropped
+            if left_out:
+                log.info("%s: %d frames were left out, transcoding could not keep up", self._name, left_out)
+
+    def _transcode(self, intake: _Intake, outlet: Outlet, transcoder: Transcoder, overload: Overload) -> None:
         while not outlet.stop.is_set():
             arrived = intake.take()
             if arrived is None:
                 continue
             frame = arrived.frame
             treatment = Treatment.ENCODE
-            if isinstance(wanted[frame.track_index], VideoOutput):
+            if transcoder.converts_pictures(frame.track_index):
                 waited_s = time.monotonic() - arrived.at_s
                 treatment = overload.judge(keyframe=frame.keyframe, behind_s=arrived.behind_s, waited_s=waited_s)
             if treatment is not Treatment.DROP:
                 outlet.give(transcoder.push(frame, encode=treatment is Treatment.ENCODE))
-        left_out = overload.left_out + intake.dropped
-        if left_out:
-            log.info("%s: %d frames were left out, transcoding could not keep up", self._name, left_out)
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ class Overload:
     def judge(self, *, keyframe: bool, behind_s: float, waited_s: float) -> Treatment:
         """What is to be done with a picture: `behind_s` is how much of the stream waits behind it, `waited_s` how long
         it has waited itself."""
-        if behind_s < LATE_S:
+        if behind_s < LATE_S and waited_s < LATE_S:
             self._caught_up = True
         too_long = waited_s > (MAX_WAITED_S if self._caught_up else MAX_WAITED_AT_START_S)
         self._dropping = too_long or (self._dropping and not keyframe)

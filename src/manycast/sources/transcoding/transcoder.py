@@ -51,13 +51,8 @@ class Transcoder:
             return [frame]
         return transcoder.push(frame, encode=encode)
 
-    def converts(self, track_index: int) -> bool:
-        return self._tracks[track_index] is not None
-
-    def force_keyframe(self) -> None:
-        for transcoder in self._tracks:
-            if isinstance(transcoder, _VideoTranscoder):
-                transcoder.force_keyframe()
+    def converts_pictures(self, track_index: int) -> bool:
+        return isinstance(self._tracks[track_index], _VideoTranscoder)
 
     def finish(self) -> list[Frame]:
         """What is still inside; no more frames may come."""
@@ -95,9 +90,6 @@ class _VideoTranscoder:
             except FFmpegError as error:
                 log.debug("a picture cannot be encoded: %s", error)
         return found
-
-    def force_keyframe(self) -> None:
-        self._encoder.force_keyframe()
 
     def finish(self) -> list[Frame]:
         found: list[Frame] = []
