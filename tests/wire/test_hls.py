@@ -206,7 +206,7 @@ async def test_a_track_that_hls_cannot_carry_is_named_once(caplog: pytest.LogCap
         named = [record.message for record in caplog.records if "G711A" in record.message]
         assert len(named) == 1
         assert "HLS cannot carry" in named[0]
-            assert "left out" in named[0]
+        assert "left out" in named[0]
 
 
 async def test_a_publisher_who_comes_back_is_a_discontinuity() -> None:
