@@ -11,8 +11,7 @@ from operator import eq
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from support.browser import Page, browsing, npm_file
+from support.browser import Page, browsing, page_with_script
 from support.http_streams import HttpStreams, serving_streams
 from support.movies import CLOCK_HZ, SAMPLE_RATE_HZ, coded_audio, coded_video, interleaved, normalised
 from support.server import ServerProcess
@@ -65,36 +64,11 @@ async def test_the_page_plays_the_demo_at_the_live_edge(server: ServerProcess, t
         assert not page.complaints
 
 
-@contextlib.asynccontextmanager
-async def page_with_mpegts_js(cache: pytest.Cache) -> AsyncIterator[str]:
-    """The address of a page of another server, with mpegts.js."""
-    script = npm_file(MPEGTS_JS, "dist/mpegts.js", cache)
-
-    async def serve_script(request: web.Request) -> web.Response:
-        return web.Response(body=script, content_type="text/javascript")
-
-    async def serve_page(request: web.Request) -> web.Response:
-        body = '<script src="/mpegts.js"></script><body><video muted></video>'
-        return web.Response(text=body, content_type="text/html")
-
-    application = web.Application()
-    application.router.add_get("/mpegts.js", serve_script)
-    application.router.add_get("/", serve_page)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
 async def test_mpegts_js_plays_http_flv_and_websocket_flv(
     server: ServerProcess, request: pytest.FixtureRequest
 ) -> None:
     assert request.config.cache is not None
-    async with page_with_mpegts_js(request.config.cache) as address, browsing() as page:
+    async with page_with_script(MPEGTS_JS, "dist/mpegts.js", request.config.cache) as address, browsing() as page:
         for scheme in ("http", "ws"):
             await page.open(address)
             there = "typeof mpegts === 'object' && Boolean(document.querySelector('video'))"

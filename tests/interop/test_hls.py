@@ -13,8 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from support.browser import Page, browsing, npm_file
+from support.browser import Page, browsing, npm_file, page_with_script
 from support.hls import HlsPorts, serving_hls
 from support.inprocess import blocking
 from support.movies import CLOCK_HZ, coded_audio, coded_video, interleaved, normalised
@@ -219,31 +218,6 @@ async def test_a_strict_parser_has_nothing_to_complain_about(request: pytest.Fix
 # hls.js
 
 
-@contextlib.asynccontextmanager
-async def page_with_hls_js(cache: pytest.Cache) -> AsyncIterator[str]:
-    """The address of a page of another server, with hls.js."""
-    script = npm_file(HLS_JS, "dist/hls.js", cache)
-
-    async def serve_script(request: web.Request) -> web.Response:
-        return web.Response(body=script, content_type="text/javascript")
-
-    async def serve_page(request: web.Request) -> web.Response:
-        body = '<script src="/hls.js"></script><body><video muted></video>'
-        return web.Response(text=body, content_type="text/html")
-
-    application = web.Application()
-    application.router.add_get("/hls.js", serve_script)
-    application.router.add_get("/", serve_page)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
-
-
 async def play(page: Page, address: str, url: str, **config: object) -> None:
     await page.open(address)
     await page.until("typeof Hls", lambda kind: kind == "function", "hls.js is there")
@@ -286,7 +260,7 @@ async def test_hls_js_plays_about_a_second_behind(
     async with (
         serving_hls(LOW_LATENCY) as hls,
         publishing(hls, video, audio),
-        page_with_hls_js(request.config.cache) as address,
+        page_with_script(HLS_JS, "dist/hls.js", request.config.cache) as address,
         browsing() as page,
     ):
         await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=True)
@@ -304,7 +278,7 @@ async def test_hls_js_plays_without_low_latency(request: pytest.FixtureRequest) 
     async with (
         serving_hls(PLAIN) as hls,
         publishing(hls, Codec.H264, Codec.AAC),
-        page_with_hls_js(request.config.cache) as address,
+        page_with_script(HLS_JS, "dist/hls.js", request.config.cache) as address,
         browsing() as page,
     ):
         await warm_up(hls)
@@ -316,7 +290,7 @@ async def test_hls_js_goes_on_when_the_publisher_comes_back(request: pytest.Fixt
     assert request.config.cache is not None
     async with (
         serving_hls(LOW_LATENCY) as hls,
-        page_with_hls_js(request.config.cache) as address,
+        page_with_script(HLS_JS, "dist/hls.js", request.config.cache) as address,
         browsing() as page,
     ):
         async with publishing(hls, Codec.H264, Codec.AAC):

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 START_S = 20.0
 STOP_S = 10.0
@@ -148,3 +149,28 @@ def npm_file(package: str, file: str, cache: pytest.Cache) -> bytes:
             shutil.unpack_archive(Path(scratch) / done.stdout.split()[-1], scratch)
             kept.write_bytes((Path(scratch) / "package" / file).read_bytes())
     return kept.read_bytes()
+
+
+@asynccontextmanager
+async def page_with_script(package: str, path: str, cache: pytest.Cache) -> AsyncIterator[str]:
+    """The address of a page of another server, with a video element and a script from npm."""
+    script = npm_file(package, path, cache)
+
+    async def serve_script(request: web.Request) -> web.Response:
+        return web.Response(body=script, content_type="text/javascript")
+
+    async def serve_page(request: web.Request) -> web.Response:
+        body = '<script src="/script.js"></script><body><video muted></video>'
+        return web.Response(text=body, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/script.js", serve_script)
+    application.router.add_get("/", serve_page)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
