@@ -202,6 +202,7 @@ class OnvifDevice:
             port=delivery.port,
             received=self.clock.now(),
             headers=request.headers,
+            body=request.body,
             secure=delivery.secure,
         )
 
