@@ -16,6 +16,7 @@ from manycast.config import LoadedConfiguration
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE, HlsSettings
 from manycast.config.schema.settings import Settings
+from manycast.hardware import HardwarePlan, hardware_plan
 from manycast.hub.backchannel import Backchannels, Listener, audio_track, offered_tracks
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.conversions import ConversionOptions
@@ -23,6 +24,7 @@ from manycast.hub.hls_packager import HlsOptions
 from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
+from manycast.hub.on_demand import LINGER_S
 from manycast.hub.output import OutputRules
 from manycast.libsrt.library import SrtLibrary, SrtMissing
 from manycast.listening import Listening, StartError, open_listeners
@@ -123,6 +125,8 @@ class Plan:
     pushers: tuple[PusherPlan, ...] = ()
     outputs: OutputRules = field(default_factory=OutputRules)
     conversions: ConversionOptions = field(default_factory=ConversionOptions)
+    hardware: HardwarePlan = field(default_factory=HardwarePlan)
+    capture_linger_s: float = LINGER_S
     demo: bool
     notes: tuple[str, ...] = field(default=())  # to be said at start
 
@@ -195,6 +199,8 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         pushers=pushers,
         outputs=output_rules(settings),
         conversions=ConversionOptions(video=settings.convert.video, audio=settings.convert.audio),
+        hardware=hardware_plan(settings.transcode),
+        capture_linger_s=float(settings.capture.linger),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *pulled_notes, *_folder_notes(media_folder)),
     )
@@ -292,13 +298,14 @@ class App:
         self.hub = Hub(plan.limits)
         self.library = FileLibrary(plan.media_folder)
         self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
-        self.transcoding = TranscodingService()
+        engines = plan.hardware.engines()
+        self.transcoding = TranscodingService(engines)
         self.catalogue = Catalogue(
             self.hub,
             self.library,
             plan.applications,
             self.backchannels,
-            CaptureFinder(plan.outputs),
+            CaptureFinder(plan.outputs, engines=engines, linger_s=plan.capture_linger_s),
             plan.outputs,
             self.transcoding,
             plan.conversions,

@@ -39,6 +39,7 @@ class FoundCapture:
     name: str
     make_source: Callable[[], Source]
     description: str
+    linger_s: float  # how long it goes on after its last viewer
 
 
 class CaptureFinder(Protocol):
@@ -154,7 +155,7 @@ class Catalogue:
         found = await self._captures.find(above.removesuffix("/"), name) if self._captures is not None else None
         if found is None:
             return None
-        return await self.hub.start(above + found.name, found.make_source, found.description)
+        return await self.hub.start(above + found.name, found.make_source, found.description, linger_s=found.linger_s)
 
     def _local_name(self, path: str) -> str:
         """The path without its application."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from manycast.errors import ManycastError
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.metadata import MetadataFeeds
-from manycast.hub.on_demand import OnDemand
+from manycast.hub.on_demand import LINGER_S, OnDemand
 from manycast.hub.reservation import Reservation
 from manycast.hub.source import Source
 from manycast.hub.stream import Stream
@@ -56,13 +56,16 @@ class Hub:
             log.info("stream %s ended: %s; %s", stream.path, reason, stream.counters)
         stream.end(reason)
 
-    def offer(self, path: str, make_source: Callable[[], Source], description: str) -> None:
-        """Let a source fill a path while someone watches it."""
+    def offer(
+        self, path: str, make_source: Callable[[], Source], description: str, *, linger_s: float = LINGER_S
+    ) -> None:
+        """Let a source fill a path while someone watches it, and `linger_s` longer."""
         self._check_free(path)
         self._on_demand[path] = OnDemand(
             make_source,
             publish=lambda tracks: self._add(path, tracks, description),
             unpublish=self.unpublish,
+            linger_s=linger_s,
         )
 
     def reserve(self, path: str, description: str) -> Reservation:
@@ -99,7 +102,9 @@ class Hub:
             return stream
         return await on_demand.open()
 
-    async def start(self, path: str, make_source: Callable[[], Source], description: str) -> Stream:
+    async def start(
+        self, path: str, make_source: Callable[[], Source], description: str, *, linger_s: float = LINGER_S
+    ) -> Stream:
         """The stream of a source at a path, started if need be and forgotten when it has ended.
 
         Raises SourceError when it does not start, PathTaken when somebody else has the path.
@@ -108,7 +113,7 @@ class Hub:
             self._passing.discard(other)
             del self._on_demand[other]
         if path not in self._passing:
-            self.offer(path, make_source, description)
+            self.offer(path, make_source, description, linger_s=linger_s)
             self._passing.add(path)
         return await self._on_demand[path].open()
 

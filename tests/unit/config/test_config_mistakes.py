@@ -83,6 +83,15 @@ ONE_LINE = [
         "<config><application><output><audio><codec>: found 'MP3', allowed: G711A, G711U, G722, G726, AAC, OPUS",
     ),
     (
+        "<application><output><audio><codec>G726</codec><channels>2</channels></audio></output></application>",
+        "<config><application><output><audio><channels>: found '2', G726 is always mono: allowed: 0, 1",
+    ),
+    (
+        "<transcode><encoder>GPU</encoder></transcode>",
+        "<config><transcode><encoder>: found 'GPU', allowed: SOFTWARE, AUTO, NVIDIA, QSV, VAAPI",
+    ),
+    ("<capture><linger>0</linger></capture>", "<config><capture><linger>: found '0', allowed: 1 to 3600 s"),
+    (
         "<application><output><audio><samplerate>44000</samplerate></audio></output></application>",
         "<config><application><output><audio><samplerate>: found '44000', allowed: 0, 8000, 11025, 12000, 16000, "
         "22050, 24000, 32000, 44100, 48000 Hz (0: original)",

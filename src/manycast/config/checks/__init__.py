@@ -7,11 +7,24 @@ from collections.abc import Callable, Iterator
 from manycast.config.checks.logins import open_logins
 from manycast.config.checks.names import doubled_applications, doubled_users, shadowed_streams
 from manycast.config.checks.ports import doubled_ports
-from manycast.config.checks.values import curious_values
+from manycast.config.checks.values import curious_values, impossible_values
 from manycast.config.problems import Problem
 from manycast.config.subject import Subject
 
 Check = Callable[[Subject], Iterator[Problem]]
 
-MISTAKES: tuple[Check, ...] = (doubled_ports, doubled_applications, doubled_users)
-WARNINGS: tuple[Check, ...] = (shadowed_streams, open_logins, curious_values)
+MISTAKES: tuple[Check, ...] = (
+    doubled_ports,
+    doubled_applications,
+    doubled_users,
+    impossible_values,
+    doubled_devices,
+    doubled_onvif_users,
+)
+WARNINGS: tuple[Check, ...] = (
+    shadowed_streams,
+    open_logins,
+    curious_values,
+    open_onvif_logins,
+    curious_devices,
+)

@@ -21,6 +21,15 @@ def curious_values(subject: Subject) -> Iterator[Problem]:
     yield from _empty_pushers(subject)
 
 
+def impossible_values(subject: Subject) -> Iterator[Problem]:
+    for path, output in _outputs(subject):
+        audio = output.audio
+        if audio is not None and audio.codec is AudioCodec.G726 and audio.channels > 1:
+            yield subject.problem(
+                (*path, "audio", "channels"), "G726 is always mono: allowed: 0, 1", str(audio.channels)
+            )
+
+
 def _empty_pushers(subject: Subject) -> Iterator[Problem]:
     for index, application in enumerate(subject.settings.applications):
         for number, pusher in enumerate(application.pushers):

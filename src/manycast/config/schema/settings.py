@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from manycast.config.schema.application import Application
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.base import Group, setting
+from manycast.config.schema.capture import Capture
 from manycast.config.schema.convert import Convert
 from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpMp4Settings, HttpSettings, HttpsSettings
 from manycast.config.schema.limits import Limits
@@ -16,6 +17,7 @@ from manycast.config.schema.rtsp import RtspSettings, RtspsSettings
 from manycast.config.schema.rules import between
 from manycast.config.schema.srt import SrtSettings
 from manycast.config.schema.user import User
+from manycast.config.schema.transcode import Transcode
 from manycast.config.schema.values import FilePath, Switch
 
 LoopCount = Annotated[int, between(-1, 1_000_000, zero=1, note="-1: without end, 0: 1")]
@@ -45,6 +47,8 @@ class Settings(Group):
     hls: HlsSettings = setting(HlsSettings(), "HLS.")
     convert: Convert = setting(Convert(), "Conversion for protocols that cannot carry a codec.", ours=True)
     limits: Limits = setting(Limits(), "Limits.", ours=True)
+    transcode: Transcode = setting(Transcode(), "What encodes and decodes.", ours=True)
+    capture: Capture = setting(Capture(), "Cameras, screens, windows and microphones.", ours=True)
     users: tuple[User, ...] = setting((), "Who may log in, repeatable.", node="user")
     applications: tuple[Application, ...] = setting(
         (Application(),),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from manycast.hub.catalogue import FoundCapture
+from manycast.hub.on_demand import LINGER_S
 from manycast.hub.output import Output, OutputRules
 from manycast.hub.source import SourceError
 from manycast.sources.capture import cameras, microphones
@@ -17,6 +18,7 @@ from manycast.sources.capture.names import Part, PartKind, parse_capture
 from manycast.sources.capture.pool import DevicePool
 from manycast.sources.capture.source import CaptureSource, Device
 from manycast.sources.capture.x11 import Desktop, find_window
+from manycast.sources.encoding.engines import SOFTWARE, Engines
 
 SCREEN_RATE = 15
 MAX_SCREEN_RATE = 120
@@ -33,8 +35,18 @@ class _Resolved:
 class CaptureFinder:
     """All captures of this machine. Belongs to an event loop; asking the system is done in threads."""
 
-    def __init__(self, rules: OutputRules, *, list_cameras: Callable[[], list[Camera]] = cameras.list_cameras) -> None:
+    def __init__(
+        self,
+        rules: OutputRules,
+        *,
+        engines: Engines = SOFTWARE,
+        linger_s: float = LINGER_S,
+        list_cameras: Callable[[], list[Camera]] = cameras.list_cameras,
+    ) -> None:
+        """A device stays open for `linger_s` after its last viewer."""
         self._rules = rules
+        self._engines = engines
+        self._linger_s = linger_s
         self._list_cameras = list_cameras
         self._pool = DevicePool()
 
@@ -50,7 +62,12 @@ class CaptureFinder:
         else:
             name_of_all = "+".join(map(str, parts))
         resolved = await asyncio.to_thread(self._resolve, parts)
-        return FoundCapture(name_of_all, lambda: self._make(name_of_all, parts, resolved, output), "capture")
+        return FoundCapture(
+            name_of_all,
+            lambda: self._make(name_of_all, parts, resolved, output),
+            "capture",
+            self._linger_s,
+        )
 
     def _resolve(self, parts: tuple[Part, ...]) -> _Resolved:
         """Ask whether it is all there. Raises SourceError."""
@@ -88,7 +105,9 @@ class CaptureFinder:
             else:
                 assert resolved.microphone is not None
                 sound = _microphone(resolved.microphone, output)
-        return CaptureSource(name, self._pool, picture, sound, output.video, output.audio, frame_rate=frame_rate)
+        return CaptureSource(
+            name, self._pool, picture, sound, output.video, output.audio, frame_rate=frame_rate, engines=self._engines
+        )
 
 
 def _screen(part: Part, rate: int) -> Device:
