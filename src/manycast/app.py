@@ -452,7 +452,7 @@ class App:
         self._streams = StreamServer(self.catalogue, plan.stream_options, faults, login)
         self._streams.start()
         if plan.hls_options is not None:
-            runs = HlsRuns(self.hub, plan.hls_options, self.catalogue.running)
+            runs = HlsRuns(self.hub, plan.hls_options, self.catalogue.form_for)
             self._hls = HlsServer(self.catalogue, runs, plan.hls_server_options, faults, login)
             self._hls.start()
         overview = Overview(self.catalogue, self.library.names, self._offers(), player=plan.stream_options.mp4)

@@ -112,12 +112,10 @@ class Catalogue:
         application = path.removesuffix(local).removesuffix("/")
         return await self._transcoding.media(media, self._outputs.find(application, local))
 
-    def running(self, path: str) -> Stream | None:
-        """What viewers of a path in the hub watch at this moment; None where nothing runs."""
-        stream, output = self.hub.live(path), self._outputs.at(path)
-        if stream is None or output is None or self._conversions is None:
-            return stream
-        return self._conversions.running_as(stream, output)
+    async def form_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
+        """A stream of the hub, of which nothing was asked yet, as `find` and `stream_for` give it. Raises
+        SourceError."""
+        return await self.stream_for(await self._as_asked(stream), carried)
 
     async def stream_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
         """A live stream in codecs that a protocol carries: itself, or, shared by all who need it, one with H.264 and

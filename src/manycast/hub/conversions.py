@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 from manycast.hub.frame_tap import StreamSource
 from manycast.hub.limits import ViewerLimits
-from manycast.hub.on_demand import OnDemand
+from manycast.hub.on_demand import LINGER_S, OnDemand
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.source import Source, SourceError
 from manycast.hub.stored import StoredMedia
@@ -20,9 +21,16 @@ from manycast.hub.transcoding import Transcoding
 from manycast.media.track import Codec, MediaKind, Track
 
 _NEVER = frozenset({Codec.MPEG_TS, Codec.UNKNOWN, Codec.METADATA})  # nobody can decode them
+# In this order: a picture in H.264, which costs most, is made once for those who need only that, and those who need
+# the sound in AAC beside it.
+_TARGETS = {
+    MediaKind.VIDEO: Output(video=VideoOutput(codec=Codec.H264)),
+    MediaKind.AUDIO: Output(audio=AudioOutput(codec=Codec.AAC)),
+}
 
 TIMER_INTERVAL_S = 1.0
 COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
+FIRST_FRAME_TIMEOUT_S = 10.0  # of what is converted: it tells with its first keyframe what it is
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +39,14 @@ log = logging.getLogger(__name__)
 class ConversionOptions:
     video: bool = True  # to H.264
     audio: bool = True  # to AAC
+    linger_s: float = LINGER_S  # it goes on for so long after its last viewer
+
+
+class _Wanted(NamedTuple):
+    """What is to be made of which tracks of a stream."""
+
+    output: Output
+    track_indices: tuple[int, ...]
 
 
 class Conversions:
@@ -44,51 +60,67 @@ class Conversions:
         limits: ViewerLimits | None = None,
     ) -> None:
         self._transcoding = transcoding
-        self._options = options or ConversionOptions()
+        options = options or ConversionOptions()
+        on = {MediaKind.VIDEO: options.video, MediaKind.AUDIO: options.audio}
+        self._targets = {kind: output for kind, output in _TARGETS.items() if on[kind]}
         self._limits = limits
+        self._linger_s = options.linger_s
         self._live: set[Stream] = set()
-        self._running: WeakKeyDictionary[Stream, dict[Output, OnDemand]] = WeakKeyDictionary()
+        self._running: WeakKeyDictionary[Stream, dict[_Wanted, OnDemand]] = WeakKeyDictionary()
+        self._told: WeakKeyDictionary[Stream, set[MediaKind]] = WeakKeyDictionary()
 
     async def stream_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
-        """A live stream, or, where its first video or audio is of a codec that is not carried, one that has the same
-        with H.264 and AAC instead. Raises SourceError when that does not start."""
-        output = self._output(stream.tracks, carried)
-        if output is None:
-            return stream
-        if output not in self._running.get(stream, {}):
-            log.info("%s: converted to %s for those who cannot have it as it is", stream, _said(output))
-        return await self._open(stream, output)
+        """A live stream, or, where its video or audio is of codecs that are not carried, one that has the same with
+        H.264 and AAC instead. Raises SourceError when that does not start."""
+        converted = stream
+        for kind, output in self._targets.items():
+            index = _lacking(converted.tracks, kind, carried)
+            if index is not None:
+                self._tell(stream, kind, converted.tracks[index])
+                others = (number for number, track in enumerate(converted.tracks) if track.kind is _OTHER[kind])
+                converted = await self._open(converted, _Wanted(output, tuple(sorted((index, *others)))))
+        if converted is not stream:
+            await converted.wait_complete(FIRST_FRAME_TIMEOUT_S)
+        return converted
 
     async def stream_as(self, stream: Stream, output: Output) -> Stream:
         """A live stream as an output asks for it, or itself where it is so already. Raises SourceError."""
         await stream.wait_complete(COMPLETE_TIMEOUT_S)
-        return await self._open(stream, output) if self._transcoding.changes(stream.tracks, output) else stream
-
-    def running_as(self, stream: Stream, output: Output) -> Stream | None:
-        """The same where it runs already, else None."""
-        if stream.complete and not self._transcoding.changes(stream.tracks, output):
+        if not self._transcoding.changes(stream.tracks, output):
             return stream
-        on_demand = self._running.get(stream, {}).get(output)
-        return None if on_demand is None else on_demand.stream
+        return await self._open(stream, _Wanted(output, tuple(range(len(stream.tracks)))))
+
+    async def media_for(self, media: StoredMedia, carried: Collection[Codec]) -> StoredMedia:
+        """The same of a file as `stream_for` of a stream. Raises SourceError."""
+        lacking = [kind for kind in self._targets if _lacking(media.tracks, kind, carried) is not None]
+        if not lacking:
+            return media
+        output = Output(
+            video=_TARGETS[MediaKind.VIDEO].video if MediaKind.VIDEO in lacking else VideoOutput(),
+            audio=_TARGETS[MediaKind.AUDIO].audio if MediaKind.AUDIO in lacking else AudioOutput(),
+        )
+        return await self._transcoding.media(media, output)
 
     async def close(self) -> None:
         """Stop everything."""
         running = [on_demand for kinds in self._running.values() for on_demand in kinds.values()]
         await asyncio.gather(*(on_demand.close() for on_demand in running))
 
-    async def media_for(self, media: StoredMedia, carried: Collection[Codec]) -> StoredMedia:
-        """The same of a file. Raises SourceError."""
-        output = self._output(media.tracks, carried)
-        return media if output is None else await self._transcoding.media(media, output)
+    def _tell(self, stream: Stream, kind: MediaKind, track: Track) -> None:
+        told = self._told.setdefault(stream, set())
+        if kind not in told:
+            told.add(kind)
+            target = Codec.H264 if kind is MediaKind.VIDEO else Codec.AAC
+            log.info("%s: %s goes as %s to who cannot have it as it is", stream, track.codec.value, target.value)
 
-    async def _open(self, stream: Stream, output: Output) -> Stream:
+    async def _open(self, stream: Stream, wanted: _Wanted) -> Stream:
         kinds = self._running.setdefault(stream, {})
-        on_demand = kinds.get(output)
+        on_demand = kinds.get(wanted)
         if on_demand is None:
-            on_demand = kinds[output] = self._make(stream, output)
+            on_demand = kinds[wanted] = self._make(stream, wanted)
         return await on_demand.open()
 
-    def _make(self, stream: Stream, output: Output) -> OnDemand:
+    def _make(self, stream: Stream, wanted: _Wanted) -> OnDemand:
         path, source = stream.path, stream.source
         known = ref(stream)  # which must be able to go when it has ended, though this is kept for it
 
@@ -96,7 +128,8 @@ class Conversions:
             found = known()
             if found is None:
                 raise SourceError(f"{path} has ended")
-            return self._transcoding.source(StreamSource(found), output, f"{path}, converted")
+            tapped = StreamSource(found, wanted.track_indices)
+            return self._transcoding.source(tapped, wanted.output, f"{path}, converted")
 
         def publish(tracks: Sequence[Track]) -> Stream:
             converted = Stream(path, tracks, f"converted from {source}", self._limits)
@@ -109,7 +142,7 @@ class Conversions:
             self._live.discard(converted)
             converted.end(reason)
 
-        return OnDemand(make_source, publish=publish, unpublish=unpublish)
+        return OnDemand(make_source, publish=publish, unpublish=unpublish, linger_s=self._linger_s)
 
     def _handle_timer(self) -> None:
         now_s, unix_s = time.monotonic(), time.time()
@@ -118,22 +151,13 @@ class Conversions:
         if self._live:
             asyncio.get_running_loop().call_later(TIMER_INTERVAL_S, self._handle_timer)
 
-    def _output(self, tracks: Sequence[Track], carried: Collection[Codec]) -> Output | None:
-        """What is to be converted; None where there is nothing, or it is switched off."""
-        video = self._options.video and _lacks(tracks, MediaKind.VIDEO, carried)
-        audio = self._options.audio and _lacks(tracks, MediaKind.AUDIO, carried)
-        if not video and not audio:
-            return None
-        return Output(
-            video=VideoOutput(codec=Codec.H264) if video else VideoOutput(),
-            audio=AudioOutput(codec=Codec.AAC) if audio else AudioOutput(),
-        )
+
+_OTHER = {MediaKind.VIDEO: MediaKind.AUDIO, MediaKind.AUDIO: MediaKind.VIDEO}
 
 
-def _lacks(tracks: Sequence[Track], kind: MediaKind, carried: Collection[Codec]) -> bool:
-    codecs = [track.codec for track in tracks if track.kind is kind and track.codec not in _NEVER]
-    return bool(codecs) and not any(codec in carried for codec in codecs)
-
-
-def _said(output: Output) -> str:
-    return " and ".join(codec.value for codec in (output.video.codec, output.audio.codec) if codec is not None)
+def _lacking(tracks: Sequence[Track], kind: MediaKind, carried: Collection[Codec]) -> int | None:
+    """The track that is to be converted, by its index; None where one is carried, or none can be decoded."""
+    own = [(index, track) for index, track in enumerate(tracks) if track.kind is kind and track.codec not in _NEVER]
+    if not own or any(track.codec in carried for _, track in own):
+        return None
+    return own[0][0]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from weakref import WeakSet
 
 from manycast.hub.hls_folder import HlsFolder
 from manycast.hub.hls_packager import HlsOptions, HlsRun
 from manycast.hub.hub import Hub
+from manycast.hub.source import SourceError
 from manycast.hub.stream import Stream, StreamEnded
+from manycast.media.track import Codec
+from manycast.wire.hls.packaging import CARRIED
 from manycast.wire.hls.segmenter import Segmenter
 
 KEPT_S = 60.0  # for so long the segments of what has ended are there, for players who are behind
+
+Form = Callable[[Stream, Collection[Codec]], Awaitable[Stream]]
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +26,13 @@ log = logging.getLogger(__name__)
 class HlsRuns:
     """All runs of the server. They begin with a request, and end when nobody asks any more, or the stream ends."""
 
-    def __init__(self, hub: Hub, options: HlsOptions, running: Callable[[str], Stream | None] | None = None) -> None:
-        """`running` gives what viewers of a path watch at this moment, where it is not simply what is in the hub."""
+    def __init__(self, hub: Hub, options: HlsOptions, form: Form | None = None) -> None:
+        """`form` gives a stream of the hub in such codecs, by default itself. It may raise SourceError."""
         self.options = options
         self._hub = hub
-        self._running = running or hub.live
+        self._form = form or _itself
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by the path: what waits for a form
+        self._hopeless: WeakSet[Stream] = WeakSet()  # nothing in them can be carried
         self._folder = None if options.folder is None else HlsFolder(options.folder)
         self._by_path: dict[str, HlsRun] = {}
         self._by_token: dict[str, HlsRun] = {}
@@ -66,11 +75,13 @@ class HlsRuns:
             elif run.away_s is not None:
                 self._look_for_stream(run, run.away_s, now_s)
         if self.options.always:
-            for stream in filter(None, [self._running(original.path) for original in self._hub]):
-                if self.at(stream.path) is None and stream.complete and Segmenter.can_carry(stream.tracks):
-                    self.start(stream)
+            for stream in self._hub:
+                if self.at(stream.path) is None and stream.complete and stream not in self._hopeless:
+                    self._begin(stream.path, self._start(stream))
 
     def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
         for run in tuple(self._by_token.values()):
             if not run.over:
                 run.end()
@@ -78,22 +89,57 @@ class HlsRuns:
             self._folder.close()
 
     def _look_for_stream(self, run: HlsRun, away_s: float, now_s: float) -> None:
-        stream = self._running(run.path)
+        stream = self._hub.live(run.path)
         if stream is None:
             if now_s - away_s > self.options.return_s:
                 run.end()
         elif stream.complete:
+            self._begin(run.path, self._go_on(run, stream))
+
+    def _begin(self, path: str, work: Coroutine[None, None, None]) -> None:
+        """Do what may take a while, one thing at a time for a path."""
+        if path in self._tasks:
+            work.close()
+            return
+        task = self._tasks[path] = asyncio.get_running_loop().create_task(work, name=f"HLS of {path}")
+        task.add_done_callback(lambda _task: self._tasks.pop(path))
+
+    async def _go_on(self, run: HlsRun, original: Stream) -> None:
+        try:
+            stream = await self._form(original, CARRIED)
+            if run.over:
+                return
             if not run.segmenter.accepts(stream.tracks):
                 run.end()
-                return
-            try:
+            else:
                 run.attach(stream)
-            except StreamEnded:
-                return
-            log.info("HLS of %s goes on with %s", run.path, stream.source)
+                log.info("HLS of %s goes on with %s", run.path, stream.source)
+        except StreamEnded:
+            pass  # the next one is looked for
+        except SourceError as error:
+            if original.ended is None and not run.over:
+                log.warning("HLS of %s ends: %s", run.path, error)
+                run.end()
+
+    async def _start(self, original: Stream) -> None:
+        try:
+            stream = await self._form(original, CARRIED)
+            if Segmenter.can_carry(stream.tracks):
+                self.start(stream)
+            else:
+                self._hopeless.add(original)
+        except StreamEnded:
+            pass
+        except SourceError as error:
+            self._hopeless.add(original)
+            log.warning("no HLS of %s: %s", original.path, error)
 
     def _forget(self, run: HlsRun) -> None:
         run.forget()
         del self._by_token[run.token]
         if self._by_path.get(run.path) is run:
             del self._by_path[run.path]
+
+
+async def _itself(stream: Stream, _carried: Collection[Codec]) -> Stream:
+    return stream

@@ -40,12 +40,6 @@ class OnDemand:
         """It does not run, and nobody waits for it."""
         return self._opened is None and (self._task is None or self._task.done())
 
-    @property
-    def stream(self) -> Stream | None:
-        """What runs already."""
-        opened = self._opened
-        return opened.result() if opened is not None and opened.done() and opened.exception() is None else None
-
     async def open(self) -> Stream:
         """The running stream. Raises SourceError when it does not start, or not in time."""
         if self._task is not None and self._opened is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mmap
 import time
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from support.waiting import until
 from manycast.hub.hls_packager import TOLD_AT_ONCE, HlsOptions, HlsRun
 from manycast.hub.hls_runs import KEPT_S, HlsRuns
 from manycast.hub.hub import Hub
+from manycast.hub.source import SourceError
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.track import AudioParameters, Codec, H265Parameters, PlainParameters, Track
 from manycast.wire.hls.segmenter import SegmenterOptions
@@ -120,6 +122,7 @@ async def test_a_publisher_who_comes_back_goes_on_even_with_other_tracks() -> No
     hub.unpublish(stream, "the test ends it")
     again = published(hub, 2, METADATA)
     runs.handle_timer(time.monotonic())
+    await until(lambda: run.away_s is None, "it goes on")
     push(again, 2, 5)
     assert runs.at("live") is run
     assert b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False)
@@ -134,7 +137,7 @@ async def test_a_publisher_who_comes_back_in_other_packaging_ends_it() -> None:
     hub.unpublish(stream, "the test ends it")
     published(hub, 0, OPUS)
     runs.handle_timer(time.monotonic())
-    assert run.over
+    await until(lambda: run.over, "it ends")
 
 
 async def test_a_publisher_whose_parameters_are_not_known_is_waited_for() -> None:
@@ -146,7 +149,84 @@ async def test_a_publisher_whose_parameters_are_not_known_is_waited_for() -> Non
     hub.unpublish(stream, "the test ends it")
     hub.publish("live", [Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())], "a test")
     runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
+    await asyncio.sleep(0)
     assert not run.over
+
+
+class Forms:
+    """Gives streams in another form: here in H.264, when it is let."""
+
+    def __init__(self, error: SourceError | None = None) -> None:
+        self.asked: list[Stream] = []
+        self.let = asyncio.Event()
+        self.made = Stream("live", [CLIP.track], "a test's form")
+        self._error = error
+
+    async def __call__(self, stream: Stream, carried: Collection[Codec]) -> Stream:
+        assert Codec.H264 in carried
+        assert Codec.OPUS not in carried
+        self.asked.append(stream)
+        await self.let.wait()
+        if self._error is not None:
+            raise self._error
+        return self.made
+
+
+async def test_a_publisher_who_comes_back_is_taken_in_the_form_that_hls_can_carry() -> None:
+    hub, forms = Hub(), Forms()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS, forms)
+    run = runs.start(stream)
+    push(stream, 0, 3)
+    hub.unpublish(stream, "the test ends it")
+    again = hub.publish("live", [OPUS], "a test")
+    for _ in range(3):  # it takes a while: nobody asks twice
+        runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
+        await asyncio.sleep(0)
+    assert forms.asked == [again]
+    assert not run.over
+    forms.let.set()
+    await until(lambda: forms.made.watchers, "it goes on")
+    push(forms.made, 3, 5)
+    assert b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False)
+    runs.close()
+
+
+async def test_what_cannot_be_brought_into_that_form_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    hub, forms = Hub(), Forms(SourceError("no encoder"))
+    forms.let.set()
+    stream = published(hub)
+    runs = HlsRuns(hub, OPTIONS, forms)
+    run = runs.start(stream)
+    hub.unpublish(stream, "the test ends it")
+    hub.publish("live", [OPUS], "a test")
+    runs.handle_timer(time.monotonic())
+    await until(lambda: run.over, "it ends")
+    assert "no encoder" in caplog.text
+
+
+async def test_segments_of_every_stream_are_made_of_the_form_that_hls_can_carry() -> None:
+    hub, forms = Hub(), Forms()
+    forms.let.set()
+    hub.publish("live", [OPUS], "a test")
+    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, always=True), forms)
+    runs.handle_timer(time.monotonic())
+    await until(lambda: runs.at("live"), "it begins")
+    assert forms.made.watchers == 1
+    runs.close()
+
+
+async def test_of_what_hls_cannot_carry_at_all_nothing_is_asked_again() -> None:
+    hub, forms = Hub(), Forms()
+    forms.let.set()
+    forms.made = Stream("live", [METADATA], "a test's form")
+    hub.publish("live", [METADATA], "a test")
+    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, always=True), forms)
+    for _ in range(5):
+        runs.handle_timer(time.monotonic())
+        await asyncio.sleep(0.01)
+    assert len(forms.asked) == 1
+    assert len(runs) == 0
 
 
 async def test_all_who_wait_are_told_of_the_newest_a_few_at_a_time() -> None:

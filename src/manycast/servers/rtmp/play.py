@@ -10,12 +10,8 @@ from manycast.hub.flv_packager import FlvPackager, OldHevcFlvPackager
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.hub.tcp_viewer import TcpOutbox, TcpViewer
-from manycast.media.track import Codec
 from manycast.servers.rtmp.layout import RtmpLayout
 
-# What clients play: of old all of these, and the others if they say that they know Enhanced RTMP.
-PLAIN_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.G711A, Codec.G711U, Codec.MP3})
-ENHANCED_CODECS = frozenset({Codec.AV1, Codec.VP9, Codec.OPUS, Codec.AC3})
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only
 
 

@@ -13,9 +13,10 @@ from manycast.hub.stream import Stream
 from manycast.servers.rtmp.connection import Host, RtmpConnection
 from manycast.servers.rtmp.login import RtmpLogin
 from manycast.servers.rtmp.names import StreamAddress, address_of
-from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, ENHANCED_CODECS, PLAIN_CODECS, FilePlay, NotPlayable, Play
+from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, FilePlay, NotPlayable, Play
 from manycast.servers.rtmp.publish import Publication
 from manycast.wire.amf import Value
+from manycast.wire.flv.mux import ENHANCED_CODECS, PLAIN_CODECS
 from manycast.wire.rtmp.chunk import RtmpMessage
 from manycast.wire.rtmp.commands import (
     FOURCCS,
@@ -117,7 +118,7 @@ class RtmpSession:
                 self._logged_in = True
         self._app = app
         if call.property("fourCcList"):  # an empty one is none
-            self._carried = PLAIN_CODECS | ENHANCED_CODECS
+            self._carried = ENHANCED_CODECS
         connection = self._connection
         connection.send(window_acknowledgement_size(WINDOW_BYTES))
         connection.send(set_peer_bandwidth(WINDOW_BYTES))

@@ -20,6 +20,7 @@ from manycast.servers.srt.admission import Caller
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.play import COMPLETE_TIMEOUT_S, NotPlayable, Play
 from manycast.servers.srt.publish import Publication
+from manycast.wire.mpegts.mux import CARRIED
 from manycast.wire.mpegts.packet import NULL_PACKET, PACKET_BYTES
 
 LISTENS_STEP_S = 0.005
@@ -169,10 +170,11 @@ class SrtConnection:
             raise NotPlayable(f"{name} has just ended")
         options, player = self._host.options, None
         if isinstance(found, Stream):
-            await found.wait_complete(COMPLETE_TIMEOUT_S)
-            stream = found
+            stream = await self._catalogue.stream_for(found, CARRIED)
+            await stream.wait_complete(COMPLETE_TIMEOUT_S)
         else:
-            player = StoredPlayer(found, options.loops, self._catalogue.hub.limits, self._ended)
+            media = await self._catalogue.media_for(found, CARRIED)
+            player = StoredPlayer(media, options.loops, self._catalogue.hub.limits, self._ended)
             stream = player.stream
         self._play = play = Play(
             self._library,

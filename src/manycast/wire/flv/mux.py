@@ -42,6 +42,10 @@ from manycast.wire.flv.message import (
 
 ENCODER = "Manycast"
 
+# What players of FLV and RTMP know without having said so, and what comes with Enhanced RTMP besides.
+PLAIN_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.G711A, Codec.G711U, Codec.MP3})
+ENHANCED_CODECS = PLAIN_CODECS | {Codec.AV1, Codec.VP9, Codec.OPUS, Codec.AC3}
+
 
 # The whole message before the first frame, from a track and, where there is one, the keyframe it goes before; empty
 # while it is not known.

@@ -15,6 +15,9 @@ from manycast.wire.fmp4.mux import Fmp4Muxer
 from manycast.wire.mpegts.mux import TsMuxer
 from manycast.wire.mpegts.packet import PAT_PID
 
+# What every player of HLS knows.
+CARRIED = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.MP3})
+
 # What HLS has in fragments of MP4 only (HLS authoring specification), and what has no place in a transport stream.
 _FRAGMENTED_ONLY = frozenset({Codec.H265, Codec.AV1, Codec.VP9, Codec.OPUS})
 _MP3 = "mp4a.40.34"  # what MP3 is called in HLS

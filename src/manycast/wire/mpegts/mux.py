@@ -28,6 +28,14 @@ FIRST_PID = 0x0100
 TABLE_INTERVAL_TICKS = CLOCK_HZ // 2  # of a stream without keyframes; with them the tables go before each
 PCR_LEAD_TICKS = CLOCK_HZ * 7 // 10  # how far the clock is behind what is decoded: a receiver's buffer
 
+# What has a place in a transport stream; but of AAC not what ADTS cannot say.
+CARRIED = frozenset(
+    {
+        *(Codec.H264, Codec.H265, Codec.MPEG_VIDEO, Codec.MPEG4),
+        *(Codec.AAC, Codec.MP3, Codec.AC3, Codec.OPUS),
+    }
+)
+
 _H264_DELIMITER = b"\x09\xf0"  # any kind of slice may follow (ITU-T H.264 section 7.4.2.4)
 _H265_DELIMITER = b"\x46\x01\x50"
 

@@ -17,6 +17,7 @@ from manycast.servers.http.hls.connection import HlsConnection
 from manycast.servers.http.hls.options import HlsServerOptions
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest
+from manycast.wire.hls.packaging import CARRIED
 from manycast.wire.hls.segmenter import Segmenter
 from manycast.wire.http import HttpError
 from manycast.wire.websocket import asks_for_websocket
@@ -93,13 +94,14 @@ class HlsServer:
 
     async def _begin(self, name: str) -> HlsRun:
         try:
-            stream = await self._catalogue.find(name)
+            found = await self._catalogue.find(name)
+            if found is None:
+                raise HttpError(404, f"there is no stream {name}")
+            if not isinstance(found, Stream):
+                raise HttpError(404, f"{name} is a file: HLS is for live streams; RTSP, RTMP and HTTP play it")
+            stream = await self._catalogue.stream_for(found, CARRIED)
         except SourceError as error:
             raise HttpError(503, str(error), [("Retry-After", "5")]) from error
-        if stream is None:
-            raise HttpError(404, f"there is no stream {name}")
-        if not isinstance(stream, Stream):
-            raise HttpError(404, f"{name} is a file: HLS is for live streams; RTSP, RTMP and HTTP play it")
         if not await stream.wait_complete(COMPLETE_TIMEOUT_S):
             raise HttpError(503, f"{name} has not told its parameters yet", [("Retry-After", "2")])
         if not Segmenter.can_carry(stream.tracks):

@@ -21,6 +21,7 @@ from manycast.servers.faults import FaultLog
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest
 from manycast.servers.http.stream.address import Form, StreamAddress, parse_address
+from manycast.servers.http.stream.codecs import codecs_for
 from manycast.servers.http.stream.layouts import LAST_CHUNK, MessageLayout, ProgressiveLayout, chunk
 from manycast.servers.http.stream.options import StreamOptions
 from manycast.servers.http.stream.play import FlvPlay, Mp4Play, Play
@@ -204,13 +205,18 @@ class StreamConnection:
             raise HttpError(status, f"{name}: {error}") from error
 
     async def _open(self, found: Stream | StoredMedia, form: Form, *, old_hevc: bool) -> Play:
-        if isinstance(found, Stream):
-            stream = found
-            await stream.wait_complete(COMPLETE_TIMEOUT_S)
-        else:
-            host = self._host
-            self._player = StoredPlayer(found, host.options.loops, host.catalogue.hub.limits, self.finish)
-            stream = self._player.stream
+        """Raises HttpError."""
+        catalogue, carried = self._host.catalogue, codecs_for(form, self._head)
+        try:
+            if isinstance(found, Stream):
+                stream = await catalogue.stream_for(found, carried)
+                await stream.wait_complete(COMPLETE_TIMEOUT_S)
+            else:
+                media = await catalogue.media_for(found, carried)
+                self._player = StoredPlayer(media, self._host.options.loops, catalogue.hub.limits, self.finish)
+                stream = self._player.stream
+        except SourceError as error:
+            raise HttpError(503, str(error)) from error
         framing: Framing | None = binary_frame
         if self._receiver is None:
             chunked = self._host.options.chunked and self._head.version >= (1, 1)

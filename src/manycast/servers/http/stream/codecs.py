@@ -1,0 +1,23 @@
+"""Which codecs go to a client as they are; what else there is, is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from manycast.media.track import Codec
+from manycast.servers.http.stream.address import Form
+from manycast.wire.flv.mux import PLAIN_CODECS
+from manycast.wire.fmp4.sample_entry import CARRIED
+from manycast.wire.http import RequestHead
+from manycast.wire.websocket import asks_for_websocket
+
+# H.265 where the machine decodes it. FLV and MP4 could carry more, such as G.711 and AC-3, for other players.
+BROWSER_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AV1, Codec.VP9, Codec.AAC, Codec.OPUS, Codec.MP3})
+
+_FORMS = {Form.FLV: PLAIN_CODECS, Form.MP4: CARRIED}
+
+
+def codecs_for(form: Form, head: RequestHead) -> Collection[Codec]:
+    """What a form carries, and whoever asks for it can play. Streams by WebSocket are for browsers."""
+    browser = asks_for_websocket(head) or (head.get("User-Agent") or "").startswith("Mozilla/")
+    return _FORMS[form] & BROWSER_CODECS if browser else _FORMS[form]
