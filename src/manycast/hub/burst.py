@@ -26,7 +26,7 @@ class PackedFrame(NamedTuple):
 
 
 class Burst:
-    """Frames that are due within a few milliseconds.
+    """Frames that go out in one call, when the first of them is due.
 
     All who count packets alike get the very same bytes, made once and kept. Others (see RtpTitle) get their own
     numbers put between the same pieces: little more work than a copy, and no memory for long.
@@ -42,6 +42,11 @@ class Burst:
     @property
     def frames(self) -> Sequence[StoredFrame]:
         return self.usual.frames
+
+    def before(self, time_us: int) -> Burst:
+        """Those of its frames that are due before a time, which is after the first one's."""
+        frames = [frame.unpack() for frame in self.frames if frame.dts_us < time_us]
+        return self if len(frames) == len(self.frames) else Burst(frames, len(self.usual.channels))
 
     def form(self, channels: Channels) -> BurstForm:
         """The burst for an RTSP connection. Nearly all clients ask for the usual channels."""

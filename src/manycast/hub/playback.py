@@ -396,14 +396,15 @@ class Playback(Generic[ChunkT]):
         return self._selection is Selection.KEYFRAMES and packed.end_us - packed.position_us < self.pace.stride_us
 
     def _selected(self, packed: PackedGroup) -> tuple[Burst, ...]:
-        """The frames of a group that are to be sent, up to where it stops."""
-        frames = packed.select(self._selection)
+        """What is to be sent of a group, up to where it stops."""
+        bursts = packed.select(self._selection)
         stop_us = self._stop_us
         if stop_us is None or not self._stops_in(packed, stop_us):
-            return frames
+            return bursts
         if self.pace.backwards:
-            return frames if packed.position_us == stop_us else ()
-        return frames[: bisect_left(frames, stop_us, key=lambda burst: burst.dts_us)]
+            return bursts if packed.position_us == stop_us else ()
+        count = bisect_left(bursts, stop_us, key=lambda burst: burst.dts_us)
+        return (*bursts[: count - 1], bursts[count - 1].before(stop_us)) if count else ()
 
     def _set_stop(self, stop_us: int | None, reason: str) -> None:
         assert self._packed is not None

@@ -18,7 +18,7 @@ from manycast.hub.stored import FrameGroup, StoredMedia
 from manycast.media.track import MediaKind
 from manycast.wire.rtp.sender import RtpTrackSender
 
-BURST_US = 10_000  # a picture and the sound that is due so soon after it go together
+BURST_US = 40_000  # a picture and the sound that is due so soon after it go together: one call, not three
 MAX_COUNTED_BYTES = 64 << 20  # of a file's start: as much as is read only to count its packets
 COUNT_INTERVAL_S = 0.005  # between two groups: who plays comes first
 KEPT_GROUPS = 4  # so that viewers a few seconds apart share; more are kept while someone plays them

@@ -108,6 +108,20 @@ def test_a_range_ends_where_it_says() -> None:
     run(main())
 
 
+def test_a_range_that_ends_after_a_picture_ends_there_for_the_sound_too() -> None:
+    async def main() -> None:
+        show = evening()
+        await show.playback.seek(0)
+        stop_us = 525_000
+        show.playback.play(stop_us=stop_us)
+        assert await show.ended == "the end of the range"
+        assert len({packet.timestamp for _, packet in show.seat.track(0)}) == 14  # every 40 ms
+        sounds = [index * 20_000 - PRIMING_TICKS * 1_000_000 // 48_000 for index in range(50)]
+        assert len(show.seat.track(2)) == sum(due_us < stop_us for due_us in sounds) == 28
+
+    run(main())
+
+
 @pytest.mark.parametrize("loops", [2, 3])
 def test_loops_follow_each_other_without_a_gap_and_without_going_back(loops: int) -> None:
     async def main() -> None:
