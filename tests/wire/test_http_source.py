@@ -169,7 +169,7 @@ async def test_a_picture_without_end() -> None:
 
 
 async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manycast.sources.http.source.SILENCE_S", 0.3)
+    monkeypatch.setattr("manycast.sources.http.client.SILENCE_S", 0.3)
 
     async def handler(_head: str, _writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)

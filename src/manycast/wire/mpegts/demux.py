@@ -137,6 +137,13 @@ class TsDemuxer:
                 self.last_fault = str(error)
         return frames
 
+    def end_section(self) -> list[Frame]:
+        """As `flush`; and what follows was packed by itself, with counters that go on or begin anew (HLS)."""
+        frames = self.flush()
+        for lane in self._lanes.values():
+            lane.unit.counter = None
+        return frames
+
     def interrupt(self) -> None:
         """Begin anew: packets are missing, perhaps so many that the continuity counters do not show it."""
         for lane in self._lanes.values():
