@@ -16,7 +16,10 @@ from support.server import CONFIG, ServerFactory, ServerProcess
 from support.sockets import closing
 from support.waiting import wait_until
 
-settings.register_profile("long", max_examples=20_000)  # for fuzzing by hand
+# No test is of how long an example takes: the machine may be busy.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.register_profile("long", settings(), deadline=None, max_examples=20_000)  # for fuzzing by hand
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
