@@ -148,7 +148,8 @@ class _Assembly:
 
     def _warn_of_attributes(self, node: Node) -> None:
         if node.attributes:
-            self._report.warnings.append(node.problem(f"attributes are not read: {', '.join(node.attributes)}"))
+            names = ", ".join(name for name, _ in node.attributes)
+            self._report.warnings.append(node.problem(f"attributes are not read: {names}"))
 
     def _mistake(self, node: Node, message: str, found: str | None = None) -> None:
         self._report.mistakes.append(node.problem(message, found))

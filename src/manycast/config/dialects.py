@@ -1,7 +1,8 @@
 """The dialects of configuration files: how they are told apart, and how each gets the shape of the schema.
 
 The media dialect has the schema's own shape, and so has YAML. The RTSP dialect is flat: what belongs to the
-RTSP server, and to the one application without a name, stands directly under the root.
+RTSP server, and to the one application without a name, stands directly under the root. In the ONVIF dialect
+the same is so with what belongs to the ONVIF device.
 """
 
 from __future__ import annotations
@@ -29,9 +30,19 @@ class Dialect(Enum):
     ONVIF = "ONVIF dialect"
 
 
-MEDIA_ONLY = frozenset({"http", "https", "rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls", "application"})
+MEDIA_ONLY = frozenset({"http", "https", "rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls", "application", "onvif"})
 ONVIF_ONLY = frozenset(
-    {"server_ip", "information", "profile", "scope", "event", "http_enable", "https_enable", "http_max_users"}
+    {
+        "server_ip",
+        "information",
+        "profile",
+        "scope",
+        "event",
+        "http_enable",
+        "https_enable",
+        "http_max_users",
+        "device",
+    }
 )
 
 # Nodes of the RTSP dialect that stand elsewhere in the schema, and where.
@@ -77,6 +88,7 @@ DEFAULTS: Mapping[Dialect, Mapping[FieldPath, str]] = {
         ("hls", "enable"): "0",
     },
     Dialect.YAML: {},
+    Dialect.ONVIF: {("onvif", "https_port"): "8443"},
 }
 
 # An application of the media dialect without a name.
@@ -101,6 +113,9 @@ def recognise(root: Node) -> Dialect:
 
 def reshape(root: Node, dialect: Dialect) -> Node:
     """The same nodes in the shape of the schema. Each keeps the path it has in its file."""
+    root = _attributes_as_nodes(root)
+    if dialect is Dialect.ONVIF:
+        return replace(root, nodes=(root.renamed("onvif"),), text="")
     return _from_flat(root) if dialect is Dialect.RTSP else _at_home(root)
 
 
@@ -108,6 +123,8 @@ def path_in(dialect: Dialect, path: FieldPath) -> str:
     """Where a field's node stands in a file of the dialect, whether written or not."""
     if dialect is Dialect.YAML:
         return ".".join(path)
+    if dialect is Dialect.ONVIF and path[0] == "onvif":
+        return "/".join(["config", *_node_names(path)[1:]])
     if dialect is Dialect.RTSP:
         flat = _FLAT_NAMES.get(path[:2])
         if flat is not None:
@@ -130,6 +147,21 @@ _FLAT_NAMES = {path: name for name, path in (*_ALSO, *FLAT.items())}
 
 def _node_names(path: FieldPath) -> list[str]:
     return [spec.node for spec in specs_along(path)]
+
+
+def _attributes_as_nodes(node: Node) -> Node:
+    """`<stream_uri append_params="1">`, the one attribute there is, as a node beside it."""
+    nodes: list[Node] = []
+    for child in map(_attributes_as_nodes, node.nodes):
+        if child.name == "stream_uri":
+            said = [(name, value) for name, value in child.attributes if name == "append_params"]
+            child = replace(child, attributes=tuple(pair for pair in child.attributes if pair not in said))
+            path = f"{child.path}@append_params"
+            nodes += [
+                Node(name="append_params", path=path, file=child.file, line=child.line, text=value) for _, value in said
+            ]
+        nodes.append(child)
+    return replace(node, nodes=tuple(nodes))
 
 
 def _from_flat(root: Node) -> Node:

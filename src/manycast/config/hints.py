@@ -39,6 +39,8 @@ def unknown_node(name: str, here: Collection[str], dialect: Dialect, *, top: boo
 
 
 def _right_name(name: str, here: Collection[str], dialect: Dialect, *, top: bool) -> str | None:
+    if dialect is Dialect.ONVIF:
+        return None
     path = _ELSEWHERE_NAMED.get(name)
     if path is not None and path[-1] in here and not top:
         return _shown(path[-1], dialect)
@@ -58,6 +60,8 @@ def _places(dialect: Dialect) -> Mapping[str, list[str]]:
     """For the name of each node, the groups that have it."""
     places: dict[str, list[str]] = {}
     for specs in every_field(Settings):
+        if (specs[0].field == "onvif") is not (dialect is Dialect.ONVIF) and dialect is not Dialect.YAML:
+            continue
         path = path_in(dialect, tuple(spec.field for spec in specs))
         if dialect is Dialect.RTSP and path.split("/")[1] in MEDIA_ONLY:
             continue

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from manycast.config.assembly import Report, assemble, combine
 from manycast.config.checks import MISTAKES, WARNINGS
 from manycast.config.dialects import Dialect, recognise
+from manycast.config.free_ports import with_free_ports
 from manycast.config.node import MAX_FILE_BYTES, Node
+from manycast.config.onvif_devices import completed
 from manycast.config.problems import ConfigurationError, Problem, in_order
+from manycast.config.schema.onvif.device import OnvifDevice, OnvifSettings
 from manycast.config.schema.settings import Settings
 from manycast.config.services import idle_features, without_idle_features
-from manycast.config.subject import Step, Subject
+from manycast.config.subject import Step, Subject, said_at
 from manycast.config.validation import build
 from manycast.config.written import Branch
 from manycast.config.xml_reader import read_xml
 from manycast.config.yaml_reader import read_yaml
 
+_DEVICE_PATHS = ("cert_file", "key_file", "runtime_file")
+
 # What may stand before the first character of a file, in any of its encodings.
 _BEFORE_CONTENT = b" \t\r\n\x00\xff\xfe\xef\xbb\xbf"
 
 # Whose defaults hold where files of several dialects are given: those of the one with a block per protocol.
-_PRECEDENCE = (Dialect.MEDIA, Dialect.YAML, Dialect.RTSP)
+_PRECEDENCE = (Dialect.MEDIA, Dialect.YAML, Dialect.RTSP, Dialect.ONVIF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,10 @@ class LoadedConfiguration:
         node = self._subject.node(*path)
         return f"{node.place}, {node.label}" if node.written else "built-in default"
 
+    def file_of(self, *path: Step) -> Path | None:
+        """The file that says something about a field or a group."""
+        return self._subject.node(*path).file
+
     def written(self, *path: Step) -> bool:
         """Whether a file says something about a field, or about something in a group."""
         return self._subject.written(*path)
@@ -60,7 +69,8 @@ def load(paths: Sequence[Path]) -> LoadedConfiguration:
     for branch in branches[1:]:
         combine(root, branch, report)
     settings, root = build(root, report)
-    subject = Subject(settings, root)
+    settings = settings.model_copy(update={"onvif": completed(settings.onvif)})
+    subject = with_free_ports(Subject(settings, root))
     for check in MISTAKES:
         report.mistakes += check(subject)
     if report.mistakes:
@@ -87,9 +97,6 @@ def _read_all(paths: Sequence[Path], report: Report) -> dict[Dialect, Node]:
         if dialect in roots:
             message = f"is in the {dialect.value}, as {roots[dialect].file} is; one file of each is allowed"
             report.mistakes.append(Problem(path, None, "", None, message))
-        elif dialect is Dialect.ONVIF:
-            message = f"the {dialect.value} is not available yet; nothing of this file is used"
-            report.warnings.append(Problem(path, None, "", None, message))
         roots.setdefault(dialect, root)
     return roots
 
@@ -130,4 +137,18 @@ def _anchored(settings: Settings, subject: Subject, paths: Sequence[Path]) -> Se
     if backchannel is not None and backchannel.record is not None:
         record = anchored(backchannel.record, "backchannel", "record")
         backchannel = backchannel.model_copy(update={"record": record})
-    return settings.model_copy(update={"https": https, "media_folder": media_folder, "backchannel": backchannel})
+    onvif = _anchored_onvif(settings.onvif, subject, anchored)
+    changes = {"https": https, "media_folder": media_folder, "backchannel": backchannel, "onvif": onvif}
+    return settings.model_copy(update=changes)
+
+
+def _anchored_onvif(onvif: OnvifSettings, subject: Subject, anchored: Callable[..., Path]) -> OnvifSettings:
+    """Each path from where it is said, else from where anything of ONVIF is said."""
+
+    def changed(device: OnvifDevice, index: int | None) -> dict[str, Path]:
+        places = {name: said_at(subject, index, name) for name in _DEVICE_PATHS}
+        at = {name: place if subject.written(*place) else ("onvif",) for name, place in places.items()}
+        return {name: anchored(getattr(device, name), *at[name]) for name in _DEVICE_PATHS}
+
+    devices = tuple(device.model_copy(update=changed(device, index)) for index, device in enumerate(onvif.devices))
+    return onvif.model_copy(update={**changed(onvif, None), "devices": devices})

@@ -29,7 +29,7 @@ class Node:
     flag: bool | None = None  # what YAML calls true or false
     null: bool = False  # what YAML calls null: nothing is said
     nodes: tuple[Node, ...] = ()
-    attributes: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()  # names and values
 
     @property
     def written(self) -> bool:

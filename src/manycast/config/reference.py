@@ -17,7 +17,8 @@ from manycast.config.dialects import (
 )
 from manycast.config.node import MAX_FILE_BYTES
 from manycast.config.schema.base import Group
-from manycast.config.schema.fields import FieldSpec, fields_of
+from manycast.config.schema.fields import FieldSpec, field_of, fields_of
+from manycast.config.schema.onvif.device import OnvifDevice, OnvifSettings
 from manycast.config.schema.settings import Settings
 
 _INTRODUCTION = f"""\
@@ -38,8 +39,10 @@ A file's dialect is told by its content, not by its name.
 |---|---|---|
 | media server | `<application>` or a protocol's block under `<config>` | a block for each protocol |
 | RTSP server | `<serverport>`, or another of its nodes, right under `<config>` | flat; paths at the root |
-| ONVIF | `<server_ip>`, `<information>` or `<profile>` | recognised, not available yet |
+| ONVIF | `<server_ip>`, `<information>`, `<profile>`, `<device>` | what belongs to the ONVIF device; flat |
 | YAML | a first character other than `<` | as the media server dialect |
+
+The nodes of the ONVIF dialect are those of the group `onvif` of the media server dialect and of YAML.
 
 Every node of one streaming dialect is accepted in the other, at the place that dialect has for it. A
 `<pusher>` right under `<config>` belongs to the first application, and a `<backchannel>` in an application
@@ -58,8 +61,9 @@ when `rtsp_over_http` and `rtsp_over_https` are; RTMP, SRT, HTTP-FLV and HLS are
 - A relative path counts from the folder of the file it is written in.
 - In XML, white space around a value is dropped. In YAML, a value with special characters wants quotes.
 - In YAML, a node given several times is a list, named in the singular or in the plural: `users`,
-  `applications`, `outputs`, `proxies`, `pushers`. An empty value (null) is as good as none; a group that counts by
-  being there, such as `backchannel`, is written `{{}}`.
+  `applications`, `outputs`, `proxies`, `pushers`, `devices`, `profiles`,
+  `scopes`. An empty value (null) is as good as none; a group that counts by being there, such as `backchannel`, is
+  written `{{}}`.
 
 ## Mistakes and warnings
 
@@ -71,7 +75,8 @@ and nothing is started. Mistakes are:
 - a value that is not allowed, or a value where nodes are expected;
 - a node given twice that may stand once;
 - two servers or raw pushers on one port;
-- two applications of one name, or two users of one name with different passwords.
+- two applications of one name, or two users of one name with different passwords;
+- two ONVIF devices of one serial number, hardware address or file, or two users of one name in one of them.
 
 Warnings keep nothing from starting. There is one for:
 
@@ -79,11 +84,23 @@ Warnings keep nothing from starting. There is one for:
 - a feature whose server is off; it stays off;
 - two streams of one address; the first has it;
 - a login that is asked for without any user; everyone is refused;
-- the login `admin` with password `admin` beyond this machine.
+- the login `admin` with password `admin` beyond this machine;
+- more than ten ONVIF profiles, which some clients cannot cope with, and profiles with parts that are not used.
+
+A port that no file names gives way: ONVIF's to those of the other servers, and that of HTTPS to ONVIF's.
 
 ## Nodes
 
 Those marked with ＋ are Manycast's own.
+"""
+
+
+_ONVIF = """\
+## Nodes of the ONVIF dialect
+
+In the other dialects they stand in the group `onvif`. There is an ONVIF device unless `enable` is 0, with or without a
+file. What its clients change is kept in `runtime_file`, which is used instead of what stands here from the next start
+on; to make a changed file effective, stop the server, delete the runtime file, and start the server, in that order.
 """
 
 
@@ -101,7 +118,12 @@ class _Tables:
     def sections(self) -> Iterator[str]:
         leaves = [spec for spec in fields_of(Settings) if spec.group is None]
         yield from self._table("### Directly under `<config>`", "", leaves, ())
+        self._shown |= {OnvifSettings: "", OnvifDevice: "<config>"}
         yield from self._groups(Settings, ())
+        yield _ONVIF
+        title = "### Directly under `<config>`, for ONVIF"
+        yield from self._table(title, field_of(Settings, "onvif").description, fields_of(OnvifSettings), ("onvif",))
+        yield from self._groups(OnvifSettings, ("onvif",))
 
     def _groups(self, model: type[Group], above: tuple[str, ...]) -> Iterator[str]:
         for spec in fields_of(model):
@@ -109,7 +131,8 @@ class _Tables:
                 yield from self._group(spec, spec.group, (*above, spec.field))
 
     def _group(self, spec: FieldSpec, group: type[Group], path: tuple[str, ...]) -> Iterator[str]:
-        title = "".join(f"<{step.node}>" for step in specs_along(path))
+        shown = path[1:] if path[0] == "onvif" else path
+        title = "".join(f"<{step.node}>" for step in tuple(specs_along(path))[-len(shown) :])
         self._shown[group] = title
         yield from self._table(f"### `{title}`{_mark(spec)}", spec.description, fields_of(group), path)
         yield from self._groups(group, path)
@@ -117,12 +140,14 @@ class _Tables:
     def _table(self, title: str, text: str, specs: Iterable[FieldSpec], above: tuple[str, ...]) -> Iterator[str]:
         columns = ["node", "in the RTSP dialect", "allowed", "default", ""]
         rows = [self._row(spec, (*above, spec.field)) for spec in specs]
-        if len(above) > 1:  # inside an output, a proxy or a pusher the dialects are the same
+        if len(above) > 1 or "onvif" in above:  # inside an output, a proxy or a pusher the dialects are the same
             for cells in (columns, *rows):
                 del cells[1]
         yield from (title, "")
         if text:
             yield from (text, "")
+        if not rows:
+            return
         yield _line(columns)
         yield "|---" * len(columns) + "|"
         yield from map(_line, rows)
@@ -165,6 +190,9 @@ def _defaults(spec: FieldSpec, path: tuple[str, ...]) -> str:
     if spec.group is not None or spec.required:
         return ""
     built_in = _shown(spec.default)
+    if path[0] == "onvif":
+        dialect = DEFAULTS[Dialect.ONVIF].get(path)
+        return built_in + (f" (ONVIF dialect `{dialect}`)" if dialect is not None else "")
     media, flat = (DEFAULTS[dialect].get(path) for dialect in (Dialect.MEDIA, Dialect.RTSP))
     if path == ("applications", "name"):
         media = DEFAULT_APPLICATION_NAME

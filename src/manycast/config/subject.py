@@ -38,3 +38,11 @@ class Subject:
         """The value as it was written."""
         entry = self.root.find(path)
         return entry.node.text if isinstance(entry, Leaf) and entry.node.written else None
+
+
+def said_at(subject: Subject, index: int | None, *field: str) -> tuple[Step, ...]:
+    """Who sets a field of an ONVIF device: its own node, else the device, else what stands beside the devices."""
+    if index is None:
+        return ("onvif", *field)
+    own: tuple[Step, ...] = ("onvif", "devices", index, *field)
+    return own if subject.written(*own) else own[:3]

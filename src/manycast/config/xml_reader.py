@@ -75,7 +75,7 @@ class _Converter:
             line=_line(element),
             text=_own_text(element),
             nodes=tuple(self.convert(child, f"{path}/{child.tag}", depth + 1) for child in children),
-            attributes=tuple(map(str, element.attrib)),
+            attributes=tuple((str(name), str(value).strip()) for name, value in element.attrib.items()),
         )
 
 

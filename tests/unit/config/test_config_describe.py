@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 
 from manycast.config import Settings, describe, load
 from manycast.config.describe import to_yaml
+from manycast.config.onvif_devices import completed
 from manycast.config.schema.base import Group
 from manycast.config.schema.fields import FieldSpec, fields_of
 from manycast.config.schema.rules import (
     AddressRule,
+    MacRule,
     NameRule,
     Number,
     OneNumberOf,
+    PathNameRule,
     PathRule,
     Rule,
+    ScopeRule,
     SecretRule,
     StreamAddressRule,
     SuffixRule,
@@ -80,6 +84,12 @@ def _leaf(rule: Rule) -> st.SearchStrategy[Any]:
             return st.sampled_from(["127.0.0.1", "::1", "example.org"]) | st.ip_addresses().map(str)
         case StreamAddressRule(schemes=schemes):
             return st.sampled_from(schemes).map(lambda scheme: f"{scheme}://user:pw@host:7/a?b=c&pass=d")
+        case PathNameRule():
+            return st.lists(_PATH_NAMES, min_size=1, max_size=2).map("/".join)
+        case ScopeRule():
+            return st.sampled_from(["onvif://www.onvif.org/name/a%20b", "ldap:///ou=x", "urn:a"])
+        case MacRule():
+            return st.binary(min_size=6, max_size=6).map(lambda octets: octets.hex(":"))
         case NameRule():
             return st.just("") | _PATH_NAMES
         case SuffixRule():
@@ -126,10 +136,22 @@ def _with_distinct(plain: dict[str, Any]) -> Settings:
             port += 2
     for index, user in enumerate(plain.get("users", [])):
         user["username"] += str(index)
+    _make_devices_distinct(plain.setdefault("onvif", {}))
     plain["applications"] = plain["applications"] or [{}]
     plain["media_folder"] = "/srv/media"
     plain.setdefault("https", {}).update({"cert_file": "/srv/cert", "key_file": "/srv/key"})
-    return Settings.model_validate(plain)
+    made = Settings.model_validate(plain)
+    return made.model_copy(update={"onvif": completed(made.onvif)})
+
+
+def _make_devices_distinct(onvif: dict[str, Any]) -> None:
+    for number, device in enumerate([onvif, *onvif.setdefault("devices", [])]):
+        device.update({"http_port": 500 + 2 * number, "https_port": 501 + 2 * number})
+        device.update({"mac": f"02:00:00:00:00:{number:02x}", "runtime_file": f"/srv/{number}.cfg"})
+        device.update({"cert_file": "/srv/cert", "key_file": "/srv/key"})
+        device.setdefault("information", {})["SerialNumber"] = f"serial {number}"
+        for index, user in enumerate(device.get("users", [])):
+            user["username"] += str(index)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=60)

@@ -152,14 +152,6 @@ def test_a_pusher_at_the_top_without_an_application_is_at_the_root(tmp_path: Pat
         assert (application.name, len(application.pushers)) == (name, 1)
 
 
-def test_an_onvif_file_is_recognised_and_not_used(tmp_path: Path) -> None:
-    text = "<config><server_ip/><http_port>8000</http_port><need_auth>1</need_auth><nonsense/></config>"
-    assert warnings_of(tmp_path, text, "x") == [
-        "x: the ONVIF dialect is not available yet; nothing of this file is used"
-    ]
-    assert load_text(tmp_path, text).settings.http == load([]).settings.http
-
-
 def test_two_files_of_one_dialect_are_a_mistake(tmp_path: Path) -> None:
     first = write(tmp_path, "a.cfg", "<config><rtsp/></config>")
     second = write(tmp_path, "b.cfg", "<config><rtmp/></config>")
@@ -195,7 +187,7 @@ def test_files_of_several_dialects_are_in_force_together(tmp_path: Path) -> None
         </config>
         """,
     )
-    onvif = write(tmp_path, "onvif.cfg", "<config><profile/></config>")
+    onvif = write(tmp_path, "onvif.cfg", "<config><http_enable>0</http_enable></config>")
     yaml = write(tmp_path, "more.yaml", "loop_nums: -1\nsrt: {serverport: 9000}")
     loaded = load([flat, onvif, yaml, media])
     settings = loaded.settings
@@ -204,6 +196,7 @@ def test_files_of_several_dialects_are_in_force_together(tmp_path: Path) -> None
     assert settings.http.serverport == 80  # the media dialect's default, not the RTSP dialect's
     assert settings.rtmp.enable  # the RTSP dialect has it off where it stands alone
     assert (settings.srt.serverport, settings.loop_nums) == (9000, -1)
+    assert not settings.onvif.http_enable
     assert [application.name for application in settings.applications] == ["live", ""]
     assert [user.username for user in settings.users] == ["eve", "bob", "eve"]
     assert loaded.origin("rtsp", "serverport") == f"{flat} line 2, <serverport>"

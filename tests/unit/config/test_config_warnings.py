@@ -188,7 +188,7 @@ YAML = [
     ("rtsp: {server_port: 1}", "rtsp.server_port: unknown node, ignored; the nearest known name is serverport"),
     ("serverport: 554", "serverport: unknown node, ignored; here it is rtsp.serverport"),
     ("http: {multicast: 1}", "http.multicast: unknown at this place, ignored; it belongs to rtsp"),
-    ("rtsp: {log_level: 1}", "rtsp.log_level: unknown at this place, ignored; it belongs to the top"),
+    ("rtsp: {log_level: 1}", "rtsp.log_level: unknown at this place, ignored; it belongs to the top, onvif"),
     ("hls: {need_auth: yes}", "hls.need_auth: found 'yes', but there is no user: everyone is refused"),
 ]
 

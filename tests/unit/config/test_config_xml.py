@@ -27,7 +27,7 @@ def test_nodes_keep_their_lines_and_paths() -> None:
     port, empty = rtsp.nodes
     assert (root.text, rtsp.line, rtsp.text) == ("x", 2, "")
     assert port == Node(name="serverport", path="config/rtsp/serverport", file=FILE, line=4, text="554")
-    assert (empty.attributes, empty.line) == (("b",), 5)
+    assert (empty.attributes, empty.line) == ((("b", "c"),), 5)
 
 
 def test_comments_processing_instructions_and_cdata() -> None:

@@ -43,10 +43,10 @@ def _everybody(subject: Subject) -> Iterator[Problem]:
 
 def _heard_elsewhere(settings: Settings) -> bool:
     servers = (settings.http, settings.https, settings.rtsp, settings.rtmp, settings.srt)
-    return any(not all(map(_is_local, server.serverip or ("",))) for server in servers if server.enable)
+    return any(not all(map(is_local, server.serverip or ("",))) for server in servers if server.enable)
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from manycast.config.onvif_devices import devices_of
 from manycast.config.problems import Problem
 from manycast.config.schema.pusher import Pusher, PusherMode
-from manycast.config.subject import Step, Subject
+from manycast.config.subject import Step, Subject, said_at
 
 _ADDRESSES_OF = {"rtsps": "rtsp", "rtmps": "rtmp"}  # the block whose addresses they share
 _LOCAL_NAMES = {"localhost": ("127.0.0.1", "::1")}
 
 
 @dataclass(frozen=True, slots=True)
-class _Listener:
+class Listener:
+    """What will be listened on."""
+
     protocol: str  # "TCP" or "UDP"
     addresses: tuple[str, ...]  # empty: every one
     port: int
@@ -24,16 +27,23 @@ class _Listener:
 
 
 def doubled_ports(subject: Subject) -> Iterator[Problem]:
-    listeners: dict[tuple[str, int], list[_Listener]] = {}
-    for listener in (*_servers(subject), *_pushers(subject)):
-        earlier = listeners.setdefault((listener.protocol, listener.port), [])
+    known: dict[tuple[str, int], list[Listener]] = {}
+    for listener in listeners(subject):
+        earlier = known.setdefault((listener.protocol, listener.port), [])
         other = next((one for one in earlier if _overlap(one, listener)), None)
         if other is not None:
             yield _doubled(subject, other, listener)
         earlier.append(listener)
 
 
-def _doubled(subject: Subject, first: _Listener, second: _Listener) -> Problem:
+def listeners(subject: Subject) -> Iterator[Listener]:
+    """Everything that will be listened on."""
+    yield from _servers(subject)
+    yield from _pushers(subject)
+    yield from _onvif(subject)
+
+
+def _doubled(subject: Subject, first: Listener, second: Listener) -> Problem:
     """Stands at the later one that a file sets."""
     if not subject.node(*second.path).written:
         first, second = second, first
@@ -42,7 +52,7 @@ def _doubled(subject: Subject, first: _Listener, second: _Listener) -> Problem:
     return subject.problem(second.path, message, str(second.port))
 
 
-def _servers(subject: Subject) -> Iterator[_Listener]:
+def _servers(subject: Subject) -> Iterator[Listener]:
     settings = subject.settings
     for protocol, name in (
         ("TCP", "http"),
@@ -56,27 +66,36 @@ def _servers(subject: Subject) -> Iterator[_Listener]:
         server = getattr(settings, name)
         addresses = getattr(settings, _ADDRESSES_OF.get(name, name)).serverip
         if server.enable:
-            yield _Listener(protocol, addresses, server.serverport, (name, "serverport"))
+            yield Listener(protocol, addresses, server.serverport, (name, "serverport"))
 
 
-def _pushers(subject: Subject) -> Iterator[_Listener]:
+def _pushers(subject: Subject) -> Iterator[Listener]:
     for index, application in enumerate(subject.settings.applications):
         for number, pusher in enumerate(application.pushers):
             if pusher.raw:
                 yield from _raw(pusher, ("applications", index, "pushers", number, "transfer"))
 
 
-def _raw(pusher: Pusher, path: tuple[Step, ...]) -> Iterator[_Listener]:
+def _onvif(subject: Subject) -> Iterator[Listener]:
+    onvif = subject.settings.onvif
+    for index, device in devices_of(onvif) if onvif.enable else ():
+        if device.http_enable:
+            yield Listener("TCP", device.server_ip, device.http_port, said_at(subject, index, "http_port"))
+        if device.https_enable:
+            yield Listener("TCP", device.server_ip, device.https_port, said_at(subject, index, "https_port"))
+
+
+def _raw(pusher: Pusher, path: tuple[Step, ...]) -> Iterator[Listener]:
     transfer = pusher.transfer
     protocol = "TCP" if transfer.mode is PusherMode.TCP else "UDP"
     addresses = () if transfer.ip is None else (transfer.ip,)
     if pusher.video is not None:
-        yield _Listener(protocol, addresses, transfer.vport, (*path, "vport"))
+        yield Listener(protocol, addresses, transfer.vport, (*path, "vport"))
     if pusher.audio is not None:
-        yield _Listener(protocol, addresses, transfer.aport, (*path, "aport"))
+        yield Listener(protocol, addresses, transfer.aport, (*path, "aport"))
 
 
-def _overlap(first: _Listener, second: _Listener) -> bool:
+def _overlap(first: Listener, second: Listener) -> bool:
     if not first.addresses or not second.addresses:
         return True
     return any(_same(one, other) for one, other in product(_known(first.addresses), _known(second.addresses)))

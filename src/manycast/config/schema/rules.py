@@ -22,6 +22,10 @@ from manycast.hub.names import CAPTURE_NAMES, is_capture_name
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _MAX_NAME_CHARS = 255
+_SCOPE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")  # RFC 3986: what is not ASCII is escaped with %
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+MAX_SCOPE_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +112,12 @@ class WordRule(Rule):
     members: tuple[Enum, ...]
 
     def parse(self, value: Any) -> Enum:
-        if isinstance(value, self.words):
-            word = value
-        elif isinstance(value, str):
-            word = self.words(value.upper())
-        else:
-            raise ValueError("not a word")
-        if word not in self.members:
-            raise ValueError("not in the list")
-        return word
+        if isinstance(value, self.words) and value in self.members:
+            return value
+        for member in self.members:
+            if isinstance(value, str) and value.upper() == str(member.value).upper():
+                return member
+        raise ValueError("not in the list")
 
 
 def one_word_of(words: type[Enum], *, without: frozenset[Enum] = frozenset()) -> WordRule:
@@ -198,6 +199,44 @@ class SuffixRule(Rule):
         if not all(map(is_path_element, value.split("/"))):
             raise ValueError("not a suffix")
         return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathNameRule(Rule):
+    """A stream's path on this server."""
+
+    allowed: str = r"elements of an address, joined by /, without \ ? # % and not . or .."
+
+    def parse(self, value: Any) -> str:
+        if not isinstance(value, str) or not all(map(is_path_element, value.split("/"))):
+            raise ValueError("not a path")
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeRule(Rule):
+    """A scope of WS-Discovery: scopes travel in lists that are separated by blanks."""
+
+    allowed: str = "a URI without blanks, such as onvif://www.onvif.org/name/Camera"
+
+    def parse(self, value: Any) -> str:
+        text = _text(value)
+        if len(text) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(text):
+            raise ValueError("not a URI")
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacRule(Rule):
+    """A hardware address."""
+
+    allowed: str = "a hardware address, such as 02:00:5e:10:00:01"
+
+    def parse(self, value: Any) -> str:
+        text = _text(value).replace("-", ":").lower()
+        if not _MAC.fullmatch(text):
+            raise ValueError("not a hardware address")
+        return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

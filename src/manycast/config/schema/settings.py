@@ -12,12 +12,13 @@ from manycast.config.schema.capture import Capture
 from manycast.config.schema.convert import Convert
 from manycast.config.schema.http import HlsSettings, HttpFlvSettings, HttpMp4Settings, HttpSettings, HttpsSettings
 from manycast.config.schema.limits import Limits
+from manycast.config.schema.onvif.device import OnvifSettings
 from manycast.config.schema.rtmp import RtmpSettings, RtmpsSettings
 from manycast.config.schema.rtsp import RtspSettings, RtspsSettings
 from manycast.config.schema.rules import between
 from manycast.config.schema.srt import SrtSettings
-from manycast.config.schema.user import User
 from manycast.config.schema.transcode import Transcode
+from manycast.config.schema.user import User
 from manycast.config.schema.values import FilePath, Switch
 
 LoopCount = Annotated[int, between(-1, 1_000_000, zero=1, note="-1: without end, 0: 1")]
@@ -46,15 +47,16 @@ class Settings(Group):
     http_mp4: HttpMp4Settings = setting(HttpMp4Settings(), "MP4 by HTTP and WebSocket.", node="http-mp4", ours=True)
     hls: HlsSettings = setting(HlsSettings(), "HLS.")
     convert: Convert = setting(Convert(), "Conversion for protocols that cannot carry a codec.", ours=True)
-    limits: Limits = setting(Limits(), "Limits.", ours=True)
     transcode: Transcode = setting(Transcode(), "What encodes and decodes.", ours=True)
     capture: Capture = setting(Capture(), "Cameras, screens, windows and microphones.", ours=True)
+    limits: Limits = setting(Limits(), "Limits.", ours=True)
     users: tuple[User, ...] = setting((), "Who may log in, repeatable.", node="user")
     applications: tuple[Application, ...] = setting(
         (Application(),),
         "The first elements of addresses, repeatable. Without any, all paths stand at the root.",
         node="application",
     )
+    onvif: OnvifSettings = setting(OnvifSettings(), "The ONVIF device.", ours=True)
     backchannel: Backchannel | None = setting(
         None, "Audio from viewers to the server. Without this group, there is none."
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 from manycast.onvif.state.base import Part
 from manycast.onvif.state.network import NetworkHost
 
-_NAMESPACE = UUID("4f0e2c0a-6e0d-5c55-9a43-3e4b6c1f7d21")  # of endpoints made of serial number and MAC address
+_NAMESPACE = UUID("4f0e2c0a-6e0d-5c55-9a43-3e4b6c1f7d21")  # of endpoints
 
 
 class DiscoveryMode(StrEnum):
@@ -28,6 +28,6 @@ class Discovery(Part):
     metadata_version: int = Field(1, ge=1)  # grows with each change of scopes and addresses
 
 
-def endpoint_of(serial_number: str, mac: str) -> UUID:
-    """The same for the same device, on every start."""
-    return uuid5(_NAMESPACE, f"{serial_number}\n{mac.lower()}")
+def endpoint_of(serial_number: str, mac: str, port: int) -> UUID:
+    """The same for the same device, on every start; another for each that one machine may run."""
+    return uuid5(_NAMESPACE, f"{serial_number}\n{mac.lower()}\n{port}")

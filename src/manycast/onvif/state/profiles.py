@@ -54,11 +54,15 @@ class AudioEncoder(Part):
 
 
 class StreamUri(Part):
-    uri: str | None = Field(None, repr=False)  # may carry a login; None: the server's own stream
-    append_params: bool = False
+    """What GetStreamUri gives: an address as it is, or a stream of this server."""
+
+    uri: str | None = Field(None, repr=False)  # may carry a login
+    append_params: bool = False  # to `uri`; a stream of this server always has them
+    stream: str = "test.mp4"  # its path, where there is no `uri`
 
 
 class Profile(Part):
+    name: str
     video_source: VideoSource | None = None
     video_encoder: VideoEncoder | None = None
     audio: bool = False  # has an audio source

@@ -1,0 +1,1 @@
+"""The ONVIF device, and several of them."""
