@@ -76,7 +76,9 @@ def a_full_state() -> DeviceState:
     state.certificates.own = [Certificate(id="c", der=b"\x30\x00\xff\xfe", private_key_der=b"")]
     state.storage = [Storage(token="s", type="NFS", user=StorageCredential(username="u", password=" p "))]
     state.profiles = [
-        Profile(video_source=VideoSource(), video_encoder=VideoEncoder(encoding=VideoEncoding.JPEG, quality=2.5))
+        Profile(
+            name="P", video_source=VideoSource(), video_encoder=VideoEncoder(encoding=VideoEncoding.JPEG, quality=2.5)
+        )
     ]
     return state
 
