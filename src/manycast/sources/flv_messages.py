@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from manycast.hub.gathering import Gathering
 from manycast.hub.source import FrameSink
-from manycast.media.track import MediaKind, Track
-from manycast.sources.gathering import Gathering
+from manycast.media.track import Track
 from manycast.wire.flv.demux import FlvDemuxer
 from manycast.wire.flv.message import FlvMessage, MalformedFlv
-
-VIDEO, AUDIO = 0, 1  # the demuxer's indices
 
 
 class FlvIntake:
@@ -27,7 +25,7 @@ class FlvIntake:
         return self._gathering.published
 
     def push(self, message: FlvMessage, *, now_s: float) -> None:
-        """Raises SourceError when a track has become another one."""
+        """Raises OtherTracks."""
         demuxer = self._demuxer
         try:
             frames = demuxer.push(message)
@@ -35,7 +33,4 @@ class FlvIntake:
             self.broken += 1
             self.last_fault = str(error)
             return
-        said = {VIDEO: MediaKind.VIDEO, AUDIO: MediaKind.AUDIO}
-        expected = [index for index, kind in said.items() if not demuxer.expected or kind in demuxer.expected]
-        tracks = {VIDEO: demuxer.video, AUDIO: demuxer.audio}
-        self._gathering.push(frames, tracks, expected=expected, now_s=now_s)
+        self._gathering.push(frames, demuxer.tracks, expected=demuxer.awaited, now_s=now_s)

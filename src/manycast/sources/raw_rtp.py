@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from manycast.errors import ManycastError
+from manycast.hub.gathering import Gathering
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
 from manycast.sources.dialling import Link
-from manycast.sources.gathering import Gathering
 from manycast.sources.path_log import AnyLog
 from manycast.wire.rtp.framed import FramedReader
 from manycast.wire.rtp.payload import PayloadFormat
@@ -121,8 +121,9 @@ class _Push:
             raise SourceError(f"packets come, but they make no frames of the codecs configured: {fault}")
 
     def _push(self, frames: Sequence[Frame], now_s: float) -> None:
-        for frame in frames:
-            self._tracks[frame.track_index] = self._configured[frame.track_index]
+        if not self._gathering.published:  # for what comes too late the senders' connections are not cut
+            for frame in frames:
+                self._tracks[frame.track_index] = self._configured[frame.track_index]
         try:
             self._gathering.push(frames, self._tracks, expected=self._tracks, now_s=now_s)
         except ManycastError as error:

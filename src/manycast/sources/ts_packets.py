@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from manycast.errors import ProtocolError
+from manycast.hub.gathering import Gathering
 from manycast.hub.source import FrameSink
 from manycast.media.track import Track
-from manycast.sources.gathering import Gathering
 from manycast.wire.mpegts.demux import TsDemuxer
+from manycast.wire.mpegts.jumps import JumpMender
 from manycast.wire.rtp.packet import RtpPacket
 
 SYNC_BYTE = 0x47
@@ -19,6 +20,7 @@ class TsIntake:
 
     def __init__(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         self._demuxer = TsDemuxer()
+        self._mender = JumpMender()
         self._gathering = Gathering(publish)
 
     @property
@@ -32,11 +34,12 @@ class TsIntake:
         )
 
     def push(self, data: bytes, *, now_s: float) -> None:
-        """Take bytes. Raises SourceError when a track has become another one."""
+        """Take bytes. Raises OtherTracks."""
         demuxer = self._demuxer
         frames = demuxer.receive(data)
         tracks = demuxer.tracks
-        self._gathering.push(frames, tracks, expected=tracks if demuxer.mapped else (0, 1), now_s=now_s)
+        self._mender.mend(frames, tracks)
+        self._gathering.push(frames, tracks, expected=tracks, now_s=now_s)
 
     def interrupt(self) -> None:
         """Packets are missing here."""

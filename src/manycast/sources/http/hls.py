@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urljoin
 
 from manycast.errors import ManycastError
+from manycast.hub.gathering import Gathering
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
-from manycast.sources.gathering import Gathering
 from manycast.sources.http.client import PARTIAL_CONTENT, SILENCE_S, Answer, HttpClient, NotThere
 from manycast.sources.http.paced import PacedSink
 from manycast.sources.http.segments import AUDIO, VIDEO, SegmentReader, reader_for

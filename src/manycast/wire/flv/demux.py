@@ -52,6 +52,7 @@ from manycast.wire.flv.message import (
     VideoPacketType,
 )
 
+VIDEO, AUDIO = 0, 1  # indices of tracks
 VIDEO_CLOCK_HZ = 90_000
 MAX_METADATA_BYTES = 64 * 1024
 
@@ -83,6 +84,17 @@ class FlvDemuxer:
         """What kinds the sender says it has; empty when it has not said so."""
         said = {MediaKind.VIDEO: ("videocodecid", "width"), MediaKind.AUDIO: ("audiocodecid", "audiosamplerate")}
         return frozenset(kind for kind, names in said.items() if any(self.metadata.get(name) for name in names))
+
+    @property
+    def tracks(self) -> dict[int, Track | None]:
+        """By index; None for one that has not come."""
+        return {VIDEO: self.video, AUDIO: self.audio}
+
+    @property
+    def awaited(self) -> frozenset[int]:
+        """The indices of the tracks to wait for: those that the sender says it has, or both."""
+        indices = {MediaKind.VIDEO: VIDEO, MediaKind.AUDIO: AUDIO}
+        return frozenset(indices[kind] for kind in self.expected or indices)
 
     def push(self, message: FlvMessage) -> list[Frame]:
         """The frames of a message, none or one. Raises MalformedFlv; the next message can be read all the same."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from manycast.media.clock import rescale
+from manycast.media.frame import Frame
+from manycast.media.track import Track
 from manycast.wire.mpegts.packet import CLOCK_HZ
 
 MAX_STEP_TICKS = 10 * CLOCK_HZ  # from one frame to the next; more is another clock
@@ -17,6 +21,15 @@ class JumpMender:
         self._offset = 0
         self._tracks: dict[int, tuple[int, int]] = {}  # the time of the latest frame as told on, and its offset
         self.jumps = 0
+
+    def mend(self, frames: Sequence[Frame], tracks: Mapping[int, Track | None]) -> None:
+        """Shift the frames of a demuxer whose tracks these are."""
+        for frame in frames:
+            track = tracks.get(frame.track_index)
+            if track is not None:
+                shift = self.shift(frame.track_index, frame.dts_ticks, track.clock_rate_hz)
+                frame.dts_ticks += shift
+                frame.pts_ticks += shift
 
     def shift(self, track_index: int, dts_ticks: int, clock_rate_hz: int) -> int:
         """What to add to a frame's timestamps, in ticks of its track; frames come in decoding order."""
