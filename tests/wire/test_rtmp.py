@@ -40,12 +40,12 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(**options: object) -> AsyncIterator[Serving]:
+async def serving(applications: tuple[str, ...] = ("",), **options: object) -> AsyncIterator[Serving]:
     """`options` are those of RtmpOptions."""
     hub = Hub()
     timer = asyncio.create_task(hub.run_timer())
     listener = socket.create_server((HOST, 0))
-    rtmp = RtmpServer(Catalogue(hub, None), RtmpOptions(**options))  # type: ignore[arg-type]
+    rtmp = RtmpServer(Catalogue(hub, None, applications), RtmpOptions(**options))  # type: ignore[arg-type]
     rtmp.listen([listener])
     rtmp.start()
     try:
@@ -64,6 +64,27 @@ async def publish(server: Serving, name: str = "cam", frames: int = 60) -> tuple
     await blocking(publisher.send_clip, CLIP, stream_id, frames)
     await until(lambda: server.hub.live(f"live/{name}") is not None, "the stream is there", deadline_s=10)
     return publisher, stream_id
+
+
+@pytest.mark.parametrize("app", ["nowhere", "/nowhere/", "nowhere/live", "nowhere?user=anna", "LIVE"])
+async def test_an_application_nobody_configured_is_refused_at_connect(app: str) -> None:
+    async with serving(("live", "tv")) as server:
+        with await server.connect() as client:
+            answer = await blocking(client.open, app)
+            assert answer.name == "_error"
+            (told,) = answer.arguments
+            assert isinstance(told, dict)
+            assert told["code"] == "NetConnection.Connect.InvalidApp"
+            assert "no application is called" in str(told["description"])
+            # The client may try again.
+            assert (await blocking(client.open, "live")).name == "_result"
+
+
+@pytest.mark.parametrize("app", ["live", "tv/", "tv/news?user=anna", ""])
+async def test_however_a_client_writes_a_known_application(app: str) -> None:
+    async with serving(("live", "tv")) as server:
+        with await server.connect() as client:
+            assert (await blocking(client.open, app)).name == "_result"
 
 
 async def test_what_is_published_is_played() -> None:

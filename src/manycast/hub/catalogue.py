@@ -82,6 +82,10 @@ class Catalogue:
             return name
         return f"{self._applications[0]}/{name}"
 
+    def has_application(self, name: str) -> bool:
+        """Whether addresses may begin with a name; where paths stand at the root, with any."""
+        return "" in self._applications or name in self._applications
+
     def taken_by(self, path: str) -> str | None:
         """Who has a path that somebody wants to publish to; None where it is free."""
         if is_capture_name(self._local_name(path)):

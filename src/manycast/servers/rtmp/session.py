@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
@@ -116,6 +117,12 @@ class RtmpSession:
                     self._send(refusal(call, "NetConnection.Connect.Rejected", said))
                     return
                 self._logged_in = True
+        application = unquote(app.partition("?")[0]).strip("/").partition("/")[0]
+        if application and not self._catalogue.has_application(application):
+            said = f"no application is called {application!r}"
+            self._host.faults.note(self._connection.log, f"connect refused: {said}")
+            self._send(refusal(call, "NetConnection.Connect.InvalidApp", said))
+            return
         self._app = app
         if call.property("fourCcList"):  # an empty one is none
             self._carried = ENHANCED_CODECS
