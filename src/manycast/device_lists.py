@@ -6,10 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from manycast.sources.capture.cameras import list_cameras
-from manycast.sources.capture.capabilities import camera_capabilities
-from manycast.sources.capture.microphones import list_microphones
-from manycast.sources.capture.x11 import Desktop
+from manycast.sources.capture.system import this_system
 
 VIDEO_HEAD = "Available video capture device :"
 AUDIO_HEAD = "Available audio capture device :"
@@ -18,22 +15,24 @@ WINDOW_HEAD = "Available window name :"
 
 def device_lines(*, video: bool, audio: bool, verbose: bool = False) -> Iterator[str]:
     """Cameras and microphones with the numbers and names that stand in addresses."""
+    system = this_system()
     if video:
         yield VIDEO_HEAD
-        for camera in list_cameras():
+        for camera in system.cameras():
             yield f"index : {camera.index}, name : {camera.name}"
             if verbose:
                 yield f"    {camera.address}"
-                yield from (f"    {line}" for line in camera_capabilities(camera.address))
+                yield from (f"    {line}" for line in system.capabilities(camera))
     if audio:
         yield AUDIO_HEAD
-        for microphone in list_microphones():
+        for microphone in system.microphones():
             yield f"index : {microphone.index}, name : {microphone.name}"
             if verbose:
-                yield f"    {microphone.pcm}"
+                yield f"    {microphone.address}"
 
 
 def devices_json(*, video: bool, audio: bool) -> str:
+    system = this_system()
     found: dict[str, Any] = {}
     if video:
         found["video"] = [
@@ -41,14 +40,14 @@ def devices_json(*, video: bool, audio: bool) -> str:
                 "index": camera.index,
                 "name": camera.name,
                 "device": camera.address,
-                "formats": list(camera_capabilities(camera.address)),
+                "formats": list(system.capabilities(camera)),
             }
-            for camera in list_cameras()
+            for camera in system.cameras()
         ]
     if audio:
         found["audio"] = [
-            {"index": microphone.index, "name": microphone.name, "device": microphone.pcm}
-            for microphone in list_microphones()
+            {"index": microphone.index, "name": microphone.name, "device": microphone.address}
+            for microphone in system.microphones()
         ]
     return json.dumps(found, indent=2, ensure_ascii=False)
 
@@ -56,20 +55,18 @@ def devices_json(*, video: bool, audio: bool) -> str:
 def window_lines(*, verbose: bool = False) -> Iterator[str]:
     """The titles of all windows. Raises SourceError."""
     yield WINDOW_HEAD
-    with Desktop() as desktop:
-        for window in desktop.windows():
-            yield window.title
-            if verbose:
-                yield f"    {window.width}x{window.height}, id {window.id:#x}"
+    for window in this_system().windows():
+        yield window.title
+        if verbose:
+            yield f"    {window.width}x{window.height}, id {window.id:#x}"
 
 
 def windows_json() -> str:
     """Raises SourceError."""
-    with Desktop() as desktop:
-        found = [
-            {"title": window.title, "width": window.width, "height": window.height, "id": window.id}
-            for window in desktop.windows()
-        ]
+    found = [
+        {"title": window.title, "width": window.width, "height": window.height, "id": window.id}
+        for window in this_system().windows()
+    ]
     return json.dumps({"windows": found}, indent=2, ensure_ascii=False)
 
 

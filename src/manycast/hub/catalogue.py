@@ -44,7 +44,10 @@ class FoundCapture:
 
 class CaptureFinder(Protocol):
     async def find(self, application: str, name: str) -> FoundCapture | None:
-        """What a capture's name in an application stands for. Raises SourceError when there is no such device."""
+        """What a capture's name in an application stands for. Raises SourceMissing when there is no such device."""
+
+    def holds(self, application: str, name: str) -> bool:
+        """Whether `find` would find something. Works in any thread. Raises SourceMissing."""
 
 
 class Catalogue:
@@ -136,11 +139,14 @@ class Catalogue:
             await self._conversions.close()
 
     def holds(self, name: str) -> bool:
-        """Whether `find` would find something, as far as can be told without starting it. Works in any thread."""
+        """Whether `find` would find something, as far as can be told without starting it. Works in any thread.
+
+        Raises SourceMissing with the reason why a device is not there.
+        """
         path = self.path_of(name)
         local = self._local_name(path)
         if is_capture_name(local):
-            return self._captures is not None
+            return self._captures is not None and self._captures.holds(path.removesuffix(local).removesuffix("/"), local)
         if self.backchannels is not None and (spoken := spoken_path(path)) is not None:
             return self.backchannels.is_spoken_to(spoken)
         if self.hub.live(path) is not None or self.hub.owner(path) is not None:

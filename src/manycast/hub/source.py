@@ -14,6 +14,10 @@ class SourceError(ManycastError):
     """A source could not start or go on; the message says why, for the log."""
 
 
+class SourceMissing(SourceError):
+    """There is nothing of that name: no such device or window."""
+
+
 class SourceDenied(SourceError):
     """A source that is not to be had until something is configured otherwise: no other try will do better."""
 

@@ -17,18 +17,28 @@ from support.waiting import wait_until
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
 from manycast.hub.output import AudioOutput, Output, OutputRules, VideoOutput
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceError, SourceMissing
 from manycast.media.frame import Frame
 from manycast.media.track import Codec, Track
 from manycast.sources.capture.arrival_clock import ArrivalClock
-from manycast.sources.capture.cameras import CameraReader, find_camera, list_cameras
+from manycast.sources.capture.cameras import list_cameras
 from manycast.sources.capture.capabilities import formats
+from manycast.sources.capture.devices import (
+    Camera,
+    Microphone,
+    Monitor,
+    System,
+    Window,
+    find_camera,
+    find_window,
+)
 from manycast.sources.capture.finder import CaptureFinder
 from manycast.sources.capture.inbox import MAX_PICTURES, Inbox, Picture, Sound
+from manycast.sources.capture.linux import LinuxSystem
 from manycast.sources.capture.names import Part, PartKind, parse_capture
 from manycast.sources.capture.pool import DevicePool
+from manycast.sources.capture.readers import PictureReader
 from manycast.sources.capture.source import CaptureSource, Device
-from manycast.sources.capture.x11 import Window, find_window
 
 TEST_PICTURES = "testsrc2=size=320x240:rate=25,realtime"
 
@@ -187,10 +197,10 @@ class Beeps:
 
 
 async def test_a_camera_is_opened_once_for_two_outputs_and_closed_after_them() -> None:
-    opened: list[CameraReader] = []
+    opened: list[PictureReader] = []
 
-    def make_reader() -> CameraReader:
-        opened.append(CameraReader(TEST_PICTURES, input_format="lavfi"))
+    def make_reader() -> PictureReader:
+        opened.append(PictureReader("the camera", TEST_PICTURES, "lavfi", 25))
         return opened[-1]
 
     pool = DevicePool()
@@ -245,6 +255,89 @@ async def test_without_an_x_server_it_is_said_what_to_do(no_desktop: None, monke
     with pytest.raises(SourceError, match="Wayland does not let other programs see"):
         await catalogue.find("app/window=x")
     assert await catalogue.find("app/screenlive.mp4") is None
+
+
+class Machine(LinuxSystem):
+    """A machine with a camera, two microphones, two monitors and some windows."""
+
+    def __init__(self, *titles: str) -> None:
+        self.titles = list(titles)
+        self.cameras_there = [Camera(index=0, name="Cam", address="/dev/video0")]
+
+    def cameras(self) -> list[Camera]:
+        return self.cameras_there
+
+    def microphones(self) -> list[Microphone]:
+        return [Microphone(index=index, name=name, address=name.lower()) for index, name in enumerate(("Mic", "A+B"))]
+
+    def monitors(self) -> list[Monitor]:
+        return [Monitor(index=index, name=str(index), x=0, y=0, width=640, height=360) for index in range(2)]
+
+    def windows(self) -> list[Window]:
+        return [window(title, number) for number, title in enumerate(self.titles)]
+
+
+def finder(system: System, *outputs: Output) -> CaptureFinder:
+    return CaptureFinder(OutputRules({"app": outputs}), system=system)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("screenlive0", "screenlive"),
+        ("screenlive1+audiodevice0", "screenlive1+audiodevice"),
+        ("audiodevice1+videodevice=Cam", "videodevice=Cam+audiodevice1"),
+        ("audiodevice=A+B", "audiodevice=A+B"),
+        ("videodevice+audiodevice=A+B", "videodevice+audiodevice=A+B"),
+        ("window=film+AUDIOdevice", "window=film+AUDIOdevice"),
+        ("window=film+audiodevice", "window=film+audiodevice"),
+        ("window=Notes+audiodevice1", "window=Notes+audiodevice1"),
+    ],
+)
+async def test_names_that_mean_the_same_have_one_name(name: str, found: str) -> None:
+    machine = finder(Machine("Film+audiodevice", "Film", "Notes"))
+    capture = await machine.find("app", name)
+    assert capture is not None
+    assert capture.name == found
+    assert machine.holds("app", name)
+
+
+async def test_a_plus_in_a_whole_title_joins_nothing() -> None:
+    """Which of the two was found shows in what is missing: the second machine has no window of the whole title."""
+    whole = finder(Machine("a+audiodevice7"))
+    assert await whole.find("app", "window=A+audiodevice7") is not None
+    with pytest.raises(SourceMissing, match="no audio device 7, only 2"):
+        await finder(Machine("a")).find("app", "window=A+audiodevice7")
+
+
+async def test_a_device_that_comes_back_is_found_again() -> None:
+    machine = Machine()
+    cameras, machine.cameras_there = machine.cameras_there, []
+    found = finder(machine)
+    with pytest.raises(SourceMissing, match="no video device 'Cam'"):
+        await found.find("app", "videodevice=Cam")
+    with pytest.raises(SourceMissing, match="no video device 'Cam'"):
+        found.holds("app", "videodevice=Cam")
+    machine.cameras_there = cameras
+    assert await found.find("app", "videodevice=Cam") is not None
+    assert found.holds("app", "videodevice=Cam")
+    assert not found.holds("app", "videodevice.mp4")
+
+
+async def test_a_picture_has_sound_where_a_rule_of_its_own_says_so() -> None:
+    """And the microphone has to be there; the rule for everything opens none."""
+
+    class Deaf(Machine):
+        def microphones(self) -> list[Microphone]:
+            return []
+
+    of_screens = Output(pattern="screenlive", sound_asked=True)
+    with pytest.raises(SourceMissing, match="no audio device 0"):
+        await finder(Deaf(), of_screens).find("app", "screenlive")
+    found = await finder(Machine(), of_screens).find("app", "screenlive1")
+    assert found is not None
+    assert found.name == "screenlive1"
+    assert await finder(Deaf(), Output(sound_asked=True)).find("app", "screenlive") is not None
 
 
 def test_rules_are_tried_from_top_to_bottom() -> None:

@@ -20,6 +20,7 @@ GOOD = [
     (b"#!::u=admin,s=geheim=1,r=live,t=stream,x=y", StreamId("live", user="admin", password="geheim=1")),
     (b"cam,u=admin,s=geheim", StreamId("cam", user="admin", password="geheim")),
     (b"cam,clear=1", StreamId("cam", clear=True)),
+    (b"app/window=user%20manual.doc%2C%20C%2B%2B,m=request", StreamId("app/window=user manual.doc, C++")),
     ("Küche/Tür 1.mp4".encode(), StreamId("Küche/Tür 1.mp4")),
 ]
 
@@ -30,6 +31,9 @@ BAD = [
     (b"a/../b", Rejection.BAD_REQUEST, "leads elsewhere"),
     (b"a/..\\b", Rejection.BAD_REQUEST, "leads elsewhere"),
     (b"a\0b", Rejection.BAD_REQUEST, "control characters"),
+    (b"a%00b", Rejection.BAD_REQUEST, "control characters"),
+    (b"a%FFb", Rejection.BAD_REQUEST, "no UTF-8"),
+    (b"a/%2e%2E/b", Rejection.BAD_REQUEST, "leads elsewhere"),
     (b"\xff", Rejection.BAD_REQUEST, "no UTF-8"),
     (b"a,publish", Rejection.BAD_REQUEST, "wanted KEY=VALUE"),
     (b"a,=publish", Rejection.BAD_REQUEST, "wanted KEY=VALUE"),

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
 from manycast.servers.rtmp.connection import Host, RtmpConnection
@@ -211,6 +211,9 @@ class RtmpSession:
             return
         try:
             activity = await self._open(address, stream_id)
+        except SourceMissing as error:
+            self._refuse(stream_id, "NetStream.Play.StreamNotFound", str(error))
+            return
         except (SourceError, NotPlayable) as error:
             self._refuse(stream_id, "NetStream.Play.Failed", str(error))
             return

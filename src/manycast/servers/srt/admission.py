@@ -12,6 +12,7 @@ from typing import Any
 
 from manycast.errors import ManycastError
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.source import SourceMissing
 from manycast.libsrt.library import Option, SrtLibrary
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.throttle import LoginThrottle
@@ -46,7 +47,8 @@ class Caller:
 
 
 class Admission:
-    """Judges callers by their stream ids. What it reads of the server is only looked up, never waited for."""
+    """Judges callers by their stream ids. What it reads of the server is only looked up, never waited
+    for; the system is asked for devices."""
 
     def __init__(
         self,
@@ -101,7 +103,11 @@ class Admission:
         self._log_in(address[0], request)
         path = self._catalogue.path_of(request.name)
         if not request.publish:
-            if not self._catalogue.holds(request.name):
+            try:
+                found = self._catalogue.holds(request.name)
+            except SourceMissing as error:
+                raise Refused(Rejection.NOT_FOUND, str(error)) from error
+            if not found:
                 raise Refused(Rejection.NOT_FOUND, f"nothing is called {request.name!r}")
         elif self._catalogue.hub.live(path) is None:
             taken = self._catalogue.taken_by(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from manycast.alsa import find_alsa_files, library_path, silence_alsa
 from manycast.hub.source import SourceError
 from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.devices import SYSTEM_SOUND_NAME, Microphone
 from manycast.sources.capture.inbox import Sound
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 BLOCK_S = 0.02  # what is handed on at once
 AHEAD_S = 0.1  # further than this a device that keeps no time, such as a file, is not read ahead
-DEFAULT_RATE_HZ = 8000
-DEFAULT_CHANNELS = 2
-SYSTEM_SOUND_NAME = "System sound"
 SYSTEM_SOUND_PCM = "systemsound"  # a device of this name in an asoundrc is taken for it
 # What the default output plays; PulseAudio and PipeWire both know the name.
 _PULSE_MONITOR = 'plug:{SLAVE={type pulse device "@DEFAULT_MONITOR@"}}'
@@ -40,15 +37,6 @@ _LEFT_OUT = frozenset((
 # fmt: on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Microphone:
-    """One device; `pcm` is its name in ALSA."""
-
-    index: int
-    name: str
-    pcm: str
-
-
 def list_microphones() -> list[Microphone]:
     """All that can be recorded, the system's own sound last. Loads PyAV."""
     found: list[tuple[str, str]] = []
@@ -58,35 +46,11 @@ def list_microphones() -> list[Microphone]:
             found.append((description or pcm, pcm))
     if system is not None:
         found.append((SYSTEM_SOUND_NAME, system))
-    return [Microphone(index=index, name=name, pcm=pcm) for index, (name, pcm) in enumerate(found)]
-
-
-def find_microphone(index: int, name: str | None) -> Microphone:
-    """By its name as listed or in ALSA, or by its number. Raises SourceError."""
-    microphones = list_microphones()
-    if name is None:
-        if index < len(microphones):
-            return microphones[index]
-        raise SourceError(f"there is no audio device {index}, only {len(microphones)}, counted from 0")
-    for microphone in microphones:
-        if name in (microphone.name, microphone.pcm):
-            return microphone
-    raise SourceError(f"there is no audio device {name!r}")
-
-
-def find_system_sound() -> Microphone:
-    """What the default output plays. Raises SourceError."""
-    for microphone in list_microphones():
-        if microphone.name == SYSTEM_SOUND_NAME:
-            return microphone
-    raise SourceError(
-        "the system's own sound cannot be recorded: ALSA's plug-in for PulseAudio is missing "
-        "(Debian: libasound2-plugins), and there is no ALSA device systemsound"
-    )
+    return [Microphone(index=index, name=name, address=pcm) for index, (name, pcm) in enumerate(found)]
 
 
 class MicrophoneReader:
-    """One opened device."""
+    """One opened device. Those that keep no time, such as files, are read in real time."""
 
     def __init__(self, pcm: str, rate_hz: int, channels: int) -> None:
         """Raises SourceError."""

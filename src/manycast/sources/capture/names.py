@@ -55,6 +55,11 @@ def parse_capture(name: str) -> tuple[Part, ...] | None:
     return (*pictures, *sounds)
 
 
+def parse_whole(name: str) -> Part | None:
+    """The one device that a name means if its plus signs join nothing; None where that makes no difference."""
+    return _parse_part(name) if _JOINT.search(name) else None
+
+
 def _parse_part(text: str) -> Part | None:
     if numbered := _NUMBERED.fullmatch(text):
         return Part(PartKind(numbered[1]), int(numbered[2] or 0))

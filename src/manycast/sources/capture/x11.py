@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from manycast.hub.source import SourceError
+from manycast.sources.capture.devices import Monitor, Window
 
 MAX_WINDOWS = 2000  # looked at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitor:
-    """One monitor of the desktop; place and size in pixels."""
-
-    index: int
-    name: str
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A window that has a title; its size is in pixels."""
-
-    id: int
-    title: str
-    width: int
-    height: int
 
 
 def display_name() -> str:
@@ -172,19 +150,3 @@ class _Asking:
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
         if isinstance(failure, self._errors):
             raise SourceError(f"the X server is lost: {failure}") from failure
-
-
-def find_window(windows: list[Window], title: str) -> Window:
-    """The window of a title, without regard to case: a whole title first, then one that contains the text, when it is
-    only one. Raises SourceError."""
-    wanted = title.casefold()
-    for window in windows:
-        if window.title.casefold() == wanted:
-            return window
-    containing = [window for window in windows if wanted in window.title.casefold()]
-    if len(containing) > 1:
-        titles = ", ".join(repr(window.title) for window in containing[:5])
-        raise SourceError(f"{len(containing)} windows have {title!r} in their titles: {titles}")
-    if not containing:
-        raise SourceError(f"no window has the title {title!r}, or has it in its title")
-    return containing[0]

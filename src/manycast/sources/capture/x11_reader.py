@@ -12,8 +12,9 @@ from av.video.frame import VideoFrame
 
 from manycast.hub.source import SourceError
 from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.devices import Monitor, find_monitor, find_window
 from manycast.sources.capture.inbox import Picture
-from manycast.sources.capture.x11 import Desktop, Monitor, display_name, find_window
+from manycast.sources.capture.x11 import Desktop, display_name
 
 LOOK_INTERVAL_S = 0.25  # how often the window's or monitor's size is looked at, and what has failed is tried again
 
@@ -52,10 +53,7 @@ class ScreenReader:
         self._desktop.close()
 
     def _find(self) -> Monitor:
-        monitors = self._desktop.monitors()
-        if self._index >= len(monitors):
-            raise SourceError(f"there is no monitor {self._index}, only {len(monitors)}, counted from 0")
-        return monitors[self._index]
+        return find_monitor(self._index, self._desktop.monitors())
 
     def _open(self) -> _Grab:
         monitor = self._monitor

@@ -105,7 +105,14 @@ def _publishes(parameters: dict[str, str]) -> bool:
 
 
 def _checked_name(name: str) -> str:
-    """Without slashes at its ends. Raises BadStreamId for what no stream can be called."""
+    """Without slashes at its ends, and what is written %20 decoded, as in every address. Raises BadStreamId for what no
+    stream can be called."""
+    try:
+        name = unquote(name, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadStreamId("stream id with an encoded name that is no UTF-8") from error
+    if not name.isprintable():
+        raise BadStreamId("stream id with control characters")
     segments = [segment for segment in name.strip().split("/") if segment]
     if not segments:
         raise BadStreamId("stream id without a name")

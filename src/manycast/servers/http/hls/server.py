@@ -9,7 +9,7 @@ import time
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hls_packager import HlsRun
 from manycast.hub.hls_runs import HlsRuns
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.hls.address import is_hls
@@ -100,6 +100,8 @@ class HlsServer:
             if not isinstance(found, Stream):
                 raise HttpError(404, f"{name} is a file: HLS is for live streams; RTSP, RTMP and HTTP play it")
             stream = await self._catalogue.stream_for(found, CARRIED)
+        except SourceMissing as error:
+            raise HttpError(404, f"{name}: {error}") from error
         except SourceError as error:
             raise HttpError(503, str(error), [("Retry-After", "5")]) from error
         if not await stream.wait_complete(COMPLETE_TIMEOUT_S):

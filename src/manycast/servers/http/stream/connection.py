@@ -11,7 +11,7 @@ from manycast import __version__
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
@@ -200,6 +200,8 @@ class StreamConnection:
         catalogue = self._host.catalogue
         try:
             return await catalogue.find(name)
+        except SourceMissing as error:
+            raise HttpError(404, f"{name}: {error}") from error
         except SourceError as error:
             status = 503 if catalogue.hub.owner(catalogue.path_of(name)) is not None else 404
             raise HttpError(status, f"{name}: {error}") from error

@@ -1,0 +1,58 @@
+"""Captures of Linux: Video4Linux2, ALSA, X11."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from manycast.sources.capture.cameras import list_cameras
+from manycast.sources.capture.capabilities import camera_capabilities
+from manycast.sources.capture.devices import Camera, Microphone, Monitor, Window
+from manycast.sources.capture.microphones import MicrophoneReader, list_microphones
+from manycast.sources.capture.pool import Reader
+from manycast.sources.capture.x11 import Desktop
+
+
+class LinuxSystem:
+    def cameras(self) -> list[Camera]:
+        return list_cameras()
+
+    def microphones(self) -> list[Microphone]:
+        return list_microphones()
+
+    def no_system_sound(self) -> str:
+        return (
+            "the system's own sound cannot be recorded: ALSA's plug-in for PulseAudio is missing "
+            "(Debian: libasound2-plugins), and there is no ALSA device systemsound"
+        )
+
+    def monitors(self) -> list[Monitor]:
+        with Desktop() as desktop:
+            return desktop.monitors()
+
+    def windows(self) -> list[Window]:
+        with Desktop() as desktop:
+            return desktop.windows()
+
+    def capabilities(self, camera: Camera) -> Iterator[str]:
+        return camera_capabilities(camera.address)
+
+    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None) -> Reader:
+        from manycast.sources.capture.readers import PictureReader
+
+        options = {"framerate": f"{rate:g}"}
+        if size is not None:
+            options["video_size"] = f"{size[0]}x{size[1]}"
+        return PictureReader(f"the camera {camera.address}", camera.address, "v4l2", rate, options)
+
+    def open_microphone(self, microphone: Microphone, rate_hz: int, channels: int) -> Reader:
+        return MicrophoneReader(microphone.address, rate_hz, channels)
+
+    def open_screen(self, index: int, rate: int) -> Reader:
+        from manycast.sources.capture.x11_reader import ScreenReader
+
+        return ScreenReader(index, rate)
+
+    def open_window(self, title: str, rate: int) -> Reader:
+        from manycast.sources.capture.x11_reader import WindowReader
+
+        return WindowReader(title, rate)
