@@ -17,6 +17,7 @@ from manycast import __version__, device_lists
 from manycast.app import App, Overrides, Plan, make_plan, run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
+from manycast.config.schema.settings import Settings
 from manycast.daemon import Daemon, DaemonError
 from manycast.hub.source import SourceError
 from manycast.listening import StartError
@@ -187,8 +188,13 @@ def rtspserver() -> None:
     typer.run(_serving("rtspserver.cfg", "rtsp.cfg"))
 
 
-def _serving(*default_names: str) -> Callable[..., None]:
-    """The command that serves; without -c, the first of the default files that is there is read."""
+def onvifrtspserver() -> None:
+    """The command `onvifrtspserver`, which has a file for ONVIF and one for RTSP."""
+    typer.run(_serving("onvif.cfg", "rtsp.cfg", all_of_them=True))
+
+
+def _serving(*default_names: str, all_of_them: bool = False) -> Callable[..., None]:
+    """The command that serves; without -c, the first of the default files that is there is read, or all of them."""
 
     def serve(
         config: ConfigOption = None,
@@ -210,7 +216,7 @@ def _serving(*default_names: str) -> Callable[..., None]:
         if list_what is not None:
             _print_lines(lambda: device_lists.listed(list_what.value))
             return
-        loaded = _load(config or _default_files(*default_names))
+        loaded = _load(config or _default_files(default_names, all_of_them=all_of_them))
         overrides = Overrides(
             host=host,
             media_folder=media,
@@ -224,9 +230,11 @@ def _serving(*default_names: str) -> Callable[..., None]:
         )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 
+    names = (" and " if all_of_them else " or ").join(default_names)
+    read = f"{names} in the current folder {'are read if they are' if all_of_them else 'is read if it is'}"
     serve.__doc__ = f"""Start the server, in the foreground unless told otherwise.
 
-    Without -c, {" or ".join(default_names)} in the current folder is read if it is there; otherwise the server runs
+    Without -c, {read} there; otherwise the server runs
     with defaults for an ordinary user, a test pattern included. What an option says wins over the file.
     """
     return serve
@@ -235,9 +243,10 @@ def _serving(*default_names: str) -> Callable[..., None]:
 cli.command(name="serve")(_serving("mediaserver.cfg"))
 
 
-def _default_files(*names: str) -> list[Path]:
-    """The first of these files that is in the current folder."""
-    return next(([Path(name)] for name in names if Path(name).is_file()), [])
+def _default_files(names: Iterable[str], *, all_of_them: bool) -> list[Path]:
+    """Of these files, those that are in the current folder: the first, or all."""
+    found = [Path(name) for name in names if Path(name).is_file()]
+    return found if all_of_them else found[:1]
 
 
 def _load(files: list[Path]) -> LoadedConfiguration:
@@ -259,8 +268,7 @@ def _serve(
 ) -> None:
     plan = make_plan(loaded, overrides)
     settings = loaded.settings
-    level = list(LogLevel).index(log_level) if log_level is not None else settings.log_level
-    enabled = settings.log_enable or log_level is not None
+    levels = _log_levels(settings, log_level)
     background = Daemon() if daemon else None
     try:
         if pid_file is not None:
@@ -270,7 +278,7 @@ def _serve(
             background.detach(log_file)
         if pid_file is not None:
             pid_file.write()
-        set_up_logging(level if enabled else None, log_file)
+        set_up_logging(levels[0], log_file, onvif=levels[1])
         _run(plan, lambda app: _greet(app, loaded, background))
     except (StartError, DaemonError, PidFileError, LogFileError) as error:
         _errors.print(f"manycast cannot start: {error}.", style="red", markup=False)
@@ -280,6 +288,16 @@ def _serve(
             pid_file.remove()
         if background is not None:
             background.close()
+
+
+def _log_levels(settings: Settings, option: LogLevel | None) -> tuple[int | None, int | None]:
+    """The level of the log, and that of its ONVIF part; None: it is off."""
+    if option is not None:
+        level = list(LogLevel).index(option)
+        return level, level
+    general = settings.log_level if settings.log_enable else None
+    own = settings.onvif.log_level
+    return general, (general if own is None else own) if settings.onvif.log_enable else None
 
 
 def _run(plan: Plan, on_started: Callable[[App], None]) -> None:

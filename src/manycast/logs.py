@@ -11,6 +11,7 @@ from manycast.errors import ManycastError
 
 TRACE = 5  # below DEBUG
 LEVELS = (TRACE, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_OFF = logging.CRITICAL + 1
 MAX_FILE_BYTES = 10 * 1024 * 1024
 KEPT_FILES = 5
 
@@ -28,10 +29,10 @@ def check_log_file(file: Path) -> None:
         raise LogFileError(f"the log file {file}: {error.strerror}; name another with --log-file") from error
 
 
-def set_up_logging(level: int | None, file: Path | None) -> None:
+def set_up_logging(level: int | None, file: Path | None, *, onvif: int | None) -> None:
     """Log messages of a level (0 TRACE to 5 FATAL) and above, to standard error or a file; None: none at all.
 
-    Raises LogFileError.
+    `onvif` is the level of the ONVIF part. Raises LogFileError.
     """
     logging.addLevelName(TRACE, "TRACE")
     logging.addLevelName(logging.WARNING, "WARN")
@@ -39,7 +40,7 @@ def set_up_logging(level: int | None, file: Path | None) -> None:
     root = logging.getLogger()
     for old in tuple(root.handlers):
         root.removeHandler(old)
-    if level is None:
+    if level is None and onvif is None:
         root.addHandler(logging.NullHandler())
         return
     handler: logging.Handler
@@ -50,5 +51,6 @@ def set_up_logging(level: int | None, file: Path | None) -> None:
         handler = RotatingFileHandler(file, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(message)s"))
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.getLogger("manycast").setLevel(LEVELS[level])
+    root.setLevel(logging.INFO if level is not None else _OFF)
+    for name, of in (("manycast", level), ("manycast.onvif", onvif)):
+        logging.getLogger(name).setLevel(LEVELS[of] if of is not None else _OFF)

@@ -39,6 +39,14 @@ def manycast(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
     )
 
 
+def called(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """One of the commands under the names of the manuals."""
+    call = f"from manycast.cli import {command}; {command}()"
+    return subprocess.run(
+        [sys.executable, "-c", call, *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, check=False
+    )
+
+
 def test_the_version_is_said() -> None:
     done = manycast("--version")
     assert (done.returncode, done.stdout) == (0, f"manycast {__version__}\n")
@@ -82,6 +90,30 @@ def test_a_configuration_that_is_not_there_is_status_2(tmp_path: Path) -> None:
     done = manycast("serve", "-c", "nothing.xml", cwd=tmp_path)
     assert done.returncode == 2
     assert "nothing.xml" in done.stderr
+
+
+def test_the_command_for_onvif_reads_both_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "onvif.cfg").write_text("<config><server_ip/>\n<http_port>x</http_port></config>")
+    (tmp_path / "rtsp.cfg").write_text("<config><serverport>y</serverport></config>")
+    done = called("onvifrtspserver", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "onvif.cfg:2: <config><http_port>: found 'x', allowed: 1 to 65535" in done.stderr
+    assert "rtsp.cfg:1: <config><serverport>: found 'y', allowed: 1 to 65535" in done.stderr
+    (tmp_path / "onvif.cfg").unlink()
+    assert "onvif.cfg" not in called("onvifrtspserver", cwd=tmp_path).stderr
+
+
+def test_the_command_for_onvif_says_what_it_reads(tmp_path: Path) -> None:
+    done = called("onvifrtspserver", "--help", cwd=tmp_path)
+    assert "onvif.cfg and rtsp.cfg in the current folder are read if they are there" in " ".join(done.stdout.split())
+
+
+def test_files_of_two_dialects_are_named_by_two_options(tmp_path: Path) -> None:
+    (tmp_path / "o.cfg").write_text("<config><server_ip/><http_port>x</http_port></config>")
+    (tmp_path / "m.cfg").write_text("<config><rtsp><serverport>y</serverport></rtsp></config>")
+    done = manycast("serve", "-c", "m.cfg", "-c", "o.cfg", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "2 mistakes in the configuration" in done.stderr
 
 
 def test_a_port_that_is_taken_is_named_with_its_setting_and_status_1(tmp_path: Path) -> None:
@@ -333,6 +365,7 @@ def test_capture_devices_are_listed_as_the_manuals_have_it(tmp_path: Path, monke
         "index : 1, name : Second microphone (silent)",
         "index : 2, name : System sound",
     ]
+    assert called("onvifrtspserver", "-l", "audiodevice", cwd=tmp_path).stdout == done.stdout
     everything = manycast("serve", "-l", "device").stdout
     assert everything.startswith("Available video capture device :\n")
     assert everything.endswith(done.stdout)
