@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.inprocess_http import make_files
 from support.ports import free_tcp_port, free_udp_base
 from support.programs import gst_running, make, probe, running
 from support.server import ServerProcess
@@ -70,7 +71,7 @@ def test_gstreamer(tmp_path: Path, transfer: str, ondemand: int) -> None:
 def test_a_transport_gstreamer_refuses(tmp_path: Path, has: str, asked: str) -> None:
     port = free_tcp_port()
     with (
-        gst_server(port, has),
+        gst_server(port, "--only", has),
         edge(tmp_path, url=f"rtsp://127.0.0.1:{port}/test", transfer=asked, ondemand=1) as server,
     ):
         assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
@@ -80,8 +81,22 @@ def test_a_transport_gstreamer_refuses(tmp_path: Path, has: str, asked: str) -> 
 def test_gstreamer_with_a_login(tmp_path: Path) -> None:
     port = free_tcp_port()
     login = {"user": "joe", "pass": "secret"}
-    with gst_server(port, "joe", "secret"), edge(tmp_path, url=f"rtsp://127.0.0.1:{port}/test", **login) as server:
+    with (
+        gst_server(port, "--login", "joe", "secret"),
+        edge(tmp_path, url=f"rtsp://127.0.0.1:{port}/test", **login) as server,
+    ):
         assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
+
+
+@pytest.mark.parametrize("transfer", ["TCP", "UDP"])
+def test_gstreamer_by_srtp(tmp_path: Path, transfer: str) -> None:
+    files = make_files(tmp_path)
+    port = free_tcp_port()
+    proxy = {"url": f"rtsps://127.0.0.1:{port}/test", "transfer": transfer, "tls_verify": 0}
+    with gst_server(port, "--tls", *map(str, files)), edge(tmp_path, **proxy) as server:
+        assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
+        assert "trying" not in server.log
+        assert "thrown away" not in server.log
 
 
 def test_gstreamer_is_killed_and_comes_back(tmp_path: Path) -> None:

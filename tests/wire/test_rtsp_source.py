@@ -20,6 +20,7 @@ from manycast.servers.certificate import Certificate
 from manycast.sources.dialling import DialOptions
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.wire.address import SourceAddress
+from manycast.wire.rtp.srtp import SrtpReceiver
 
 
 @asynccontextmanager
@@ -105,6 +106,34 @@ async def test_through_tls_and_tunnels(certificate: Certificate, scheme: str) ->
         source = RtspSource(address(port, scheme=scheme), options=DialOptions(verify_tls=False))
         async with taking(source) as taken:
             await until(lambda: len(taken.frames) > 30, "frames come")
+
+
+def spying(receive: Callable[[SrtpReceiver, bytes], bytes], opened: list[bytes]) -> Callable[..., bytes]:
+    def received(receiver: SrtpReceiver, data: bytes) -> bytes:
+        opened.append(receive(receiver, data))
+        return opened[-1]
+
+    return received
+
+
+@pytest.mark.parametrize("transfer", [Transfer.TCP, Transfer.UDP])
+async def test_srtp(
+    certificate: Certificate,
+    transfer: Transfer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO)
+    opened: list[bytes] = []
+    monkeypatch.setattr(SrtpReceiver, "receive_rtp", spying(SrtpReceiver.receive_rtp, opened))
+    async with serving_http(certificate=certificate, srtp=True) as server, server.publishing():
+        at = address(server.rtsps_port, scheme="rtsps")
+        async with taking(RtspSource(at, transfer, options=DialOptions(verify_tls=False))) as taken:
+            await until(lambda: len(taken.frames) > 30, "frames come")
+            assert [track.codec for track in taken.tracks] == [Codec.H264]
+            assert len(opened) >= 30
+    said = [record.getMessage() for record in caplog.records]
+    assert not any("trying" in text or "thrown away" in text for text in said)
 
 
 async def test_a_certificate_nobody_vouches_for_is_refused(certificate: Certificate) -> None:

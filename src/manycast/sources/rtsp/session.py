@@ -15,6 +15,7 @@ from manycast.media.frame import Frame
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions, Link, dial
 from manycast.sources.path_log import AnyLog
+from manycast.sources.rtsp.keys import MediumKeys
 from manycast.sources.rtsp.tunnel import TunnelLink
 from manycast.sources.rtsp.udp import MediaSockets, Sink
 from manycast.wire.address import SourceAddress
@@ -63,6 +64,7 @@ class _Medium:
     def __init__(self, described: SourceMedia) -> None:
         self.described = described
         self.sockets: MediaSockets | None = None
+        self.keys: MediumKeys | None = None  # with SRTP
         self.agreed: TransportSpec | None = None
         self.track_index: int | None = None  # once it plays
 
@@ -194,19 +196,24 @@ class ClientSession:
         except SourceError as error:
             self._end(error)
             return
-        for event in self._client.set_up(specs, now_s=now_s):
+        keys = {index: medium.keys.message() for index, medium in enumerate(self._media) if medium.keys is not None}
+        for event in self._client.set_up(specs, keys=keys, now_s=now_s):
             self._handle(event, now_s)
 
     def _spec_for(self, position: int, medium: _Medium) -> TransportSpec | None:
         if medium.described.carried is None:
             return None
         assert self._link is not None
+        profile = "RTP/AVP"
+        if medium.described.key is not None:
+            medium.keys = MediumKeys(medium.described.key, self._ssrc, self._log)
+            profile = "RTP/SAVP"
         if self._transfer == "MULTICAST":
-            return TransportSpec(protocol="RTP/AVP", multicast=True)
+            return TransportSpec(protocol=profile, multicast=True)
         if self._transfer == "UDP":
             medium.sockets = MediaSockets.unicast(self._link.local[0], self._link.peer[0])
-            return TransportSpec(protocol="RTP/AVP", client_port=medium.sockets.ports)
-        return TransportSpec(protocol="RTP/AVP/TCP", interleaved=(2 * position & 0xFE, (2 * position & 0xFE) + 1))
+            return TransportSpec(protocol=profile, client_port=medium.sockets.ports)
+        return TransportSpec(protocol=f"{profile}/TCP", interleaved=(2 * position & 0xFE, (2 * position & 0xFE) + 1))
 
     def _agree(self, medium: _Medium, spec: TransportSpec) -> None:
         assert self._link is not None
@@ -223,7 +230,7 @@ class ClientSession:
             except (SourceError, ValueError) as error:
                 self._end(OtherTransport(str(error)))
         elif medium.sockets is not None and spec.server_port is not None:
-            medium.sockets.open_way(self._link.peer[0], spec.server_port, self._ssrc)
+            medium.sockets.open_way(self._link.peer[0], spec.server_port)
 
     def _start_receiving(self, now_s: float) -> None:
         agreed = [medium for medium in self._media if medium.agreed is not None]
@@ -238,7 +245,10 @@ class ClientSession:
             medium.track_index = index
             ordered = spec.is_tcp
             self._receiver.add_track(index, carried.payload_type, carried.payload_format, ordered=ordered)
-            rtp, rtcp = partial(self._rtp, index), partial(self._rtcp, index)
+            rtp: Sink = partial(self._rtp, index)
+            rtcp: Sink = partial(self._rtcp, index)
+            if medium.keys is not None:
+                rtp, rtcp = medium.keys.opening_rtp(rtp), medium.keys.opening_rtcp(rtcp)
             if medium.sockets is not None:
                 medium.sockets.start(rtp, rtcp)
             elif spec.interleaved is not None:
@@ -325,6 +335,8 @@ class ClientSession:
             report = receiver.report(medium.track_index, now_s=now_s)
             if report is None:
                 continue
+            if medium.keys is not None:
+                report = medium.keys.protect_report(report)
             if medium.sockets is not None:
                 medium.sockets.send_report(report)
             elif medium.agreed.interleaved is not None:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 
 from manycast.hub.source import SourceError
-from manycast.wire.rtp.packet import header
 
 MAX_DATAGRAMS_PER_WAKE_UP = 64  # then the other sockets get their turn
 MAX_DATAGRAM_BYTES = 65536
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024  # a keyframe comes at wire speed; the kernel may give less
 PAIR_TRIES = 50
+OPENER = bytes(4)  # too short to be taken for a packet, protected or not
 
 SOURCE_SPECIFIC = ipaddress.IPv4Network("232.0.0.0/8")  # no router forwards these without their source (RFC 4607)
 IP_ADD_SOURCE_MEMBERSHIP = 39  # linux/in.h; Python has no name for it before 3.12
@@ -74,10 +74,10 @@ class MediaSockets:
         for sock, sink in ((self._rtp, on_rtp), (self._rtcp, on_rtcp)):
             self._loop.add_reader(sock, self._readable, sock, sink)
 
-    def open_way(self, server_address: str, server_ports: tuple[int, int], ssrc: int) -> None:
+    def open_way(self, server_address: str, server_ports: tuple[int, int]) -> None:
         """Send something from each port, so that a router on the way lets the answers in; reports go there, too."""
         self._reports_to = (server_address, server_ports[1])
-        _send(self._rtp, header(0, 0, 0, ssrc, False), (server_address, server_ports[0]))
+        _send(self._rtp, OPENER, (server_address, server_ports[0]))
 
     def send_report(self, data: bytes) -> None:
         if self._reports_to is not None:

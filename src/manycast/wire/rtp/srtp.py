@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi
 
 from manycast.errors import ProtocolError
 from manycast.wire.mikey import SALT_BYTES, MikeyMessage, SrtpPolicy
+from manycast.wire.rtp.packet import header
 
 MAX_PACKET_BYTES = 65535  # of an interleaved frame
 REPLAY_WINDOW_PACKETS = 1024  # UDP may bring them in another order
 
+_MAX_STEP = 0x7FFF  # forward between two packets, for the counter to be certain
 _TRAILER_BYTES = 256  # what pylibsrtp wants to be free behind a packet, and more
 _RTP_HEADER_BYTES = 12
 _RTCP_HEADER_BYTES = 8
@@ -74,6 +76,7 @@ class SrtpReceiver:
     """Checks and decrypts what one peer sends under one key; any number of SSRCs."""
 
     def __init__(self, key: SrtpKey) -> None:
+        self._key = key
         session = _session(key, Policy.SSRC_ANY_INBOUND)
         self._unprotect: Callable[[bytes], bytes] = session.unprotect
         self._unprotect_rtcp: Callable[[bytes], bytes] = session.unprotect_rtcp
@@ -81,6 +84,16 @@ class SrtpReceiver:
         self._tag_bytes = key.policy.tag_bytes
         self.refused = 0
         self.last_fault = ""
+
+    def begin(self, ssrc: int, index: int) -> None:
+        """Follow an SSRC from the packet with this index on: its roll-over counter before its sequence number.
+
+        libsrtp can be told a counter only by packets that lead up to it. Those are made here.
+        """
+        sender = SrtpSender(replace(self._key, mki=b""))
+        for step in (*range(_MAX_STEP, index - 1, _MAX_STEP), index - 1):
+            if step >= 0:
+                self._unprotect(sender.protect(header(0, step & 0xFFFF, 0, ssrc, False)))
 
     def receive_rtp(self, data: bytes) -> bytes:
         """The RTP packet in a protected one. Raises SrtpError, and counts it."""

@@ -6,12 +6,13 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from manycast.errors import ProtocolError
 from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.login import ClientLogin, LoginRefused
+from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_attribute, serialize_key_mgmt_header
 from manycast.wire.rtsp.described import CarriedMedia, read_media, without_clashes
 from manycast.wire.rtsp.errors import BadRequest, HttpOnRtspPort, RtspError, UnsupportedTransport
 from manycast.wire.rtsp.headers import SessionHeader, TransportSpec, parse_require, parse_transports
@@ -48,6 +49,7 @@ class SourceMedia:
     refusal: str
     group: str | None = None  # address and port of the multicast group, where the description names it
     group_port: int = 0
+    key: MikeyMessage | None = None  # what its packets are protected with, if they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +134,19 @@ class RtspClient:
         """Ask for the description."""
         self._run(self._describe(), [], now_s)
 
-    def set_up(self, transports: Sequence[TransportSpec | None], *, now_s: float) -> list[ClientEvent]:
-        """Ask for the media described, each as said, None leaves one out; then for them to be sent."""
+    def set_up(
+        self,
+        transports: Sequence[TransportSpec | None],
+        *,
+        keys: Mapping[int, MikeyMessage] | None = None,
+        now_s: float,
+    ) -> list[ClientEvent]:
+        """Ask for the media described, each as said, None leaves one out; then for them to be sent.
+
+        `keys` are those of what we send for some of the media, by their index.
+        """
         events: list[ClientEvent] = []
-        self._run(self._play(transports), events, now_s)
+        self._run(self._play(transports, keys or {}), events, now_s)
         return events
 
     def tear_down(self) -> None:
@@ -234,13 +245,16 @@ class RtspClient:
         self._media = self._read_description(response.body, base.strip() or address.uri)
         self._pending.append(Described(self._media))
 
-    def _play(self, transports: Sequence[TransportSpec | None]) -> _Conversation:
+    def _play(self, transports: Sequence[TransportSpec | None], keys: Mapping[int, MikeyMessage]) -> _Conversation:
         refusals: list[str] = []
         agreed = 0
         for index, (media, spec) in enumerate(zip(self._media, transports, strict=True)):
             if spec is None:
                 continue
-            response = yield from self._ask("SETUP", media.url, ("Transport", spec.serialize()))
+            headers = [("Transport", spec.serialize())]
+            if index in keys:
+                headers.append(("KeyMgmt", serialize_key_mgmt_header(keys[index], media.url)))
+            response = yield from self._ask("SETUP", media.url, *headers)
             if response.status == UnsupportedTransport.status:
                 raise UnsupportedTransport(f"the server does not send by {_name_of(spec)}")
             if response.status != 200:
@@ -370,6 +384,11 @@ class RtspClient:
     ) -> SourceMedia:
         if section.direction is Direction.INACTIVE:
             carried, refusal = None, f"{section.kind} is inactive"
+        key = None
+        if section.protocol.upper().startswith("RTP/SAVP"):
+            key = _key_of(section, description)
+            if key is None:
+                carried, refusal = None, f"{section.kind} by SRTP without a key that can be read"
         connection = section.connection or description.connection
         return SourceMedia(
             url=join_control(base, section.control),
@@ -378,7 +397,21 @@ class RtspClient:
             refusal=refusal,
             group=None if connection is None else connection.address,
             group_port=section.port,
+            key=key,
         )
+
+
+def _key_of(section: MediaDescription, description: SessionDescription) -> MikeyMessage | None:
+    """The first key that can be read; a medium's own go before those of the session (RFC 4567 section 3.1)."""
+    for name, value in (*section.attributes, *description.attributes):
+        if name.lower() == "key-mgmt" and value is not None:
+            try:
+                message = parse_key_mgmt_attribute(value)
+            except MalformedMikey:
+                continue
+            if message is not None:
+                return message
+    return None
 
 
 def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
@@ -387,7 +420,7 @@ def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
     if header is None:
         return asked
     spec = parse_transports(header)[0]
-    if spec.is_tcp != asked.is_tcp or spec.multicast != asked.multicast:
+    if (spec.is_tcp, spec.multicast, spec.is_secure) != (asked.is_tcp, asked.multicast, asked.is_secure):
         raise UnsupportedTransport(f"asked for {_name_of(asked)}, the server wants to send by {_name_of(spec)}")
     return replace(
         spec, interleaved=spec.interleaved or asked.interleaved, client_port=spec.client_port or asked.client_port
@@ -395,7 +428,8 @@ def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
 
 
 def _name_of(spec: TransportSpec) -> str:
-    return "TCP" if spec.is_tcp else "multicast" if spec.multicast else "UDP"
+    name = "TCP" if spec.is_tcp else "multicast" if spec.multicast else "UDP"
+    return f"SRTP, {name}" if spec.is_secure else name
 
 
 def _status_of(response: Response) -> str:

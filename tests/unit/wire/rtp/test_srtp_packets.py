@@ -30,6 +30,22 @@ def packet(sequence: int, payload: bytes = b"picture") -> bytes:
     return header(96, sequence, 1000, SSRC, False) + payload
 
 
+@pytest.mark.parametrize("roll_overs", [1, 2, 7, 300])
+@pytest.mark.parametrize("sequence", [0, 1, 0x7FFF, 0x8000, 0xFFFF])
+def test_a_receiver_that_comes_late(roll_overs: int, sequence: int) -> None:
+    key = key_for(SrtpPolicy(), b"key1")
+    sender, receiver = SrtpSender(key), SrtpReceiver(key)
+    index = roll_overs << 16 | sequence
+    for number in (*range(0, index - 1, 0x6000), index - 1):
+        sender.protect(packet(number & 0xFFFF))
+    wire = [with_mki(sender.protect(packet(number & 0xFFFF)), b"key1", 10) for number in range(index, index + 3)]
+    with pytest.raises(SrtpError):
+        SrtpReceiver(key).receive_rtp(wire[0])
+    receiver.begin(SSRC, index)
+    assert [receiver.receive_rtp(data) for data in wire] == [packet((sequence + n) & 0xFFFF) for n in range(3)]
+    assert receiver.refused == 0
+
+
 def test_vector_of_the_rfc() -> None:
     """The key of RFC 3711 appendix B.3, and a packet known from libsrtp's own tests of it."""
     key = SrtpKey(

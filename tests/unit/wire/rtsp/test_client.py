@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 from manycast.media.track import Codec
 from manycast.wire.address import SourceAddress
 from manycast.wire.digest import Algorithm, DigestGuard, Verdict
+from manycast.wire.mikey import (
+    CryptoSession,
+    MikeyMessage,
+    parse_key_mgmt_header,
+    serialize_key_mgmt_attribute,
+)
 from manycast.wire.rtsp.client import (
     MAX_KEEP_ALIVE_S,
     RESPONSE_TIMEOUT_S,
@@ -29,6 +35,7 @@ from manycast.wire.rtsp.receiver import InterleavedReceived, RequestReceived, Re
 
 URL = "rtsp://joe:secret@camera/live"
 TCP = TransportSpec(protocol="RTP/AVP/TCP", interleaved=(0, 1))
+SECURE = TransportSpec(protocol="RTP/SAVP/TCP", interleaved=(0, 1))
 H264 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 
 Answer = Callable[[Request], Response]
@@ -265,6 +272,41 @@ def test_a_medium_that_is_refused_is_left_out() -> None:
     server.start()
     server.set_up()
     assert server.failure == "SETUP of video: 500 Internal Server Error"
+
+
+def test_keys_are_read_and_told() -> None:
+    theirs = MikeyMessage(bundle_id=1, sessions=(CryptoSession(7, 2),), key=bytes(30))
+    ours = MikeyMessage(bundle_id=2, sessions=(CryptoSession(8),), key=bytes(range(30)))
+    server = Server()
+    described = f"a=key-mgmt:{serialize_key_mgmt_attribute(theirs)}\r\n"
+    server.sdp = server.sdp.replace("RTP/AVP", "RTP/SAVP") + "a=key-mgmt:mikey !!!\r\n" + described
+    server.start()
+    event = server.events[-1]
+    assert isinstance(event, Described)
+    found = event.media[0].key
+    assert found is not None
+    assert (found.key, found.sessions) == (theirs.key, theirs.sessions)
+    server.events += server.client.set_up([SECURE], keys={0: ours}, now_s=server.now_s)
+    server.exchange()
+    assert isinstance(server.events[-1], Playing)
+    setup = next(request for request in server.requests if request.method == "SETUP")
+    told = parse_key_mgmt_header(setup.headers.get("KeyMgmt") or "")
+    assert told is not None
+    assert told.key == ours.key
+
+
+def test_what_is_secure_needs_a_key_and_stays_secure() -> None:
+    server = Server()
+    server.sdp = server.sdp.replace("RTP/AVP", "RTP/SAVP")
+    server.start()
+    event = server.events[-1]
+    assert isinstance(event, Described)
+    assert event.media[0].carried is None
+    assert "without a key" in event.media[0].refusal
+    server = Server(SETUP=status(200, ("Session", "1"), ("Transport", "RTP/AVP/TCP;interleaved=0-1")))
+    server.start()
+    server.set_up(SECURE)
+    assert isinstance(server.events[-1], TransportRefused)
 
 
 def test_keep_alive_as_the_server_offers() -> None:
