@@ -27,7 +27,7 @@ class Caller:
     port: int = 0
     received: datetime = field(default_factory=lambda: datetime.now(UTC))
     headers: tuple[etree._Element, ...] = ()  # of the SOAP header; reference parameters are among them
-    body: etree._Element | None = None  # the request as it came, for values that depend on its prefixes
+    body: etree._Element  # the request as it came, for values that depend on its prefixes
     secure: bool = False  # through TLS
 
 

@@ -13,6 +13,7 @@ _ACTION_ATTRIBUTES = (
     "{http://www.w3.org/2006/05/addressing/wsdl}Action",
     "{http://www.w3.org/2007/05/addressing/metadata}Action",
 )
+_REQUEST = "Request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,18 @@ def read_operations(file: Path) -> list[OperationDescription]:
     found: list[OperationDescription] = []
     for binding in documents[0].iterfind(f"{_WSDL}binding"):
         port_type = port_types[_qualified(binding, binding.get("type", ""))]
-        found += [_operation(element, messages) for element in port_type.iterfind(f"{_WSDL}operation")]
+        soap_actions = _soap_actions(binding)
+        found += [_operation(element, messages, soap_actions) for element in port_type.iterfind(f"{_WSDL}operation")]
+    return found
+
+
+def _soap_actions(binding: etree._Element) -> dict[str, str]:
+    """The actions of a binding that name the message. (Others name the operation: they are those of SOAP 1.1.)"""
+    found: dict[str, str] = {}
+    for operation in binding.iterfind(f"{_WSDL}operation"):
+        action = next((str(each.get("soapAction")) for each in operation if each.get("soapAction")), "")
+        if action.endswith(_REQUEST):
+            found[operation.get("name", "")] = action.removesuffix(_REQUEST)
     return found
 
 
@@ -59,8 +71,9 @@ def _documents(file: Path, seen: set[Path]) -> Iterator[etree._Element]:
             yield from _documents(imported, seen)
 
 
-def _operation(element: etree._Element, messages: dict[str, str]) -> OperationDescription:
+def _operation(element: etree._Element, messages: dict[str, str], soap_actions: dict[str, str]) -> OperationDescription:
     name = element.get("name", "")
+    soap_action = soap_actions.get(name, "")
     request = element.find(f"{_WSDL}input")
     assert request is not None
     response = element.find(f"{_WSDL}output")
@@ -68,16 +81,20 @@ def _operation(element: etree._Element, messages: dict[str, str]) -> OperationDe
         name=name,
         request=messages[_qualified(request, request.get("message", ""))],
         response=None if response is None else messages[_qualified(response, response.get("message", ""))],
-        request_action=_action(element, request, name),
-        response_action="" if response is None else _action(element, response, f"{name}Response"),
+        request_action=_action(element, request, name, soap_action and f"{soap_action}{_REQUEST}"),
+        response_action=""
+        if response is None
+        else _action(element, response, f"{name}Response", soap_action and f"{soap_action}Response"),
     )
 
 
-def _action(operation: etree._Element, message: etree._Element, name: str) -> str:
+def _action(operation: etree._Element, message: etree._Element, name: str, soap_action: str) -> str:
     """The action written down, or the one WS-Addressing Metadata derives (section 4.4.4)."""
     for attribute in _ACTION_ATTRIBUTES:
         if action := message.get(attribute):
             return action
+    if soap_action:
+        return soap_action
     port_type = operation.getparent()
     assert port_type is not None
     definitions = port_type.getparent()

@@ -1,0 +1,156 @@
+"""All subscriptions of one device: their number, their time to live, and the messages for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from manycast.onvif.events.broker import EventBroker
+from manycast.onvif.events.filters import EventFilter
+from manycast.onvif.events.message import EventMessage
+from manycast.onvif.events.storage import BEGIN, EventStorage
+from manycast.onvif.events.subscription import Outlet, PullPoint, Subscription
+from manycast.onvif.events.times import rounded_up
+
+MAX_PUSHED = 32  # subscriptions that push; each may hold a connection to a consumer
+
+MakeOutlet = Callable[[Subscription], Outlet]
+
+log = logging.getLogger(__name__)
+
+
+class TooManySubscriptions(Exception):
+    """As many are open as there can be."""
+
+
+class Subscriptions:
+    """Open subscriptions, by their identifiers. All methods are for the event loop's thread."""
+
+    def __init__(self, broker: EventBroker, max_pull_points: Callable[[], int], name: str = "onvif") -> None:
+        """`name` is what the device is called in the log."""
+        self.storage = EventStorage()
+        self._broker = broker
+        self._max_pull_points = max_pull_points
+        self._name = name
+        self._open: dict[str, Subscription] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        broker.declare(BEGIN)
+        self._leave = broker.listen(self._on_message)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, identifier: str) -> Subscription | None:
+        """The subscription, unless its time is over."""
+        found = self._open.get(identifier)
+        if found is not None and self._is_over(found):
+            self.end(found, "not renewed in time")
+            return None
+        return found
+
+    def open_pull_point(self, event_filter: EventFilter, lasts_s: float, *, changed_only: bool) -> Subscription:
+        """Raises TooManySubscriptions."""
+        return self._add(event_filter, lasts_s, PullPoint, changed_only, self._max_pull_points())
+
+    def open_pushed(
+        self, event_filter: EventFilter, lasts_s: float, make_outlet: MakeOutlet, *, changed_only: bool
+    ) -> Subscription:
+        """Raises TooManySubscriptions."""
+        return self._add(event_filter, lasts_s, make_outlet, changed_only, MAX_PUSHED)
+
+    def renew(self, subscription: Subscription, lasts_s: float) -> None:
+        """Let it live so long from now."""
+        subscription.lasts_s = lasts_s
+        self._end_at(subscription, asyncio.get_running_loop().time() + lasts_s)
+
+    def keep_alive(self, subscription: Subscription, least_s: float) -> None:
+        """Somebody pulled: it lives as long as it was granted, and at least so long, from now."""
+        ends_s = asyncio.get_running_loop().time() + max(subscription.lasts_s, least_s)
+        self._end_at(subscription, max(subscription.ends_s, ends_s))
+
+    def left(self, subscription: Subscription) -> timedelta:
+        """How long it lives if nobody does anything, in whole milliseconds."""
+        left_s = max(0.0, subscription.ends_s - asyncio.get_running_loop().time())
+        return rounded_up(timedelta(seconds=left_s))
+
+    def synchronize(self, subscription: Subscription) -> None:
+        """Tell it the state of every property anew."""
+        for message in self._broker.properties():
+            subscription.offer(message)
+
+    def seek(self, subscription: Subscription, when: datetime, now: datetime, *, backwards: bool) -> None:
+        """Go on with what happened since then, or with what happened before and back in time."""
+        found = self.storage.backward(when, now) if backwards else self.storage.forward(when, now)
+        subscription.replay(found, backwards=backwards)
+
+    def end(self, subscription: Subscription, why: str) -> None:
+        if self._open.pop(subscription.identifier, None) is not None:
+            self._timers.pop(subscription.identifier).cancel()
+            subscription.outlet.close()
+            log.info(
+                "%s: subscription %s ended: %s; %d events dropped",
+                self._name,
+                subscription.identifier,
+                why,
+                subscription.dropped,
+            )
+
+    def close(self) -> None:
+        """End all of them; nothing is told any more."""
+        self._leave()
+        for subscription in tuple(self._open.values()):
+            self.end(subscription, "the device stops")
+
+    def _add(
+        self, event_filter: EventFilter, lasts_s: float, make_outlet: MakeOutlet, changed_only: bool, most: int
+    ) -> Subscription:
+        pulled = make_outlet is PullPoint
+        if sum(isinstance(each.outlet, PullPoint) == pulled for each in self._open.values()) >= most:
+            raise TooManySubscriptions(f"{most} of these subscriptions are open already, which is the most")
+        # Who knows the address may read the events: it cannot be guessed.
+        subscription = Subscription(secrets.token_hex(12), event_filter, changed_only=changed_only)
+        subscription.outlet = make_outlet(subscription)
+        self._open[subscription.identifier] = subscription
+        self.renew(subscription, lasts_s)
+        self.synchronize(subscription)
+        log.info("%s: subscription %s for %.0f s", self._name, subscription.identifier, lasts_s)
+        return subscription
+
+    def _end_at(self, subscription: Subscription, ends_s: float) -> None:
+        subscription.ends_s = ends_s
+        timer = self._timers.get(subscription.identifier)
+        if timer is None or timer.when() > ends_s:  # a timer that comes too early looks again, which costs less
+            if timer is not None:
+                timer.cancel()
+            self._set_timer(subscription, ends_s)
+
+    def _set_timer(self, subscription: Subscription, when_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[subscription.identifier] = loop.call_at(when_s, self._on_timer, subscription)
+
+    def _on_timer(self, subscription: Subscription) -> None:
+        if self._is_over(subscription):
+            self.end(subscription, "not renewed in time")
+        else:  # while somebody pulls it does not end
+            self._set_timer(subscription, max(subscription.ends_s, asyncio.get_running_loop().time() + 1.0))
+
+    def _is_over(self, subscription: Subscription) -> bool:
+        outlet = subscription.outlet
+        if isinstance(outlet, PullPoint) and outlet.busy:
+            return False
+        return asyncio.get_running_loop().time() >= subscription.ends_s
+
+    def _on_message(self, message: EventMessage) -> None:
+        self.storage.put(message)
+        for subscription in tuple(self._open.values()):
+            dropped = subscription.dropped
+            subscription.offer(message)
+            if subscription.dropped and not dropped:
+                log.warning(
+                    "%s: subscription %s is not fetched: its oldest events are dropped",
+                    self._name,
+                    subscription.identifier,
+                )
