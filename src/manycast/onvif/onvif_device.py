@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from lxml import etree
 
+from manycast.onvif.device.access_policy import AccessPolicy
+from manycast.onvif.device.auxiliary import AuxiliaryCommands
+from manycast.onvif.device.capabilities import Capabilities
+from manycast.onvif.device.certificates import Certificates
 from manycast.onvif.device.clock import DateAndTime
 from manycast.onvif.device.device_clock import DeviceClock
+from manycast.onvif.device.failed_logins import FailedLogins
+from manycast.onvif.device.geo_location import GeoLocations
+from manycast.onvif.device.hashing import Hashing
+from manycast.onvif.device.history import OperatingHistory
 from manycast.onvif.device.information import Information
+from manycast.onvif.device.interfaces import Interfaces
+from manycast.onvif.device.ip_filter import IpFilters
+from manycast.onvif.device.maintenance import Maintenance
+from manycast.onvif.device.naming import Naming
+from manycast.onvif.device.password_policy import PasswordPolicies
+from manycast.onvif.device.protocols import NetworkProtocols
+from manycast.onvif.device.relay_outputs import RelayOutputs
+from manycast.onvif.device.relays import InputsAndOutputs
+from manycast.onvif.device.scopes import Scopes
+from manycast.onvif.device.storage import StorageConfigurations
+from manycast.onvif.device.users import Users
+from manycast.onvif.device_io import DeviceIo
 from manycast.onvif.events.broker import EventBroker
-from manycast.onvif.security.access import Access, allows
+from manycast.onvif.events.event_service import EventService
+from manycast.onvif.log_memory import AccessLog
+from manycast.onvif.security.access import DEFAULT_POLICY, Access, Policy, parse_policy
 from manycast.onvif.security.login import Attempt, Login, LoginFailed
-from manycast.onvif.soap.contract import Contract, contract
+from manycast.onvif.soap.catalogue import SERVICES
+from manycast.onvif.soap.contract import contract
 from manycast.onvif.soap.envelope import (
     Addressing,
     Request,
@@ -25,20 +49,42 @@ from manycast.onvif.soap.envelope import (
     speaks_soap_11,
 )
 from manycast.onvif.soap.fault import Fault
-from manycast.onvif.soap.service import Caller, Handler, Service, snake_case
-from manycast.onvif.soap.wsdl import OperationDescription
+from manycast.onvif.soap.operations import Operation, Operations
+from manycast.onvif.soap.service import Caller, Reply, Service
 from manycast.onvif.state.store import StateStore
 from manycast.onvif.state.users import UserLevel
+from manycast.onvif.surroundings import Surroundings
+from manycast.onvif.transfers import Transfers
 from manycast.wire.digest import Algorithm
 
 NO_ADDRESSING = Addressing()
 
-_ONVIF = "http://www.onvif.org/"
+_PARTS = (
+    Capabilities,
+    Information,
+    DateAndTime,
+    Users,
+    PasswordPolicies,
+    AccessPolicy,
+    Hashing,
+    Certificates,
+    Scopes,
+    Naming,
+    Interfaces,
+    NetworkProtocols,
+    IpFilters,
+    Maintenance,
+    RelayOutputs,
+    AuxiliaryCommands,
+    GeoLocations,
+    StorageConfigurations,
+    DeviceIo,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How a message came."""
+    """How a request came."""
 
     method: str
     target: str  # path and query
@@ -63,60 +109,110 @@ class NeedsLogin(Exception):
     """Nobody who may do it is named: HTTP's 401."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    contract: Contract
-    description: OperationDescription
-    access: Access
-    handler: Handler
-
-
 class OnvifDevice:
     """State, events and services of one device. Several run in one process."""
 
-    def __init__(self, store: StateStore, *, name: str = "onvif") -> None:
+    def __init__(self, store: StateStore, surroundings: Surroundings | None = None, *, name: str = "onvif") -> None:
         """`name` is what it is called in the log."""
         self.name = name
         self.store = store
+        self.surroundings = surroundings or Surroundings()
+        self.log = logging.getLogger(__name__)
+        self.access_log = AccessLog()
+        self.transfers = Transfers()
+        self.answered = 0  # requests
         self.clock = DeviceClock(lambda: store.state.clock)
+        self.started = self.clock.now()
         self.broker = EventBroker(self.clock.now)
+        self.io = InputsAndOutputs(store, self.broker)
+        self.history = OperatingHistory(store, self.broker, self.clock)
+        self.failed_logins = FailedLogins(store, self.broker)
         self.login = Login(
             lambda: store.state.users,
             self.clock.now,
             lambda: [Algorithm(each.value) for each in store.state.hashing_algorithms],
             self._on_login_failure,
         )
-        self.log = logging.getLogger(__name__)
-        self.services: list[Service] = []
-        self._operations: dict[str, _Operation] = {}
-        for service in (Information(self), DateAndTime(self)):
-            self.add(service)
+        self.services: list[Service] = [part(self) for part in _PARTS]
+        self.events = EventService(self.broker, lambda: store.state.events, self.clock.now, name)
+        self.services += [self.events, self.events.manager]
+        self._operations: Operations | None = None
+        self._policy: tuple[bytes | None, Policy] = (None, DEFAULT_POLICY)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def operations(self) -> Operations:
+        """Those that are implemented, once they are loaded."""
+        assert self._operations is not None
+        return self._operations
+
+    @property
+    def policy(self) -> Policy:
+        """What each level may do."""
+        data = self.store.state.access_policy
+        if self._policy[0] != data:
+            self._policy = (data, DEFAULT_POLICY if data is None else parse_policy(data))
+        return self._policy[1]
 
     def add(self, service: Service) -> None:
-        """Have operations answered by this object, from `load` on."""
+        """Have operations answered by this object. Before `load`."""
         self.services.append(service)
 
     async def load(self) -> None:
         """Read the WSDLs of the services, in a thread. The device answers from then on."""
-        await asyncio.to_thread(self._load)
+        self._operations = await asyncio.to_thread(Operations, self.services)
 
-    def _load(self) -> None:
-        operations: dict[str, _Operation] = {}
+    def start(self) -> None:
+        """Begin to run: timers, events."""
+        self.started = self.clock.now()
+        self.io.start()
+        self.history.start()
         for service in self.services:
-            read = contract(service.description.prefix)
-            handlers = service.handlers()
-            for described in read.operations.values():
-                if found := handlers.get(snake_case(described.name)):
-                    operations[described.request] = _Operation(read, described, *found)
-        self._operations = operations
+            service.start()
 
-    def operation_names(self) -> set[str]:
-        """The request elements of the operations that are implemented."""
-        return set(self._operations)
+    async def close(self) -> None:
+        """End what runs; `start` may follow."""
+        self.io.stop()
+        for service in self.services:
+            await service.close()
+
+    def run(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the requests."""
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name} work")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def allows(self, level: UserLevel, access: Access) -> bool:
+        return access in self.policy[level]
+
+    def prefixes(self) -> list[str]:
+        """Of the services there are, in the order of the catalogue."""
+        there = {service.description.prefix for service in self.services}
+        return [prefix for prefix in SERVICES if prefix in there]
+
+    async def capabilities(self, prefix: str, caller: Caller) -> etree._Element | None:
+        """A service's capabilities, as GetServices shows them."""
+        for service in self.services:
+            if service.description.prefix == prefix:
+                values = await service.capabilities(caller)
+                if values is not None:
+                    name = f"{{{service.description.namespace}}}Capabilities"
+                    return values if isinstance(values, etree._Element) else contract(prefix).rendered(name, values)
+        return None
+
+    def legacy_capabilities(self, prefix: str, caller: Caller) -> Reply | None:
+        """A service's capabilities, as GetCapabilities shows them."""
+        for service in self.services:
+            if service.description.prefix == prefix:
+                values = service.legacy_capabilities(caller)
+                if values is not None:
+                    return values
+        return None
 
     async def answer(self, data: bytes, delivery: Delivery) -> Answer:
-        """Do what a message asks for. Never raises for what a client sends."""
+        """Do what a message asks for. Raises TooManyAttempts, and nothing else for what a client sends."""
         addressing = NO_ADDRESSING
+        self.answered += 1
         try:
             request = parse_request(data)
             addressing = request.addressing
@@ -124,14 +220,10 @@ class OnvifDevice:
         except NeedsLogin:
             return self.challenge(addressing)
         except LoginFailed as failure:
-            self.log.info("%s: login of %s refused: %s", self.name, delivery.address, failure)
-            fault = Fault.sender("ter:NotAuthorized")
-            challenges = tuple(self.login.challenges(stale=not failure.guess)) if failure.http else ()
-            return Answer(
-                status=401 if failure.http else 400, body=fault_reply(fault, addressing), challenges=challenges
-            )
+            self._note(delivery, f"refused: {failure}")
+            return self._refusal(failure, addressing)
         except Fault as fault:
-            self.log.debug("%s: %s for %s", self.name, fault, delivery.address)
+            self._note(delivery, str(fault))
             if fault.code == "VersionMismatch" and speaks_soap_11(data):
                 return Answer(status=fault.status, body=fault_reply_11(fault))
             return Answer(status=fault.status, body=fault_reply(fault, addressing))
@@ -146,54 +238,40 @@ class OnvifDevice:
         fault = Fault.receiver("ter:Action")
         return Answer(status=fault.status, body=fault_reply(fault, NO_ADDRESSING))
 
-    async def _perform(self, request: Request, delivery: Delivery) -> bytes:
-        operation = self._find(request.body)
-        caller = await self._caller(operation.access, request, delivery)
-        values = operation.contract.parse(request.body)
-        description = operation.description
-        self.log.debug("%s: %s for %s", self.name, description.name, delivery.address)
-        result = await operation.handler(values, caller)
-        response = description.response
-        assert response is not None
-        action = operation.contract.response_actions.get(request.addressing.action or "", description.response_action)
-        return reply(lambda body: operation.contract.render(body, response, result), request.addressing, action)
+    async def authorize(
+        self, access: Access, delivery: Delivery, security: etree._Element | None = None
+    ) -> tuple[str | None, UserLevel]:
+        """Who asks, if they may: name and level.
 
-    def _find(self, body: etree._Element) -> _Operation:
-        operation = self._operations.get(str(body.tag))
-        if operation is not None:
-            return operation
-        name = etree.QName(body)
-        if (name.namespace or "").startswith(_ONVIF) or self._knows(str(body.tag)):
-            raise Fault.receiver("ter:ActionNotSupported")
-        raise Fault.sender("ter:UnknownAction", reason=f"Unknown Action: {name.localname[:100]}")
-
-    def _knows(self, request: str) -> bool:
-        prefixes = {service.description.prefix for service in self.services}
-        return any(request in contract(prefix).operations for prefix in prefixes)
-
-    async def _caller(self, access: Access, request: Request, delivery: Delivery) -> Caller:
-        """Raises NeedsLogin, LoginFailed, TooManyAttempts, and Fault for one whose level is too low."""
-        user, level = None, UserLevel.ANONYMOUS
+        Raises NeedsLogin, LoginFailed, TooManyAttempts, and Fault for one whose level is too low.
+        """
         if not self.store.state.server.need_auth:
-            level = UserLevel.ADMINISTRATOR
-        elif access is not Access.PRE_AUTH:
-            found = await self.login.identify(
-                Attempt(
-                    method=delivery.method,
-                    target=delivery.target,
-                    authorization=delivery.authorization,
-                    security=request.security,
-                    address=delivery.address,
-                    secure=delivery.secure,
-                    connection=delivery.connection,
-                )
+            return None, UserLevel.ADMINISTRATOR
+        if access is Access.PRE_AUTH:
+            return None, UserLevel.ANONYMOUS
+        user = await self.login.identify(
+            Attempt(
+                method=delivery.method,
+                target=delivery.target,
+                authorization=delivery.authorization,
+                security=security,
+                address=delivery.address,
+                secure=delivery.secure,
+                connection=delivery.connection,
             )
-            if found is None:
-                raise NeedsLogin
-            user, level = found.username, found.level
-            if not allows(level, access):
-                raise Fault.sender("ter:NotAuthorized")
-        return Caller(
+        )
+        if user is None:
+            if self.allows(UserLevel.ANONYMOUS, access):
+                return None, UserLevel.ANONYMOUS
+            raise NeedsLogin
+        if not self.allows(user.level, access):
+            raise Fault.sender("ter:NotAuthorized")
+        return user.username, user.level
+
+    async def _perform(self, request: Request, delivery: Delivery) -> bytes:
+        operation = self.operations.find(request.body)
+        user, level = await self.authorize(operation.access, delivery, request.security)
+        caller = Caller(
             user=user,
             level=level,
             base_url=delivery.base_url,
@@ -205,6 +283,37 @@ class OnvifDevice:
             body=request.body,
             secure=delivery.secure,
         )
+        values = operation.contract.parse(request.body)
+        result = await operation.handler(values, caller)
+        self._note(delivery, f"{user or '-'} {operation.description.name}")
+        return _written(operation, result, request.addressing)
+
+    def _refusal(self, failure: LoginFailed, addressing: Addressing) -> Answer:
+        body = fault_reply(Fault.sender("ter:NotAuthorized"), addressing)
+        if not failure.http:
+            return Answer(status=400, body=body)
+        return Answer(status=401, body=body, challenges=tuple(self.login.challenges(stale=not failure.guess)))
+
+    def _note(self, delivery: Delivery, what: str) -> None:
+        self.access_log.note(f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ} {delivery.address} {what}")
+        self.log.debug("%s: %s %s", self.name, delivery.address, what)
 
     def _on_login_failure(self, user: str, address: str) -> None:
         self.log.warning("%s: wrong password for %r, from %s", self.name, user[:64], address)
+        self.failed_logins.note(address)
+
+
+def _written(operation: Operation, result: Reply, addressing: Addressing) -> bytes:
+    """The reply, as the WSDL has it."""
+    description = operation.description
+    response = description.response
+    assert response is not None
+
+    def append(body: etree._Element) -> None:
+        if isinstance(result, etree._Element):
+            body.append(result)
+        else:
+            operation.contract.render(body, response, result)
+
+    action = operation.contract.response_actions.get(addressing.action or "", description.response_action)
+    return reply(append, addressing, action)

@@ -8,188 +8,205 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 
-from manycast.onvif.onvif_device import Answer, Delivery, OnvifDevice
-from manycast.onvif.security.login import TooManyAttempts
+from manycast.onvif.connection import Connection
+from manycast.onvif.device.ip_filter import lets_in
+from manycast.onvif.onvif_device import Answer, Delivery, NeedsLogin, OnvifDevice
+from manycast.onvif.security.login import LoginFailed, TooManyAttempts
 from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
+from manycast.onvif.soap.fault import Fault
+from manycast.onvif.transfers import Download, Receive, UploadRefused, UploadTooLarge
 
-HEAD_TIMEOUT_S = 10.0  # from the first byte of a request, or a connection's beginning, to the end of its head
-BODY_TIMEOUT_S = 20.0
-IDLE_TIMEOUT_S = 60.0  # between requests; the reply has to be read within it, too
+BODY_TIMEOUT_S = 20.0  # of a message
+CHUNK_TIMEOUT_S = 20.0  # of an upload
+UPLOAD_CHUNK_BYTES = 64 * 1024
 WATCH_INTERVAL_S = 1.0
+HANDSHAKE_TIMEOUT_S = 10.0
 SOAP_TYPE = "application/soap+xml; charset=utf-8"
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]{2,60}\]|[A-Za-z0-9_.-]{1,253})(:[0-9]{1,5})?")
 _SERVER = {"Server": "manycast"}
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]{2,60}\]|[A-Za-z0-9_.-]{1,253})(:[0-9]{1,5})?")
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Port:
+    """Where one protocol listens."""
+
+    number: int
+    sockets: Sequence[socket.socket]
+    servers: list[asyncio.AbstractServer] = field(default_factory=list)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.close()
+        for sock in self.sockets:
+            sock.close()
+
+
 class OnvifServer:
-    """Listens for one device. At most `http_max_users` connections for HTTP, and as many for HTTPS."""
+    """Listens for one device. At most `http_max_users` connections by HTTP, and as many by HTTPS."""
 
     def __init__(self, device: OnvifDevice) -> None:
         self.device = device
         self._web = web.Server(self._handle, request_factory=_make_request, handler_cancellation=True)
-        self._servers: list[asyncio.Server] = []
-        self._connections: set[_Connection] = set()
+        self._ports: dict[bool, _Port] = {}  # by whether it is that of HTTPS
+        self._connections: set[Connection] = set()
         self._watcher: asyncio.Task[None] | None = None
 
-    async def listen(self, sockets: Sequence[socket.socket], context: ssl.SSLContext | None = None) -> None:
-        """Take connections from bound sockets, which are the server's from now on."""
-        loop = asyncio.get_running_loop()
-        for sock in sockets:
-            self._servers.append(
-                await loop.create_server(lambda: self._connect(context is not None), sock=sock, ssl=context)
-            )
+    def port(self, *, secure: bool) -> int | None:
+        """The port of HTTP or HTTPS; None: it is off."""
+        found = self._ports.get(secure)
+        return None if found is None else found.number
+
+    async def listen(
+        self, number: int, sockets: Sequence[socket.socket], context: ssl.SSLContext | None = None
+    ) -> None:
+        """Take connections from bound sockets, which are the server's from now on; with a context by HTTPS.
+
+        What the protocol had before is closed, but for the connections that are open.
+        """
+        secure = context is not None
+        port = _Port(number, sockets)
+        await self._serve(port, context)
+        self.silence(secure=secure)
+        self._ports[secure] = port
         if self._watcher is None:
-            self._watcher = loop.create_task(self._watch(), name="onvif time limits")
+            self._watcher = asyncio.get_running_loop().create_task(self._watch(), name="onvif time limits")
+
+    async def use(self, context: ssl.SSLContext) -> None:
+        """Take another context for new connections by HTTPS."""
+        port = self._ports.get(True)
+        if port is not None:
+            before, port.servers = port.servers, []
+            await self._serve(port, context)
+            for server in before:
+                server.close()
+
+    def silence(self, *, secure: bool) -> None:
+        """Close the port of HTTP or HTTPS."""
+        port = self._ports.pop(secure, None)
+        if port is not None:
+            port.close()
 
     async def close(self) -> None:
+        """Close ports and connections; `listen` may follow."""
         if self._watcher is not None:
             self._watcher.cancel()
-        for server in self._servers:
-            server.close()
-        await self._web.shutdown(timeout=0.5)
+            self._watcher = None
+        for secure in tuple(self._ports):
+            self.silence(secure=secure)
+        for connection in tuple(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
 
-    def full(self, secure: bool) -> bool:
+    def lets_in(self, address: str) -> bool:
+        return lets_in(self.device.store.state.network.ip_filter, address)
+
+    def join(self, connection: Connection) -> bool:
+        """Count a connection, unless there are as many as there may be."""
         limit = self.device.store.state.server.http_max_users
-        return sum(each.secure == secure for each in self._connections) >= limit
-
-    def allows(self, address: str) -> bool:
-        """Whether the device's filter lets an address in."""
+        if sum(each.secure == connection.secure for each in self._connections) >= limit:
+            return False
+        self._connections.add(connection)
         return True
 
-    def _connect(self, secure: bool) -> _Connection:
-        return _Connection(self, self._web, secure)
+    def leave(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    async def _serve(self, port: _Port, context: ssl.SSLContext | None) -> None:
+        """On copies of the sockets, so that they stay when the context changes."""
+        loop = asyncio.get_running_loop()
+        secure = context is not None
+        timeout_s = HANDSHAKE_TIMEOUT_S if secure else None
+        for sock in port.sockets:
+            server = await loop.create_server(
+                lambda: Connection(self, self._web, secure),
+                sock=sock.dup(),
+                ssl=context,
+                ssl_handshake_timeout=timeout_s,
+            )
+            port.servers.append(server)
 
     async def _watch(self) -> None:
-        """End connections on which nothing moves."""
+        """End connections on which nothing moves, and those of addresses that are let in no more."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = time.monotonic()
             for connection in tuple(self._connections):
                 connection.end_if_late(now_s)
-
-    def join(self, connection: _Connection) -> None:
-        self._connections.add(connection)
-
-    def leave(self, connection: _Connection) -> None:
-        self._connections.discard(connection)
+                if not self.lets_in(connection.peer[0]):
+                    connection.abort()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        assert isinstance(connection, _Connection)
+        assert isinstance(connection, Connection)
         connection.busy()
+        delivery = _delivery(request, connection)
         try:
-            return await self._respond(request, connection)
+            return await self._respond(request, delivery)
         except TooManyAttempts as error:
             return _plain(503, str(error), {"Retry-After": "5"})
+        except UploadTooLarge as error:
+            return _plain(413, str(error), {"Connection": "close"})
+        except UploadRefused as error:
+            return _plain(415, str(error), {"Connection": "close"})
         except HTTPException as error:  # of aiohttp's own: a body that is too large, or damaged
             return _plain(error.status, error.reason)
         except TimeoutError:
-            return _plain(408, "the request did not come in time")
+            return _plain(408, "the request did not come in time", {"Connection": "close"})
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s: a request failed", self.device.name)
+            return _answered(self.device.failed())
         finally:
             connection.idle()
 
-    async def _respond(self, request: web.BaseRequest, connection: _Connection) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest, delivery: Delivery) -> web.StreamResponse:
         if not request.path.startswith("/onvif/"):
             return _plain(404, "ONVIF's services are below /onvif/")
+        transfers = self.device.transfers
+        if (download := transfers.downloads.get(request.path)) is not None:
+            return await self._send_file(request, delivery, download)
+        if request.method == "POST" and (receive := transfers.take(request.path)) is not None:
+            await _take_file(request, receive)
+            return _plain(200, "taken")
         if request.method != "POST":
             return _plain(405, "SOAP is sent by POST", {"Allow": "POST"})
         if request.content_type.startswith("multipart/"):
             return _plain(415, "SOAP without attachments is wanted")
         async with asyncio.timeout(BODY_TIMEOUT_S):
             data = await request.read()
-        if not data:
-            if "Authorization" not in request.headers and self.device.store.state.server.need_auth:
-                return _answered(self.device.challenge())  # curl asks this way before it sends its message
-            return _plain(400, "an empty request")
+        if data:
+            return _answered(await self.device.answer(data, delivery))
+        if delivery.authorization is None and self.device.store.state.server.need_auth:
+            return _answered(self.device.challenge())  # curl asks this way before it sends its message
+        return _plain(400, "an empty request")
+
+    async def _send_file(self, request: web.BaseRequest, delivery: Delivery, download: Download) -> web.StreamResponse:
+        if request.method != "GET":
+            return _plain(405, "this address is to be fetched", {"Allow": "GET"})
         try:
-            answer = await self.device.answer(data, _delivery(request, connection))
-        except (TooManyAttempts, asyncio.CancelledError):
-            raise
-        except Exception:
-            log.exception("%s: a request failed", self.device.name)
-            answer = self.device.failed()
-        return _answered(answer)
-
-
-class _NoAccessLog(AbstractAccessLogger):
-    """Operations are in the log by their names."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        pass
-
-    @property
-    def enabled(self) -> bool:
-        return False
-
-
-class _Connection(web.RequestHandler):
-    """One connection, with its time limits."""
-
-    def __init__(self, owner: OnvifServer, server: web.Server, secure: bool) -> None:
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=IDLE_TIMEOUT_S,
-            access_log_class=_NoAccessLog,
+            await self.device.authorize(download.access, delivery)
+        except (NeedsLogin, LoginFailed) as error:
+            stale = isinstance(error, LoginFailed) and not error.guess
+            return _challenged(_plain(401, "a login is needed"), self.device.login.challenges(stale=stale))
+        except Fault:
+            return _plain(403, "not for users of this level")
+        headers = {"Content-Disposition": f'attachment; filename="{download.file_name}"', "Cache-Control": "no-store"}
+        return web.Response(
+            body=await download.produce(), headers={**_SERVER, **headers, "Content-Type": download.content_type}
         )
-        self.secure = secure
-        self.peer: tuple[str, int] = ("", 0)
-        self.local: tuple[str, int] = ("", 0)
-        self._owner = owner
-        self._deadline_s: float | None = None
-        self._reading_head = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        taken = cast(asyncio.Transport, transport)
-        self.peer = tuple(taken.get_extra_info("peername")[:2])
-        self.local = tuple(taken.get_extra_info("sockname")[:2])
-        super().connection_made(transport)
-        if not self._owner.allows(self.peer[0]):
-            taken.abort()
-            return
-        if self._owner.full(self.secure):
-            taken.write(_FULL)
-            taken.close()
-            return
-        self._owner.join(self)
-        self._deadline_s = time.monotonic() + HEAD_TIMEOUT_S
-        self._reading_head = True
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._owner.leave(self)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._deadline_s is not None and not self._reading_head:
-            self._reading_head = True
-            self._deadline_s = time.monotonic() + HEAD_TIMEOUT_S
-        super().data_received(data)
-
-    def busy(self) -> None:
-        """A request's head is there."""
-        self._reading_head = False
-        self._deadline_s = None
-
-    def idle(self) -> None:
-        """The reply is ready to be sent."""
-        self._deadline_s = time.monotonic() + IDLE_TIMEOUT_S
-
-    def end_if_late(self, now_s: float) -> None:
-        if self._deadline_s is not None and now_s > self._deadline_s and self.transport is not None:
-            self.transport.abort()
 
 
 def _make_request(
@@ -203,7 +220,7 @@ def _make_request(
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_MESSAGE_BYTES)
 
 
-def _delivery(request: web.BaseRequest, connection: _Connection) -> Delivery:
+def _delivery(request: web.BaseRequest, connection: Connection) -> Delivery:
     return Delivery(
         method=request.method,
         target=request.raw_path,
@@ -216,7 +233,7 @@ def _delivery(request: web.BaseRequest, connection: _Connection) -> Delivery:
     )
 
 
-def _base_url(request: web.BaseRequest, connection: _Connection) -> str:
+def _base_url(request: web.BaseRequest, connection: Connection) -> str:
     """As the client wrote it; what could not stand in an address is not repeated."""
     host = request.headers.get("Host", "")
     if _HOST.fullmatch(host) is None:
@@ -225,9 +242,25 @@ def _base_url(request: web.BaseRequest, connection: _Connection) -> str:
     return f"{'https' if connection.secure else 'http'}://{host}"
 
 
+async def _take_file(request: web.BaseRequest, receive: Receive) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            async with asyncio.timeout(CHUNK_TIMEOUT_S):
+                chunk = await request.content.read(UPLOAD_CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
+
+    await receive(chunks())
+
+
 def _answered(answer: Answer) -> web.Response:
     response = web.Response(status=answer.status, body=answer.body, headers={"Content-Type": SOAP_TYPE, **_SERVER})
-    for challenge in answer.challenges:
+    return _challenged(response, answer.challenges)
+
+
+def _challenged(response: web.Response, challenges: Sequence[str]) -> web.Response:
+    for challenge in challenges:
         response.headers.add("WWW-Authenticate", challenge)
     return response
 

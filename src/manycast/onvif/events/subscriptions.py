@@ -38,7 +38,7 @@ class Subscriptions:
         self._open: dict[str, Subscription] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         broker.declare(BEGIN)
-        self._leave = broker.listen(self._on_message)
+        broker.listen(self._on_message)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -99,8 +99,7 @@ class Subscriptions:
             )
 
     def close(self) -> None:
-        """End all of them; nothing is told any more."""
-        self._leave()
+        """End all of them; new ones may follow, when the device has restarted."""
         for subscription in tuple(self._open.values()):
             self.end(subscription, "the device stops")
 

@@ -62,6 +62,16 @@ class Service:
         """What GetServices says of this service besides its address; None: this object does not know."""
         return None
 
+    def legacy_capabilities(self, caller: Caller) -> Reply | None:
+        """What GetCapabilities says of it, where that operation knows of the service, with its XAddr; else None."""
+        return None
+
+    def start(self) -> None:
+        """The device begins to run, in the event loop."""
+
+    async def close(self) -> None:
+        """The device ends."""
+
 
 def operation(access: Access) -> Callable[[Method], Method]:
     """Mark a method as an operation of this access class."""

@@ -10,8 +10,9 @@ from manycast.onvif.state.clock import Clock
 from manycast.onvif.state.discovery import Discovery, endpoint_of
 from manycast.onvif.state.events import Events
 from manycast.onvif.state.geo import Location
+from manycast.onvif.state.history import History
 from manycast.onvif.state.information import Information
-from manycast.onvif.state.io import DigitalInput, RelayOutput
+from manycast.onvif.state.io import Auxiliaries, DigitalInput, RelayOutput
 from manycast.onvif.state.network import Network
 from manycast.onvif.state.profiles import Profile
 from manycast.onvif.state.scopes import Scope, default_scopes
@@ -42,8 +43,10 @@ class DeviceState(Part):
         default_factory=lambda: [RelayOutput(token="Relay1"), RelayOutput(token="Relay2")]
     )
     digital_inputs: list[DigitalInput] = Field(default_factory=lambda: [DigitalInput(token="Input1")])
+    auxiliaries: Auxiliaries = Field(default_factory=Auxiliaries)
     certificates: Certificates = Field(default_factory=Certificates)
     storage: list[Storage] = Field(default_factory=list)
     locations: list[Location] = Field(default_factory=list)
+    history: History = Field(default_factory=History)
     events: Events = Field(default_factory=Events)
     profiles: list[Profile] = Field(default_factory=list)

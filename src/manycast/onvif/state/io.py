@@ -35,3 +35,20 @@ class DigitalInput(Part):
     token: Token
     idle_state: IdleState = IdleState.OPEN
     active: bool = False
+
+
+class Switched(StrEnum):
+    """What an auxiliary command sets."""
+
+    ON = "On"
+    OFF = "Off"
+    AUTO = "Auto"
+
+
+class Auxiliaries(Part):
+    """Lamp, wiper and washer."""
+
+    wiper: Switched = Switched.OFF
+    washer: Switched = Switched.OFF
+    washing_procedure: Switched = Switched.OFF
+    ir_lamp: Switched = Switched.AUTO

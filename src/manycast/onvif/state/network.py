@@ -34,7 +34,7 @@ class Dns(Part):
 
 
 class Ntp(Part):
-    from_dhcp: bool = False
+    from_dhcp: bool = True  # or however else the machine comes by its time
     servers: list[NetworkHost] = Field(default_factory=list)
 
 

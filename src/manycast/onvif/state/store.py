@@ -70,6 +70,12 @@ class StateStore:
         for callback in self._listeners:
             callback()
 
+    def replace(self, state: DeviceState) -> None:
+        """Put another state in its place: that of a backup."""
+        state.discovery.metadata_version = self._state.discovery.metadata_version + 1
+        self._state = state
+        self.save()
+
     async def close(self) -> None:
         """Write what is not written yet."""
         self._write = self._write or self._always

@@ -1,0 +1,87 @@
+"""Which addresses may speak to the device at all."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+from typing import Any
+
+from manycast.onvif.device.arguments import invalid, prefixed_ipv4, prefixed_ipv6, written_prefixed
+from manycast.onvif.device.part import DevicePart
+from manycast.onvif.security.access import Access
+from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.network import IpFilter, IpFilterType
+
+MAX_ENTRIES = 128
+
+
+class IpFilters(DevicePart):
+    @operation(Access.READ_SYSTEM)
+    async def get_ip_address_filter(self, request: Any, caller: Caller) -> Reply:
+        kept = self.state.network.ip_filter
+        return {
+            "IPAddressFilter": {
+                "Type": kept.type.value,
+                "IPv4Address": written_prefixed(kept.ipv4),
+                "IPv6Address": written_prefixed(kept.ipv6),
+            }
+        }
+
+    @operation(Access.WRITE_SYSTEM)
+    async def set_ip_address_filter(self, request: Any, caller: Caller) -> Reply:
+        self._put(IpFilterType(request.IPAddressFilter.Type), *_entries(request.IPAddressFilter))
+        return NOTHING
+
+    @operation(Access.WRITE_SYSTEM)
+    async def add_ip_address_filter(self, request: Any, caller: Caller) -> Reply:
+        """The type of the request means nothing here, as Core says."""
+        kept = self.state.network.ip_filter
+        new_ipv4, new_ipv6 = _entries(request.IPAddressFilter)
+        self._put(
+            kept.type,
+            [*kept.ipv4, *(each for each in new_ipv4 if each not in kept.ipv4)],
+            [*kept.ipv6, *(each for each in new_ipv6 if each not in kept.ipv6)],
+        )
+        return NOTHING
+
+    @operation(Access.WRITE_SYSTEM)
+    async def remove_ip_address_filter(self, request: Any, caller: Caller) -> Reply:
+        """All or none."""
+        kept = self.state.network.ip_filter
+        gone_ipv4, gone_ipv6 = _entries(request.IPAddressFilter)
+        for each in gone_ipv4:
+            if each not in kept.ipv4:
+                raise invalid("ter:NoIPv4Address", f"{each} is not in the filter")
+        for other in gone_ipv6:
+            if other not in kept.ipv6:
+                raise invalid("ter:NoIPv6Address", f"{other} is not in the filter")
+        self._put(
+            kept.type,
+            [each for each in kept.ipv4 if each not in gone_ipv4],
+            [each for each in kept.ipv6 if each not in gone_ipv6],
+        )
+        return NOTHING
+
+    def _put(self, kind: IpFilterType, ipv4: list[IPv4Interface], ipv6: list[IPv6Interface]) -> None:
+        if len(ipv4) + len(ipv6) > MAX_ENTRIES:
+            raise invalid("ter:IPFilterListIsFull", f"at most {MAX_ENTRIES} entries")
+        self.state.network.ip_filter = IpFilter(type=kind, ipv4=ipv4, ipv6=ipv6)
+        self.save()
+
+
+def lets_in(rules: IpFilter, address: str) -> bool:
+    """Whether a client of this address is served. A filter without entries filters nothing."""
+    if not rules.ipv4 and not rules.ipv6:
+        return True
+    client = ip_address(address.partition("%")[0])
+    if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
+        client = client.ipv4_mapped
+    networks: tuple[IPv4Network | IPv6Network, ...] = (
+        *(each.network for each in rules.ipv4),
+        *(each.network for each in rules.ipv6),
+    )
+    listed = any(client in network for network in networks)
+    return listed == (rules.type is IpFilterType.ALLOW)
+
+
+def _entries(wanted: Any) -> tuple[list[IPv4Interface], list[IPv6Interface]]:
+    return [prefixed_ipv4(each) for each in wanted.IPv4Address], [prefixed_ipv6(each) for each in wanted.IPv6Address]

@@ -1,0 +1,157 @@
+"""Restarting, resetting, logs, backups and firmware."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from manycast import __version__
+from manycast.onvif.device.firmware import keep_firmware
+from manycast.onvif.device.part import DevicePart
+from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, FIRMWARE, RESTORE, SUPPORT, SYSTEM_LOG
+from manycast.onvif.security.access import Access
+from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse, serialize
+from manycast.onvif.transfers import Download, UploadRefused, UploadTooLarge
+
+RESTART_DELAY_S = 0.5  # for the reply to get out
+DOWN_TIME = timedelta(seconds=5)
+_BINARY = "application/octet-stream"
+
+
+class Maintenance(DevicePart):
+    def start(self) -> None:
+        offer = self.device.transfers.offer
+        secret = Access.READ_SYSTEM_SECRET
+        log, access_log = self.device.surroundings.system_log, self.device.access_log
+        texts = (
+            (SYSTEM_LOG, "system.log", lambda: _or_none(log.text())),
+            (ACCESS_LOG, "access.log", lambda: _or_none(access_log.text())),
+            (SUPPORT, "support.txt", self._support),
+        )
+        for path, name, text in texts:
+            offer(path, _download(secret, "text/plain; charset=utf-8", name, text))
+        offer(BACKUP, Download(access=secret, content_type=_BINARY, file_name="backup.xml", produce=self._backup))
+
+    @operation(Access.UNRECOVERABLE)
+    async def system_reboot(self, request: Any, caller: Caller) -> Reply:
+        self._restart_soon()
+        return {"Message": f"Rebooting in {RESTART_DELAY_S} seconds."}
+
+    @operation(Access.UNRECOVERABLE)
+    async def set_system_factory_default(self, request: Any, caller: Caller) -> Reply:
+        hard = request.FactoryDefault == "Hard"
+
+        def reset() -> None:
+            self.device.store.reset(hard=hard)
+            self.device.history.was_reset()
+
+        self._restart_soon(reset)
+        return NOTHING
+
+    @operation(Access.READ_SYSTEM_SECRET)
+    async def get_system_log(self, request: Any, caller: Caller) -> Reply:
+        if request.LogType == "System":
+            return {"SystemLog": {"String": _printable(_or_none(self.device.surroundings.system_log.text()))}}
+        return {"SystemLog": {"String": _printable(_or_none(self.device.access_log.text()))}}
+
+    @operation(Access.READ_SYSTEM_SECRET)
+    async def get_system_support_information(self, request: Any, caller: Caller) -> Reply:
+        return {"SupportInformation": {"String": _printable(self._support())}}
+
+    @operation(Access.READ_SYSTEM)
+    async def get_system_uris(self, request: Any, caller: Caller) -> Reply:
+        base = caller.base_url
+        return {
+            "SystemLogUris": {
+                "SystemLog": [
+                    {"Type": "System", "Uri": base + SYSTEM_LOG},
+                    {"Type": "Access", "Uri": base + ACCESS_LOG},
+                ]
+            },
+            "SupportInfoUri": base + SUPPORT,
+            "SystemBackupUri": base + BACKUP,
+        }
+
+    @operation(Access.UNRECOVERABLE)
+    async def start_system_restore(self, request: Any, caller: Caller) -> Reply:
+        path = self.device.transfers.expect(RESTORE, self._restore)
+        return {"UploadUri": caller.base_url + path, "ExpectedDownTime": DOWN_TIME}
+
+    @operation(Access.UNRECOVERABLE)
+    async def start_firmware_upgrade(self, request: Any, caller: Caller) -> Reply:
+        path = self.device.transfers.expect(FIRMWARE, self._upgrade)
+        return {
+            "UploadUri": caller.base_url + path,
+            "UploadDelay": timedelta(seconds=0),
+            "ExpectedDownTime": DOWN_TIME,
+        }
+
+    def _restart_soon(self, before: Any = None) -> None:
+        async def restart() -> None:
+            await asyncio.sleep(RESTART_DELAY_S)
+            if before is not None:
+                before()
+            await self.device.surroundings.restart()
+
+        self.device.run(restart())
+
+    async def _backup(self) -> bytes:
+        data = await asyncio.to_thread(serialize, self.state.model_copy(deep=True))
+        self.device.history.was_saved()
+        return data
+
+    async def _restore(self, chunks: AsyncIterator[bytes]) -> None:
+        """Takes a backup of our own, whole or not at all, and restarts with it."""
+        data = b""
+        async for chunk in chunks:
+            data += chunk
+            if len(data) > MAX_FILE_BYTES:
+                raise UploadTooLarge(f"a backup has at most {MAX_FILE_BYTES} bytes")
+        try:
+            state = await asyncio.to_thread(parse, data)
+        except RuntimeFileError as error:
+            raise UploadRefused(f"no backup: {error}") from error
+        # What tells the device from others stays, should the backup be that of another.
+        state.discovery.endpoint = self.state.discovery.endpoint
+        state.information.serial_number = self.state.information.serial_number
+        self._restart_soon(lambda: self.device.store.replace(state))
+
+    async def _upgrade(self, chunks: AsyncIterator[bytes]) -> None:
+        """Keeps firmware that is ours beside the state's file, and restarts."""
+        path = self.device.store.path
+        await keep_firmware(chunks, None if path is None else path.with_name(f"{path.stem}-firmware.bin"))
+        self._restart_soon()
+
+    def _support(self) -> str:
+        state, about = self.state, self.state.information
+        return "".join(
+            f"{line}\n"
+            for line in (
+                f"Manycast {__version__}, Python {platform.python_version()}, {platform.platform()}",
+                f"Device: {about.manufacturer} {about.model}, {about.serial_number}",
+                f"Started: {self.device.started:%Y-%m-%dT%H:%M:%SZ}",
+                f"Users: {len(state.users)}; scopes: {len(state.scopes)}; profiles: {len(state.profiles)}",
+                f"Operations answered: {self.device.answered}",
+            )
+        )
+
+
+def _download(access: Access, content_type: str, file_name: str, text: Any) -> Download:
+    async def produce() -> bytes:
+        return str(text()).encode()
+
+    return Download(access=access, content_type=content_type, file_name=file_name, produce=produce)
+
+
+def _or_none(text: str) -> str:
+    """A log is never empty: clients take that for a failure."""
+    return text or "Nothing has been logged yet.\n"
+
+
+def _printable(text: str) -> str:
+    """Without the characters that XML cannot carry."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")

@@ -1,0 +1,125 @@
+"""A device with its web server, from its start to its end, and through its restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from manycast.onvif.onvif_device import OnvifDevice
+from manycast.onvif.server import OnvifServer
+from manycast.onvif.state.network import Protocols
+from manycast.onvif.state.store import StateStore
+from manycast.onvif.surroundings import Surroundings
+from manycast.onvif.tls import make_context
+
+RESTART_PAUSE_S = 0.2  # for clients to notice that the device is away
+
+Sockets = Sequence[socket.socket]
+OpenPort = Callable[[str, int], Sockets]  # HTTP or HTTPS, and the port; raises OSError
+
+log = logging.getLogger(__name__)
+
+
+class RunningDevice:
+    """Runs one device. What it does to its surroundings it does through the functions it is given."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        name: str,
+        surroundings: Surroundings,
+        open_port: OpenPort,
+        certificate: tuple[Path, Path] | None,
+        on_restart: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Args:
+        open_port: Opens another port than those of `start`, when a client changes them.
+        certificate: The configured one for HTTPS, and its key; None: there is no HTTPS.
+        on_restart: Restarts what belongs to the device beside itself: its streams.
+        """
+        self.device = OnvifDevice(store, surroundings, name=name)
+        self.server = OnvifServer(self.device)
+        self._open_port = open_port
+        self._certificate = certificate
+        self._on_restart = on_restart
+        self._stopped = False
+        surroundings.https = certificate is not None
+        surroundings.restart = self.restart
+        surroundings.listen = self._listen
+        surroundings.certificates_changed = lambda: self.device.run(self._use_certificates())
+
+    async def start(self, opened: Mapping[str, Sockets]) -> None:
+        """Answer on these sockets, by protocol."""
+        await self.device.load()
+        self.device.start()
+        for protocol, sockets in opened.items():
+            await self._open(protocol, sockets)
+
+    async def stop(self) -> None:
+        """End it, and have its state written."""
+        self._stopped = True
+        await self._pause()
+        await self.device.store.close()
+
+    async def restart(self) -> None:
+        """What a reboot is: everybody is sent away, and the ports open again as the state has them."""
+        if self._stopped:
+            return
+        log.info("%s: restarts", self.device.name)
+        await self._pause()
+        await self._on_restart()
+        await asyncio.sleep(RESTART_PAUSE_S)
+        if not self._stopped:
+            self.device.start()
+            await self._listen(self.device.store.state.network.protocols)
+
+    async def _pause(self) -> None:
+        await self.server.close()
+        await self.device.close()
+
+    async def _listen(self, protocols: Protocols) -> None:
+        """Have the ports that are wanted: all of them, or none is changed. Raises OSError."""
+        opened: dict[str, Sockets] = {}
+        wanted = {"HTTP": protocols.http, "HTTPS": protocols.https}
+        if self._certificate is None:
+            del wanted["HTTPS"]
+        try:
+            for name, protocol in wanted.items():
+                if protocol.enabled and protocol.port != self.server.port(secure=name == "HTTPS"):
+                    opened[name] = self._open_port(name, protocol.port)
+        except OSError:
+            for sockets in opened.values():
+                for sock in sockets:
+                    sock.close()
+            raise
+        for name, protocol in wanted.items():
+            if not protocol.enabled:
+                self.server.silence(secure=name == "HTTPS")
+        for name, sockets in opened.items():
+            await self._open(name, sockets)
+
+    async def _open(self, protocol: str, sockets: Sockets) -> None:
+        context = await self._context() if protocol == "HTTPS" else None
+        if protocol == "HTTPS" and context is None:
+            for sock in sockets:
+                sock.close()
+            return
+        await self.server.listen(sockets[0].getsockname()[1], sockets, context)
+
+    async def _use_certificates(self) -> None:
+        context = await self._context()
+        if context is not None:
+            await self.server.use(context)
+
+    async def _context(self) -> ssl.SSLContext | None:
+        assert self._certificate is not None
+        try:
+            return await asyncio.to_thread(make_context, self.device.store.state.certificates, *self._certificate)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            log.error("%s: the certificate cannot be used: %s", self.device.name, error)
+            return None

@@ -1,0 +1,25 @@
+"""What a device asks of the process it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from manycast.onvif.log_memory import LogMemory
+from manycast.onvif.state.network import Protocols
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """The process, as one device sees it. Whoever runs the device fills it in."""
+
+    rtsp_port: int | None = None  # None: no RTSP
+    https: bool = False  # whether there is a certificate to serve HTTPS with
+    system_log: LogMemory = field(default_factory=LogMemory)
+    restart: Callable[[], Awaitable[None]] = _nothing  # of this device, as its reboot
+    listen: Callable[[Protocols], Awaitable[None]] | None = None  # on other ports; raises OSError
+    certificates_changed: Callable[[], None] = lambda: None
