@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
+from support.listening import listen
 from support.media import AAC, H264, TONE_HZ, WITH_B_FRAMES
 from support.programs import frame_digests, from_server, make, mono_samples, running, tone_level
 from support.rtsp import RawRtsp
@@ -70,7 +70,7 @@ def source_of(server: ServerProcess, name: str, player: str, folder: Path) -> li
     if player.startswith("ws-"):
         form = player.removeprefix("ws-")
         file = folder / f"heard.{form}"
-        file.write_bytes(asyncio.run(listen(f"ws://{http}.{form}")))
+        file.write_bytes(asyncio.run(listen(f"ws://{http}.{form}", SECONDS)))
         return ["-i", str(file)]
     return {
         "rtsp": from_server(server.url(name), "tcp"),
@@ -80,20 +80,6 @@ def source_of(server: ServerProcess, name: str, player: str, folder: Path) -> li
         "http-mp4": ["-i", f"http://{http}.mp4"],
         "hls": ["-i", f"http://{http}.m3u8"],
     }[player]
-
-
-async def listen(url: str) -> bytes:
-    """All binary messages of some seconds."""
-    data = bytearray()
-    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
-        try:
-            async with asyncio.timeout(SECONDS):
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.BINARY:
-                        data += message.data
-        except TimeoutError:
-            pass
-    return bytes(data)
 
 
 @pytest.mark.parametrize("player", PLAYERS)
