@@ -274,7 +274,11 @@ async def test_a_new_source_id_starts_at_zero() -> None:
     packager.senders[0].sequence = 1000
     offer = offers.shared(stream)
     stream.unwatch(watcher)
-    play(offer, watch(stream, 60_000))
+    packager = watch(stream, 60_000)
+    viewer = play(offer, packager)
+    receiver = receiver_of(offer.context, says_key=False)
+    assert all(opened(receiver, chunk) for chunk in media_of(viewer))
+    assert offer.context.latest(packager.senders[0].ssrc) == packager.senders[0].sequence - 1
 
 
 async def test_after_a_pause_one_can_go_on_as_far_as_a_receiver_can_tell() -> None:

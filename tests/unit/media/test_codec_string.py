@@ -193,6 +193,9 @@ def test_formats_of_real_pictures() -> None:
 def test_hostile_bytes(data: bytes) -> None:
     for parse in (Av1Format.parse, Vp9Format.parse):
         try:
-            parse(data)
+            form = parse(data)
         except MalformedBitstream:
-            pass
+            continue
+        assert 1 <= form.width <= 65_536
+        assert 1 <= form.height <= 65_536
+        assert form.bit_depth in (8, 10, 12)

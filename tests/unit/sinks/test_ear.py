@@ -114,11 +114,13 @@ def test_sound_that_comes_faster_than_time_passes_is_dropped() -> None:
 
 
 def test_without_an_outlet_all_is_dropped() -> None:
-    ear = ear_of(None)
+    opened = list[Track]()
+    ear = ear_of(None, opened)
     ear.hear(PCMU, sound())
     ear.join()
     ear.hear(PCMU, sound())
     finish(ear)
+    assert opened == [PCMU]  # and it is not tried again
 
 
 def test_an_outlet_that_fails_is_closed_and_told_once(caplog: pytest.LogCaptureFixture) -> None:

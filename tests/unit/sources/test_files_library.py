@@ -291,7 +291,9 @@ async def test_memory_goes_back_to_the_system_when_nothing_is_played(
 
 
 def test_giving_memory_back_is_harmless() -> None:
+    data = [bytes([number]) * 100_000 for number in range(50)]
     give_back()
+    assert all(piece == bytes([number]) * 100_000 for number, piece in enumerate(data))
 
 
 async def test_closed_files_give_nothing(library: FileLibrary, media_file: Callable[[str], Path]) -> None:
@@ -309,7 +311,7 @@ def test_importing_the_sources_does_not_import_pyav() -> None:
         "import sys, manycast.sources.demo, manycast.sources.files.library, manycast.sources.files.media_file\n"
         "sys.exit('av' in sys.modules or 'numpy' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_what_the_folder_holds_is_told_at_once(library: FileLibrary, tmp_path: Path) -> None:

@@ -303,9 +303,10 @@ def test_hostile_payloads_raise_the_one_error_only(fmtp: str, payloads: list[tup
 def test_hostile_layouts_raise_the_one_error_only(fmtp: dict[str, str]) -> None:
     rtpmap = RtpMap(payload_type=96, encoding_name="mpeg4-generic", clock_rate_hz=8000, fmtp=fmtp | {"config": "1190"})
     try:
-        track_from_rtpmap(rtpmap)
+        track, _ = track_from_rtpmap(rtpmap)
     except UnsupportedFormat:
-        pass
+        return
+    assert track.parameters == AacParameters(config=b"\x11\x90", sample_rate_hz=48_000, channels=2)
 
 
 @pytest.mark.parametrize(
@@ -456,9 +457,12 @@ def test_a_latm_flood_is_refused() -> None:
 @given(st.binary(max_size=40), st.booleans())
 def test_hostile_stream_mux_configs_raise_the_one_error_only(data: bytes, plausible: bool) -> None:
     try:
-        StreamMuxConfig.parse(b"\x40\x00" + data if plausible else data)
+        found = StreamMuxConfig.parse(b"\x40\x00" + data if plausible else data)
     except MalformedBitstream:
-        pass
+        return
+    assert 1 <= found.sub_frames <= 64
+    assert found.frame_length_bytes is None or 20 <= found.frame_length_bytes < 20 + 512
+    assert len(found.config) <= 3 + len(data)
 
 
 @given(
@@ -469,9 +473,11 @@ def test_hostile_latm_raises_the_one_error_only(fmtp: dict[str, str], payloads: 
     depacketiser = latm(fmtp)
     for timestamp, payload, marker in payloads:
         try:
-            depacketiser.push(packet(timestamp, payload, marker=marker))
+            frames = depacketiser.push(packet(timestamp, payload, marker=marker))
         except MalformedPayload:
-            pass
+            continue
+        assert len(frames) <= MAX_UNITS_IN_PACKET
+        assert sum(frame.size_bytes for frame in frames) <= sum(len(data) for _, data, _ in payloads)
 
 
 @pytest.mark.parametrize(
