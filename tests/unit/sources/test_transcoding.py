@@ -133,9 +133,11 @@ def test_after_broken_pictures_it_goes_on_at_the_next_keyframe() -> None:
 @pytest.mark.parametrize("codec", [*VIDEO, Codec.VP8, Codec.AV1, Codec.MPEG_VIDEO, Codec.VP9])
 def test_noise_is_no_picture_and_no_crash(codec: Codec) -> None:
     decoder = VideoDecoder(Track(codec=codec, clock_rate_hz=90_000, parameters=PlainParameters()), "test")
+    shown = []
     for index in range(50):
         unit = bytes((index * 37 + position * position) & 0xFF for position in range(200))
-        decoder.decode(Frame(track_index=0, dts_ticks=index, pts_ticks=index, keyframe=True, units=[unit]))
+        shown += decoder.decode(Frame(track_index=0, dts_ticks=index, pts_ticks=index, keyframe=True, units=[unit]))
+    assert not shown
 
 
 def test_eight_channels_become_two() -> None:
