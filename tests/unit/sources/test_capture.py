@@ -20,7 +20,7 @@ from manycast.hub.output import AudioOutput, Output, OutputRules, VideoOutput
 from manycast.hub.source import SourceError, SourceMissing
 from manycast.media.frame import Frame
 from manycast.media.track import Codec, Track
-from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.arrival_clock import ArrivalClock, SoundClock
 from manycast.sources.capture.cameras import list_cameras
 from manycast.sources.capture.capabilities import formats
 from manycast.sources.capture.devices import (
@@ -54,6 +54,8 @@ TEST_PICTURES = "testsrc2=size=320x240:rate=25,realtime"
         ("audiodevice+screenlive1", [Part(PartKind.SCREEN, 1), Part(PartKind.MICROPHONE)]),
         ("window=C++ t+audiodevice=M+2", [Part(PartKind.WINDOW, name="C++ t"), Part(PartKind.MICROPHONE, name="M+2")]),
         ("videodevice=Cam+systemsound", [Part(PartKind.CAMERA, name="Cam"), Part(PartKind.SYSTEM_SOUND)]),
+        ("screenlive1 audiodevice", [Part(PartKind.SCREEN, 1), Part(PartKind.MICROPHONE)]),
+        ("window=my audiodevice", [Part(PartKind.WINDOW, name="my audiodevice")]),
         ("window=a/b", [Part(PartKind.WINDOW, name="a/b")]),
     ],
 )  # fmt: skip
@@ -160,6 +162,35 @@ def test_jitter_of_arrival_is_not_in_the_times(jitter: list[float]) -> None:
     steps = [after - before for before, after in pairwise(times)]
     assert max(abs(step - 0.04) for step in steps) < 0.0015
     assert abs(times[-1] - 199 * 0.04) < 0.02
+
+
+BLOCK_S = 0.02
+
+
+@given(st.lists(st.floats(0, 0.05), min_size=150, max_size=150))
+def test_jitter_of_arrival_is_not_in_the_times_of_sound(late: list[float]) -> None:
+    clock = SoundClock()
+    times = [clock.time(index * BLOCK_S + late_s, BLOCK_S) for index, late_s in enumerate(late)]
+    steps = [after - before for before, after in pairwise(times)]
+    assert max(abs(step - BLOCK_S) for step in steps) < 0.006
+    assert sum(abs(step - BLOCK_S) > 1e-6 for step in steps) <= 3
+
+
+def test_sound_that_was_noticed_late_has_its_place() -> None:
+    """As when the machine was busy for 0.4 s: the device has kept it."""
+    clock = SoundClock()
+    times = [clock.time(max(index * BLOCK_S, 1.4 if 50 <= index < 70 else 0.0), BLOCK_S) for index in range(150)]
+    assert times == [pytest.approx(index * BLOCK_S, abs=1e-6) for index in range(150)]
+
+
+def test_lost_sound_and_a_slow_device_are_followed() -> None:
+    clock = SoundClock()
+    times = [clock.time(index * BLOCK_S + (0.5 if index >= 100 else 0.0), BLOCK_S) for index in range(300)]
+    assert times[99] == pytest.approx(99 * BLOCK_S)
+    assert times[-1] == pytest.approx(299 * BLOCK_S + 0.5)
+    clock = SoundClock()
+    behind = [index * BLOCK_S * 1.001 - clock.time(index * BLOCK_S * 1.001, BLOCK_S) for index in range(6000)]
+    assert max(map(abs, behind)) < 0.02
 
 
 class Sink:

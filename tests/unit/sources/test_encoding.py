@@ -123,6 +123,21 @@ def test_a_gap_is_filled_and_a_jump_is_followed() -> None:
     assert 0.9 < len(silent) * 0.02 < 1.05
 
 
+@pytest.mark.parametrize("faster", [0.002, -0.002])
+def test_drift_is_followed_without_holes(faster: float) -> None:
+    """A sender whose clock is 2 per mille off, for 40 s: 80 ms, were it not followed."""
+    output = AudioOutput(codec=Codec.G711U)
+    encoder = AudioEncoder(output, settled(output, 44_100, 2), follow_clock=True)
+    frames: list[Frame] = []
+    for index, sound in enumerate(tone(1764)):
+        frames += encoder.encode(sound, Fraction(index * 1000, 44_100) * Fraction(1 + faster))
+    assert {after.pts_ticks - before.pts_ticks for before, after in pairwise(frames)} == {160}
+    end_s = 1_764_000 / 44_100 * (1 + faster)
+    assert frames[-1].pts_ticks / 8000 == pytest.approx(end_s - 0.03, abs=0.035)
+    silent = [frame for frame in frames[2:] if set(frame.units[0]) <= {0xFF, 0x7F}]
+    assert not silent
+
+
 @pytest.mark.parametrize(
     ("codec", "asked", "expected"),
     [

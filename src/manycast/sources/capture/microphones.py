@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from manycast.alsa import find_alsa_files, library_path, silence_alsa
 from manycast.hub.source import SourceError
-from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.arrival_clock import SoundClock
 from manycast.sources.capture.devices import SYSTEM_SOUND_NAME, Microphone
 from manycast.sources.capture.inbox import Sound
 
@@ -71,7 +71,7 @@ class MicrophoneReader:
         stream = container.streams.audio[0]
         self._rate_hz, self._channels = stream.sample_rate, stream.channels
         self._packets: Iterator[Packet[AudioStream]] = container.demux(stream)
-        self._clock = ArrivalClock()
+        self._clock = SoundClock()
         self._began_s = time.monotonic()
         self._samples = 0
 

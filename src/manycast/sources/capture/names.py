@@ -37,7 +37,10 @@ class Part:
 
 
 # A plus sign in a title or a device's name joins nothing unless the name of a capture follows.
-_JOINT = re.compile(r"\+(?=(?:videodevice|audiodevice|screenlive|systemsound)(?:$|[\d=+])|window=)")
+_CAPTURE_FOLLOWS = r"(?=(?:videodevice|audiodevice|screenlive|systemsound)(?:$|[\d=+])|window=)"
+_JOINT = re.compile(r"\+" + _CAPTURE_FOLLOWS)
+# FFmpeg takes a plus sign in the stream id of an SRT address for a space.
+_SPACE_FOR_JOINT = re.compile(r"^((?:videodevice|audiodevice|screenlive)\d{0,3}|systemsound) " + _CAPTURE_FOLLOWS)
 _NUMBERED = re.compile(r"(videodevice|audiodevice|screenlive)(\d{1,3})?")
 _NAMED = re.compile(r"(videodevice|audiodevice|window)=(.+)", re.DOTALL)
 
@@ -47,7 +50,7 @@ def parse_capture(name: str) -> tuple[Part, ...] | None:
 
     None for what only begins like one.
     """
-    parts = [_parse_part(text) for text in _JOINT.split(name)]
+    parts = [_parse_part(text) for text in _JOINT.split(_SPACE_FOR_JOINT.sub(r"\1+", name))]
     pictures = [part for part in parts if part is not None and not part.kind.is_sound]
     sounds = [part for part in parts if part is not None and part.kind.is_sound]
     if None in parts or len(pictures) > 1 or len(sounds) > 1:

@@ -12,7 +12,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 
 from manycast.hub.source import SourceError
-from manycast.sources.capture.arrival_clock import ArrivalClock
+from manycast.sources.capture.arrival_clock import ArrivalClock, SoundClock
 from manycast.sources.capture.inbox import Picture, Sound
 
 
@@ -60,7 +60,7 @@ class SoundReader:
         layout = "mono" if self._channels == 1 else "stereo"
         self._resampler = AudioResampler(format="s16", layout=layout, rate=self._rate_hz)
         self._packets = self._container.demux(stream)
-        self._clock = ArrivalClock()
+        self._clock = SoundClock()
 
     def read(self) -> Sound | None:
         try:

@@ -27,7 +27,9 @@ from manycast.sources.encoding.sound_shape import AAC_RATES_HZ, SoundShape
 # Beyond these the sound's time has jumped; within, gaps are filled with silence, and what is too much is cut.
 MAX_GAP_S = 5.0
 MAX_OVERLAP_S = 1.0
-DRIFT_PER_S = 0.01  # as much as sound is stretched to follow a sender's clock
+DRIFT_PER_S = 0.003  # as much as sound is stretched to follow a sender's clock
+DRIFT_S = 0.02  # from such a difference on
+HOLE_S = 0.06  # beyond it, silence is put in, or sound is cut
 
 _G726_BIT_RATES = (16_000, 24_000, 32_000, 40_000)
 _G726_PIECE_SAMPLES = 160
@@ -177,10 +179,14 @@ class AudioEncoder:
             layout=sound.layout,
             time_base=Fraction(1, sound.sample_rate),
         )
-        stretch = max(1, int(DRIFT_PER_S * rate_hz)) if self._follow_clock else 1
+        drift = (
+            f"async={max(2, int(DRIFT_PER_S * sound.sample_rate))}:min_comp={DRIFT_S}"
+            if self._follow_clock
+            else "async=1"
+        )
         nodes = [
             source,
-            graph.add("aresample", f"{rate_hz}:async={stretch}:min_hard_comp=0.06"),
+            graph.add("aresample", f"{rate_hz}:{drift}:min_hard_comp={HOLE_S}"),
             graph.add(
                 "aformat", f"sample_fmts={self._kind.sample_format}:channel_layouts={layout}:sample_rates={rate_hz}"
             ),

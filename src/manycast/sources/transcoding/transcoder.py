@@ -102,7 +102,7 @@ class _AudioTranscoder:
     def __init__(self, index: int, track: Track, output: AudioOutput, name: str) -> None:
         shape = settled(output, *shape_of(track))
         self._decoder = AudioDecoder(track, f"{name}, {track.codec.value}")
-        self._encoder = AudioEncoder(output, shape, index)
+        self._encoder = AudioEncoder(output, shape, index, follow_clock=True)
         self.track = self._encoder.track
 
     def push(self, frame: Frame, *, encode: bool) -> list[Frame]:
