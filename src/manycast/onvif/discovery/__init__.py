@@ -1,0 +1,1 @@
+"""WS-Discovery: being found without being known."""
