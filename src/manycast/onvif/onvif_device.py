@@ -34,6 +34,7 @@ from manycast.onvif.device.users import Users
 from manycast.onvif.device_io import DeviceIo
 from manycast.onvif.events.broker import EventBroker
 from manycast.onvif.events.event_service import EventService
+from manycast.onvif.events.sources import EventSources
 from manycast.onvif.log_memory import AccessLog
 from manycast.onvif.security.access import DEFAULT_POLICY, Access, Policy, parse_policy
 from manycast.onvif.security.login import Attempt, Login, LoginFailed
@@ -136,6 +137,7 @@ class OnvifDevice:
         self.services: list[Service] = [part(self) for part in _PARTS]
         self.events = EventService(self.broker, lambda: store.state.events, self.clock.now, name)
         self.services += [self.events, self.events.manager]
+        self._event_sources: EventSources | None = None
         self._operations: Operations | None = None
         self._policy: tuple[bytes | None, Policy] = (None, DEFAULT_POLICY)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,10 +171,21 @@ class OnvifDevice:
         self.history.start()
         for service in self.services:
             service.start()
+        self._event_sources = EventSources(
+            self.broker,
+            self.store.state.events,
+            self.clock.now,
+            hub=self.surroundings.hub,
+            shows=self.surroundings.shows,
+            simulated=self.io.simulations(),
+        )
+        self._event_sources.start()
 
     async def close(self) -> None:
         """End what runs; `start` may follow."""
         self.io.stop()
+        if self._event_sources is not None:
+            self._event_sources.close()
         for service in self.services:
             await service.close()
 

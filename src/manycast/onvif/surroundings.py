@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from manycast.hub.hub import Hub
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocols
 
@@ -18,6 +19,8 @@ class Surroundings:
     """The process, as one device sees it. Whoever runs the device fills it in."""
 
     rtsp_port: int | None = None  # None: no RTSP
+    hub: Hub | None = None  # whose streams it tells events of
+    shows: Callable[[str], bool] = lambda path: True  # which paths of the hub are the device's
     https: bool = False  # whether there is a certificate to serve HTTPS with
     system_log: LogMemory = field(default_factory=LogMemory)
     restart: Callable[[], Awaitable[None]] = _nothing  # of this device, as its reboot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from manycast.onvif.device.arguments import invalid
 from manycast.onvif.events.broker import EventBroker
@@ -88,6 +89,14 @@ class InputsAndOutputs:
                 self._tell_input(digital_input)
                 return
         raise KeyError(token)
+
+    def simulations(self) -> list[Callable[[], None]]:
+        """For each digital input, what makes it change."""
+
+        def simulation(digital_input: DigitalInput) -> Callable[[], None]:
+            return lambda: self.sense(digital_input.token, not digital_input.active)
+
+        return [simulation(each) for each in self._store.state.digital_inputs]
 
     def _time(self, relay: RelayOutput) -> None:
         """Let it fall back when its time is over; each trigger begins anew."""

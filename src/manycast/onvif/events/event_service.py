@@ -73,6 +73,14 @@ class EventService(Service):
             "MetadataOverMQTT": False,
         }
 
+    def legacy_capabilities(self, caller: Caller) -> Reply:
+        return {
+            "XAddr": caller.base_url + self.description.path,
+            "WSSubscriptionPolicySupport": True,
+            "WSPullPointSupport": True,
+            "WSPausableSubscriptionManagerInterfaceSupport": False,
+        }
+
     @operation(Access.PRE_AUTH)
     async def get_service_capabilities(self, request: Any, caller: Caller) -> Reply:
         return {"Capabilities": await self.capabilities(caller)}

@@ -11,4 +11,4 @@ class Events(Part):
     renew_interval_s: int = Field(60, ge=1)  # a subscription that is not renewed within it goes
     simulate: bool = False
     simulate_interval_s: float = Field(10.0, gt=0)
-    max_pull_points: int = Field(1000, ge=1)
+    max_pull_points: int = Field(32, ge=1)
