@@ -29,6 +29,7 @@ from manycast.hub.output import OutputRules
 from manycast.libsrt.library import SrtLibrary, SrtMissing
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
+from manycast.onvif_service import OnvifPlan, OnvifService, onvif_plan
 from manycast.outputs import output_rules
 from manycast.proxies import Proxies, ProxyPlan, proxy_plans
 from manycast.pushers import PusherPlan, Pushers, pusher_plans
@@ -85,6 +86,7 @@ class Overrides:
     rtmp_port: int | None = None
     rtmps_port: int | None = None
     srt_port: int | None = None
+    onvif_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ class Plan:
     speech: SpeechPlan | None = None  # None: nobody can speak
     proxies: tuple[ProxyPlan, ...] = ()
     pushers: tuple[PusherPlan, ...] = ()
+    onvif: OnvifPlan | None = None
     outputs: OutputRules = field(default_factory=OutputRules)
     conversions: ConversionOptions = field(default_factory=ConversionOptions)
     hardware: HardwarePlan = field(default_factory=HardwarePlan)
@@ -197,6 +200,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         speech=_speech_plan(settings.backchannel),
         proxies=proxies,
         pushers=pushers,
+        onvif=onvif_plan(loaded, host=overrides.host, port=overrides.onvif_port),
         outputs=output_rules(settings),
         conversions=ConversionOptions(video=settings.convert.video, audio=settings.convert.audio),
         hardware=hardware_plan(settings.transcode),
@@ -297,9 +301,9 @@ class App:
         self.plan = plan
         self.hub = Hub(plan.limits)
         self.library = FileLibrary(plan.media_folder)
-        self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         engines = plan.hardware.engines()
         self.transcoding = TranscodingService(engines)
+        self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
         self.catalogue = Catalogue(
             self.hub,
             self.library,
@@ -316,6 +320,7 @@ class App:
         self.rtmp: RtmpServer | None = None
         self.srt: SrtServer | None = None
         self.front: HttpFront | None = None
+        self.onvif: OnvifService | None = None
         self.notes = list(plan.notes)  # to be said at start
         self._certificate: Certificate | None = None
         self._srt_library: SrtLibrary | None = None
@@ -337,6 +342,12 @@ class App:
         except StartError:
             self._close_ports(*self._opened)
             raise
+        try:
+            if plan.onvif is not None:
+                self.onvif = self._open_onvif(plan.onvif)
+        except StartError:
+            self._close_ports(*self._opened)
+            raise
         if plan.demo:
             self.hub.offer(self.catalogue.path_of(DEMO_NAME), DemoSource, "test pattern")
         if plan.rtsp or plan.rtsps:
@@ -350,6 +361,8 @@ class App:
         self._pushers.start()
         srt_ports = {self.plan.srt.port} if self.plan.srt is not None and self.srt is not None else set()
         self._proxies.start({sock.getsockname()[1] for opened in self._opened.values() for sock in opened}, srt_ports)
+        if self.onvif is not None:
+            self.onvif.start()
         self._tasks = [
             asyncio.create_task(self.hub.run_timer(), name="hub timer"),
             asyncio.create_task(self._tidy_files(), name="tidy files"),
@@ -359,6 +372,8 @@ class App:
         """Tell viewers and publishers, and close everything."""
         for task in self._tasks:
             task.cancel()
+        if self.onvif is not None:
+            await self.onvif.stop()
         await self._proxies.close()
         await self._pushers.close()
         await self.hub.close(reason)
@@ -420,6 +435,22 @@ class App:
         self._open_port(listening)
         if "SRT" in self._opened:
             self._srt_library = library
+
+    def _open_onvif(self, plan: OnvifPlan) -> OnvifService:
+        """Raises StartError."""
+        rtsp = self.plan.rtsp
+        onvif = OnvifService(
+            plan,
+            hub=self.hub,
+            rtsp_port=None if rtsp is None else rtsp.port,
+            restart_streams=self._restart_streams,
+        )
+        onvif.open(self.notes)
+        return onvif
+
+    async def _restart_streams(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            await self.hub.interrupt(path, "the device restarts")
 
     def _start_rtsp(self) -> RtspServer:
         server = RtspServer(self.catalogue, self.plan.rtsp_options)
@@ -510,6 +541,8 @@ class App:
             if self.plan.hls_options is not None and self.plan.demo:
                 rows.append(("HLS", purpose, f"{listening.base}{path}.m3u8"))
             rows.append((listening.protocol, "what there is", f"{listening.base}/"))
+        if self.onvif is not None:
+            rows += [("ONVIF", "for recorders", address) for address in self.onvif.addresses()]
         return rows
 
     def _offers(self) -> list[Offer]:

@@ -88,6 +88,9 @@ HttpsPortOption = Annotated[int | None, _port("--https-port", "HTTPS port; 0 swi
 RtmpPortOption = Annotated[int | None, _port("--rtmp-port", "RTMP port; 0 switches RTMP off.")]
 RtmpsPortOption = Annotated[int | None, _port("--rtmps-port", "Port of RTMP in TLS; 0 switches it off.")]
 SrtPortOption = Annotated[int | None, _port("--srt-port", "SRT port (UDP); 0 switches SRT off.")]
+OnvifPortOption = Annotated[
+    int | None, _port("--onvif-port", "Port of ONVIF by HTTP, of the first device; 0 switches ONVIF off.")
+]
 ListOption = Annotated[Listed | None, typer.Option("-l", help="List what can be captured, and end.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="With sizes, rates and the system's own names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -207,6 +210,7 @@ def _serving(*default_names: str, all_of_them: bool = False) -> Callable[..., No
         rtmp_port: RtmpPortOption = None,
         rtmps_port: RtmpsPortOption = None,
         srt_port: SrtPortOption = None,
+        onvif_port: OnvifPortOption = None,
         log_level: LogLevelOption = None,
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
@@ -227,6 +231,7 @@ def _serving(*default_names: str, all_of_them: bool = False) -> Callable[..., No
             rtmp_port=rtmp_port,
             rtmps_port=rtmps_port,
             srt_port=srt_port,
+            onvif_port=onvif_port,
         )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 

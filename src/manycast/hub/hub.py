@@ -56,6 +56,14 @@ class Hub:
             log.info("stream %s ended: %s; %s", stream.path, reason, stream.counters)
         stream.end(reason)
 
+    async def interrupt(self, path: str, reason: str) -> None:
+        """End the stream at a path, if there is one; whoever fills it may begin anew."""
+        on_demand = self._on_demand.get(path)
+        if on_demand is not None:
+            await on_demand.close()
+        elif (stream := self.live(path)) is not None:
+            self.unpublish(stream, reason)
+
     def offer(
         self, path: str, make_source: Callable[[], Source], description: str, *, linger_s: float = LINGER_S
     ) -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from manycast.onvif.onvif_device import OnvifDevice
 from manycast.onvif.server import OnvifServer
@@ -22,6 +23,13 @@ Sockets = Sequence[socket.socket]
 OpenPort = Callable[[str, int], Sockets]  # HTTP or HTTPS, and the port; raises OSError
 
 log = logging.getLogger(__name__)
+
+
+class Announcer(Protocol):
+    """Tells the network that the device comes and goes."""
+
+    async def hello(self) -> None: ...
+    async def bye(self) -> None: ...
 
 
 class RunningDevice:
@@ -48,6 +56,7 @@ class RunningDevice:
         self._certificate = certificate
         self._on_restart = on_restart
         self._stopped = False
+        self.announcer: Announcer | None = None  # set before `start`
         surroundings.https = certificate is not None
         surroundings.restart = self.restart
         surroundings.listen = self._listen
@@ -59,6 +68,7 @@ class RunningDevice:
         self.device.start()
         for protocol, sockets in opened.items():
             await self._open(protocol, sockets)
+        await self._say_hello()
 
     async def stop(self) -> None:
         """End it, and have its state written."""
@@ -77,8 +87,15 @@ class RunningDevice:
         if not self._stopped:
             self.device.start()
             await self._listen(self.device.store.state.network.protocols)
+            await self._say_hello()
+
+    async def _say_hello(self) -> None:
+        if self.announcer is not None:
+            await self.announcer.hello()
 
     async def _pause(self) -> None:
+        if self.announcer is not None:
+            await self.announcer.bye()
         await self.server.close()
         await self.device.close()
 

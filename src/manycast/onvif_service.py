@@ -1,0 +1,229 @@
+"""The ONVIF devices of the process: their ports, their states, and what they need of the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from manycast.config import LoadedConfiguration
+from manycast.config.onvif_state import ConfiguredDevice, configured_devices
+from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
+from manycast.hub.hub import Hub
+from manycast.listening import Listening, StartError, open_listeners
+from manycast.onvif.log_memory import LogMemory
+from manycast.onvif.state.network import Protocol
+from manycast.onvif.state.runtime_file import RuntimeFileError
+from manycast.onvif.state.store import StateStore
+from manycast.onvif.surroundings import Surroundings
+from manycast.tls import TlsPlan, open_certificate
+
+if TYPE_CHECKING:
+    from manycast.onvif.running import RunningDevice
+
+OPTION = "--onvif-port"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnvifPlan:
+    """Which devices are to run, and what the command line says of them."""
+
+    devices: tuple[ConfiguredDevice, ...]
+    host: str | None = None
+    port: int | None = None  # of the first device by HTTP; the others have those after it
+    origin: str  # who says what the ports are
+    required: bool  # whether the server does not start without them
+
+
+def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | None) -> OnvifPlan | None:
+    """None: there is no ONVIF. `port` is the command line's; 0 switches ONVIF off."""
+    devices = configured_devices(loaded)
+    if not devices or port == 0:
+        return None
+    return OnvifPlan(
+        devices=devices,
+        host=host,
+        port=port,
+        origin=loaded.origin("onvif", "http_port") if port is None else "the command line",
+        required=port is not None or loaded.written("onvif"),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Device:
+    """One device, before and while it runs."""
+
+    name: str
+    store: StateStore
+    sockets: dict[str, list[socket.socket]] = field(default_factory=dict)
+    https: bool = False
+    running: RunningDevice | None = None
+
+
+class OnvifService:
+    """Opens the ports at once, and answers on them as soon as the WSDL files are read."""
+
+    def __init__(
+        self,
+        plan: OnvifPlan,
+        *,
+        hub: Hub,
+        rtsp_port: int | None,
+        restart_streams: Callable[[Sequence[str]], Awaitable[None]],
+    ) -> None:
+        """`restart_streams` restarts the streams at some paths."""
+        self._plan = plan
+        self._hub = hub
+        self._rtsp_port = rtsp_port
+        self._restart_streams = restart_streams
+        self._system_log = LogMemory()
+        self._devices: list[_Device] = []
+        self._starting: asyncio.Task[None] | None = None
+
+    def open(self, notes: list[str]) -> None:
+        """Read the states and open the ports; what could not be opened is in the notes, or raises StartError."""
+        try:
+            for number, configured in enumerate(self._plan.devices):
+                self._devices.append(self._open_device(number, configured, notes))
+        except StartError as error:
+            self.close_ports()
+            if self._plan.required:
+                raise
+            notes.append(f"no ONVIF: {error}")
+
+    def addresses(self) -> list[str]:
+        """Of the device services, for people to paste."""
+        found = []
+        for device in self._devices:
+            for protocol in device.sockets:
+                port = device.sockets[protocol][0].getsockname()[1]
+                listening = self._listening(device.store, protocol, port)
+                found.append(f"{listening.base}/onvif/device_service")
+        return found
+
+    def close_ports(self) -> None:
+        for device in self._devices:
+            for sockets in device.sockets.values():
+                for sock in sockets:
+                    sock.close()
+        self._devices.clear()
+
+    def start(self) -> None:
+        """Begin to answer, soon."""
+        logging.getLogger("manycast").addHandler(self._system_log)
+        self._starting = asyncio.get_running_loop().create_task(self._start(), name="onvif start")
+
+    async def stop(self) -> None:
+        logging.getLogger("manycast").removeHandler(self._system_log)
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await asyncio.gather(*(device.running.stop() for device in self._devices if device.running is not None))
+
+    def _open_device(self, number: int, configured: ConfiguredDevice, notes: list[str]) -> _Device:
+        """Raises StartError."""
+        note = configured.runtime_note()
+        if note is not None:
+            notes.append(note)
+        try:
+            store = StateStore(configured.default_state, configured.runtime_file, always=True)
+        except RuntimeFileError as error:
+            advice = "delete it to begin with the configuration"
+            raise StartError(f"the running configuration of ONVIF: {error}; {advice}") from error
+        state = store.state
+        if self._plan.port is not None:
+            state.network.protocols.http = Protocol(port=self._plan.port + number)
+        if self._plan.host is not None:
+            state.server.addresses = [self._plan.host]
+        device = _Device(name="onvif" if number == 0 else f"onvif {number + 1}", store=store)
+        protocols = state.network.protocols
+        try:
+            if protocols.http.enabled:
+                device.sockets["HTTP"] = self._bind(store, "HTTP", protocols.http.port)
+            device.https = protocols.https.enabled and _has_certificate(store, notes)
+            if device.https:
+                device.sockets["HTTPS"] = self._bind(store, "HTTPS", protocols.https.port)
+        except StartError:
+            for sockets in device.sockets.values():
+                for sock in sockets:
+                    sock.close()
+            raise
+        return device
+
+    def _bind(self, store: StateStore, protocol: str, port: int) -> list[socket.socket]:
+        """Raises StartError."""
+        return open_listeners(self._listening(store, protocol, port))
+
+    def _listening(self, store: StateStore, protocol: str, port: int) -> Listening:
+        return Listening(
+            protocol=f"ONVIF {protocol}",
+            scheme=protocol.lower(),
+            addresses=tuple(store.state.server.addresses),
+            port=port,
+            origin=self._plan.origin,
+            option=OPTION,
+        )
+
+    def _reopen(self, store: StateStore, protocol: str, port: int) -> list[socket.socket]:
+        """Raises OSError, with StartError's text."""
+        try:
+            return self._bind(store, protocol, port)
+        except StartError as error:
+            raise OSError(str(error)) from error
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
+        for device in self._devices:
+            try:
+                await self._run(device)
+            except Exception:
+                log.exception("%s could not be started", device.name)
+
+    async def _run(self, device: _Device) -> None:
+        from manycast.onvif.running import RunningDevice
+
+        server = device.store.state.server
+        surroundings = Surroundings(
+            rtsp_port=self._rtsp_port,
+            system_log=self._system_log,
+            hub=self._hub,
+            shows=lambda path: path in _streams_of(device.store),
+        )
+        device.running = RunningDevice(
+            device.store,
+            name=device.name,
+            surroundings=surroundings,
+            open_port=lambda protocol, port: self._reopen(device.store, protocol, port),
+            certificate=(server.cert_file, server.key_file) if device.https else None,
+            on_restart=lambda: self._restart_streams(_streams_of(device.store)),
+        )
+        await device.running.start(device.sockets)
+
+
+def _streams_of(store: StateStore) -> list[str]:
+    """The paths that the device shows."""
+    return [profile.stream_uri.stream for profile in store.state.profiles if profile.stream_uri.uri is None]
+
+
+def _has_certificate(store: StateStore, notes: list[str]) -> bool:
+    """Whether HTTPS can be served; a certificate is made where the default one is not there."""
+    server = store.state.server
+    names = (server.cert_file.name, server.key_file.name)
+    plan = TlsPlan(
+        cert_file=server.cert_file,
+        key_file=server.key_file,
+        origin="onvif",
+        make=names == (DEFAULT_CERT_FILE.name, DEFAULT_KEY_FILE.name),
+        required=False,
+        demanded=False,
+    )
+    return open_certificate(plan, notes) is not None
+
+
+def _load_modules() -> None:
+    import manycast.onvif.running  # noqa: F401
