@@ -10,6 +10,7 @@ from support.clips import make_clip
 from support.hearing import loudest_hz
 from support.movies import coded_video
 from support.pictures import decoded, pictures, tone
+from support.waiting import until
 
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.source import FrameSink, SourceError
@@ -210,17 +211,15 @@ async def test_who_comes_late_loses_pictures_and_no_sound() -> None:
     sink = Sink()
     output = Output(video=VideoOutput(codec=Codec.MPEG4), audio=AudioOutput(codec=Codec.OPUS))
     task = asyncio.create_task(TranscodedSource(Replay(tracks, frames, stay=True), output, "live").run(sink.publish))
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if sink.frames and sink.frames[-1].dts_ticks > 70_000:
-            break
-    await asyncio.sleep(0.3)
+
+    def of(track_index: int) -> list[Frame]:
+        return [frame for frame in sink.frames if frame.track_index == track_index]
+
+    await until(lambda: of(0) and of(0)[-1].pts_ticks == 59 * 3600 and len(of(1)) > 70, "the end of both")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    video = [frame for frame in sink.frames if frame.track_index == 0]
-    assert video[0].keyframe
-    assert (59 * 3600 - video[0].pts_ticks) / 90_000 < overload.LATE_S + 0.2
-    assert len([frame for frame in sink.frames if frame.track_index == 1]) > 70
+    assert of(0)[0].keyframe
+    assert (59 * 3600 - of(0)[0].pts_ticks) / 90_000 < overload.LATE_S + 0.2
 
 
 async def test_a_source_that_fails_ends_its_transcoding() -> None:
