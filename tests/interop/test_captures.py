@@ -15,7 +15,9 @@ from support.server import ServerProcess
 from support.sound_source import SoundSource
 from support.waiting import wait_until
 
+LINGER_S = 2
 CONFIG = """
+capture: {linger: 2}
 applications:
   - name: app
     outputs:
@@ -143,3 +145,36 @@ def test_sound_comes_out_as_it_goes_in(server: ServerProcess, name: str, codec: 
         blocks = [block for block, _ in zip(container.decode(audio=0), range(count), strict=False)]
         assert time.monotonic() - began_s > 0.3  # in real time, though a file is read
     assert loudest_hz(blocks) == (hz if hz is None else pytest.approx(hz, abs=15))
+
+
+def test_a_device_is_closed_some_time_after_its_last_viewer(server: ServerProcess, desktop: Desktop) -> None:
+    desktop.show("Clock")
+    with rtsp(server, "screenlive") as container:
+        next(iter(container.decode(video=0)))
+    left_s = time.monotonic()
+    with rtsp(server, "screenlive") as container:  # in time: nothing is opened anew
+        next(iter(container.decode(video=0)))
+    if time.monotonic() - left_s < LINGER_S:
+        assert server.log.count("capture of ('screenlive', 30) opened") == 1
+    left_s = time.monotonic()
+    wait_until(lambda: "capture of ('screenlive', 30) closed" in server.log, "the screen is closed")
+    assert time.monotonic() - left_s > LINGER_S - 0.5
+    assert "stream app/screenlive ended: nobody watches" in server.log
+    wait_until(lambda: "capture of default closed" in server.log, "the microphone is closed")
+
+
+def test_a_lost_x_server_ends_the_stream_until_it_is_back(server: ServerProcess, desktop: Desktop) -> None:
+    desktop.show("Clock")
+    with rtsp(server, "window=clock") as container:
+        pictures = container.decode(video=0)
+        assert pattern_time_ms(next(pictures)) is not None
+        desktop.close()
+        assert sum(1 for _ in pictures) < 60
+    wait_until(lambda: "the X server is lost" in server.log, "the reason is said")
+    with pytest.raises(av.FFmpegError):
+        rtsp(server, "screenlive")
+    wait_until(lambda: f"the X server {desktop.display} does not let us in" in server.log, "and that it is not there")
+    with Desktop(display=desktop.display) as again:
+        again.show("Clock")
+        with rtsp(server, "window=clock") as container:
+            assert pattern_time_ms(next(iter(container.decode(video=0)))) is not None

@@ -22,11 +22,23 @@ PATTERN = Path(__file__).parent / "pattern_window.py"
 class Desktop:
     """Xvfb, for as long as the object is entered. `environment` lets programs show windows on it."""
 
-    def __init__(self, width: int = WIDTH, height: int = HEIGHT) -> None:
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, *, display: str | None = None) -> None:
+        """On a free display, or on one such as `:7`, which has to be free."""
         read, write = os.pipe()
         self._programs: list[subprocess.Popen[str]] = []
         self._server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp", "-noreset"],
+            [
+                "Xvfb",
+                *([display] if display else []),
+                "-displayfd",
+                str(write),
+                "-screen",
+                "0",
+                f"{width}x{height}x24",
+                "-nolisten",
+                "tcp",
+                "-noreset",
+            ],
             pass_fds=[write],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
