@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from manycast.camera_talks import CameraTalks
 from manycast.config import LoadedConfiguration
 from manycast.config.schema.backchannel import Backchannel
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE, HlsSettings
@@ -26,6 +27,7 @@ from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.on_demand import LINGER_S
 from manycast.hub.output import OutputRules
+from manycast.hub.transcoding import Transcoding
 from manycast.libsrt.library import SrtLibrary, SrtMissing
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.media.track import Codec, Track
@@ -303,7 +305,9 @@ class App:
         self.library = FileLibrary(plan.media_folder)
         engines = plan.hardware.engines()
         self.transcoding = TranscodingService(engines)
-        self.backchannels = _backchannels(self.hub, plan.speech) if plan.speech is not None else None
+        self.backchannels = (
+            None if plan.speech is None else _backchannels(self.hub, plan, plan.speech, self.transcoding)
+        )
         self.catalogue = Catalogue(
             self.hub,
             self.library,
@@ -581,13 +585,12 @@ class App:
         return "\n".join([*lines, "", "Over HTTP: ffplay -rtsp_transport http ADDRESS, vlc --rtsp-http ADDRESS", ""])
 
 
-def _backchannels(hub: Hub, plan: SpeechPlan) -> Backchannels:
-    listeners: list[Listener] = []
-    if plan.device is not None:
-        listeners.append(AudioDevice(plan.device))
-    if plan.record_folder is not None:
-        listeners.append(WavRecorder(plan.record_folder))
-    return Backchannels(hub, offered_tracks(plan.first), listeners)
+def _backchannels(hub: Hub, plan: Plan, speech: SpeechPlan, transcoding: Transcoding) -> Backchannels:
+    loudspeaker = None if speech.device is None else AudioDevice(speech.device)
+    listeners: list[Listener] = [CameraTalks(plan.proxies, transcoding, loudspeaker)]
+    if speech.record_folder is not None:
+        listeners.append(WavRecorder(speech.record_folder))
+    return Backchannels(hub, offered_tracks(speech.first), listeners)
 
 
 async def run(plan: Plan, on_started: Callable[[App], None]) -> None:

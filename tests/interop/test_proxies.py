@@ -14,9 +14,14 @@ from typing import Any
 import pytest
 from support.inprocess_http import make_files
 from support.ports import free_tcp_port, free_udp_base
-from support.programs import gst_running, make, probe, running
+from support.programs import gst_running, make, mono_samples, probe, running, tone_level
 from support.server import ServerProcess
+from support.speech import TONE_HZ, spoken_tone
+from support.talking import open_talker, speaking
 from support.waiting import wait_until
+
+from manycast.hub.backchannel import audio_track
+from manycast.media.track import Codec
 
 GST_SERVER = Path(__file__).parent.parent / "support" / "gst_rtsp_server.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -45,9 +50,10 @@ def gst_server(port: int, *words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def edge(folder: Path, **proxy: Any) -> Iterator[ServerProcess]:
+def edge(folder: Path, more: dict[str, Any] | None = None, **proxy: Any) -> Iterator[ServerProcess]:
     applications = [{"proxies": [{"suffix": "copy", **proxy}]}]
-    text = json.dumps({"rtsp": {"udp_base_port": 0}, "applications": applications}).replace(": 0}", ": UDP_BASE}", 1)
+    text = json.dumps({"rtsp": {"udp_base_port": 0}, "applications": applications, **(more or {})})
+    text = text.replace(": 0}", ": UDP_BASE}", 1)
     with ServerProcess(folder, config=text) as server:
         yield server
 
@@ -97,6 +103,26 @@ def test_gstreamer_by_srtp(tmp_path: Path, transfer: str) -> None:
         assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
         assert "trying" not in server.log
         assert "thrown away" not in server.log
+
+
+@pytest.mark.parametrize(("codec", "payload_type"), [(Codec.G711U, 0), (Codec.G711A, 8)])
+def test_gstreamer_hears_what_is_said_to_the_proxy(tmp_path: Path, codec: Codec, payload_type: int) -> None:
+    port = free_tcp_port()
+    heard = tmp_path / "heard"
+    speech = {"backchannel": {"output": "none"}}
+    with (
+        gst_server(port, "--heard", str(heard)),
+        edge(tmp_path, more=speech, url=f"rtsp://127.0.0.1:{port}/test") as server,
+    ):
+        assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
+        talker = open_talker(server, "copy")
+        talker.play()
+        with speaking(talker, spoken_tone(audio_track(codec), 1.0), payload_type=payload_type):
+            wait_until(lambda: heard.exists() and heard.stat().st_size > 12_000, "it is heard")
+        talker.teardown()
+        talker.close()
+    sound = ["-f", "mulaw", "-ar", "8000", "-ac", "1", "-i", str(heard)]
+    assert tone_level(mono_samples(*sound, seconds=1.0)[2000:], TONE_HZ) > 0.9
 
 
 def test_gstreamer_is_killed_and_comes_back(tmp_path: Path) -> None:

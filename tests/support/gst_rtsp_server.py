@@ -17,8 +17,9 @@ PIPELINE = (
     "audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay1 pt=8 )"
 )
 HEARD = (
-    "( capsfilter caps=application/x-rtp,media=audio,payload=0,clock-rate=8000,encoding-name=PCMU "
-    "name=depay_backchannel "
+    "( capsfilter name=depay_backchannel "
+    'caps="application/x-rtp,media=audio,payload=0,clock-rate=8000,encoding-name=PCMU" '
+    "! rtppcmudepay ! filesink location={} buffer-mode=unbuffered sync=false async=false )"
 )
 ROLE = "user"
 
@@ -53,9 +54,8 @@ def make(heard: str | None) -> tuple[Any, Any]:
     if heard is None:
         return GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
     factory = GstRtspServer.RTSPOnvifMediaFactory()
-    factory.set_backchannel_launch(
-        f"{HEARD} ! rtppcmudepay ! filesink location={heard} buffer-mode=unbuffered sync=false )"
-    )
+    factory.set_backchannel_launch(HEARD.format(heard))
+    factory.set_media_gtype(GstRtspServer.RTSPOnvifMedia)
     return GstRtspServer.RTSPOnvifServer.new(), factory
 
 

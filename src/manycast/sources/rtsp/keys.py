@@ -6,12 +6,11 @@ import secrets
 import time
 from collections.abc import Callable
 
-from manycast.hub.srtp import SrtpContext
 from manycast.media.clock import ntp_from_unix
 from manycast.sources.path_log import AnyLog
 from manycast.sources.rtsp.udp import Sink
-from manycast.wire.mikey import CryptoSession, MikeyMessage
-from manycast.wire.rtp.srtp import SrtpError, SrtpKey, SrtpReceiver
+from manycast.wire.mikey import SALT_BYTES, CryptoSession, MikeyMessage
+from manycast.wire.rtp.srtp import SrtpError, SrtpKey, SrtpReceiver, SrtpSender
 
 MAX_ROLL_OVERS = 20_000  # at 4 Mbit/s, 40 days; to follow such a stream takes half a second once
 MAX_SENDERS = 4  # SSRCs of one medium: each costs that
@@ -26,25 +25,29 @@ class MediumKeys:
         self._counters = {session.ssrc: session.roc for session in told.sessions}
         self._usual_counter = told.sessions[0].roc if told.sessions else 0
         self._receiver = SrtpReceiver(SrtpKey.of(told))
-        self._context = SrtpContext(encrypt=told.policy.encrypt_rtcp, keeps=False)
+        policy = told.policy
+        self._key = SrtpKey(master=secrets.token_bytes(policy.key_bytes + SALT_BYTES), policy=policy)
+        self._sender = SrtpSender(self._key)
         self._begun: set[int] = set()
         self._ssrc = ssrc
         self._log = log
 
     def message(self) -> MikeyMessage:
         """What tells the server our key."""
-        key = self._context.key
         return MikeyMessage(
             bundle_id=secrets.randbits(32),
             sessions=(CryptoSession(self._ssrc),),
-            key=key.master,
-            policy=key.policy,
+            key=self._key.master,
+            policy=self._key.policy,
             ntp=ntp_from_unix(time.time()),
             rand=secrets.token_bytes(16),
         )
 
+    def protect(self, packet: bytes) -> bytes:
+        return self._sender.protect(packet)
+
     def protect_report(self, report: bytes) -> bytes:
-        return self._context.report(report, says_key=False)
+        return self._sender.protect_rtcp(report)
 
     def opening_rtp(self, sink: Sink) -> Sink:
         """What hands opened packets to `sink`."""

@@ -58,6 +58,15 @@ class OtherTransport(ManycastError):
     """Media do not come this way."""
 
 
+async def open_link(
+    address: SourceAddress, options: DialOptions, on_data: Callable[[bytes], None], on_end: Callable[[str], None]
+) -> Link | TunnelLink:
+    """A connection to an RTSP server. Raises SourceError."""
+    if "+" in address.scheme:
+        return await TunnelLink.open(address, options, USER_AGENT, on_data, on_end)
+    return await dial(address, lambda: Link(on_data, on_end), options)
+
+
 class _Medium:
     """One medium of the session, from its description to its packets."""
 
@@ -109,7 +118,7 @@ class ClientSession:
     async def run(self) -> None:
         """Ends by an error, always. Raises SourceError, MovedElsewhere, OtherTransport."""
         try:
-            self._link = await self._connect()
+            self._link = await open_link(self._address, self._options, self._data, self._hung_up)
             self._connected(self._link.local, self._link.peer)
             self._client.start(now_s=time.monotonic())
             self._flush()
@@ -117,11 +126,6 @@ class ClientSession:
             await self._ended
         finally:
             self._close()
-
-    async def _connect(self) -> Link | TunnelLink:
-        if "+" in self._address.scheme:
-            return await TunnelLink.open(self._address, self._options, USER_AGENT, self._data, self._hung_up)
-        return await dial(self._address, lambda: Link(self._data, self._hung_up), self._options)
 
     def _close(self) -> None:
         for timer in (self._tick, self._holes):

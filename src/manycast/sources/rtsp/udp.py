@@ -31,6 +31,7 @@ class MediaSockets:
         self.ports = (int(rtp.getsockname()[1]), int(rtcp.getsockname()[1]))
         self._rtp, self._rtcp = rtp, rtcp
         self._sender = sender
+        self._packets_to: tuple[str, int] | None = None
         self._reports_to: tuple[str, int] | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -76,8 +77,12 @@ class MediaSockets:
 
     def open_way(self, server_address: str, server_ports: tuple[int, int]) -> None:
         """Send something from each port, so that a router on the way lets the answers in; reports go there, too."""
-        self._reports_to = (server_address, server_ports[1])
-        _send(self._rtp, OPENER, (server_address, server_ports[0]))
+        self._packets_to, self._reports_to = (server_address, server_ports[0]), (server_address, server_ports[1])
+        _send(self._rtp, OPENER, self._packets_to)
+
+    def send_packet(self, data: bytes) -> None:
+        if self._packets_to is not None:
+            _send(self._rtp, data, self._packets_to)
 
     def send_report(self, data: bytes) -> None:
         if self._reports_to is not None:

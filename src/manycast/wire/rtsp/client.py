@@ -13,7 +13,7 @@ from manycast.errors import ProtocolError
 from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.login import ClientLogin, LoginRefused
 from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_attribute, serialize_key_mgmt_header
-from manycast.wire.rtsp.described import CarriedMedia, read_media, without_clashes
+from manycast.wire.rtsp.described import CarriedMedia, read_media, read_offers, without_clashes
 from manycast.wire.rtsp.errors import BadRequest, HttpOnRtspPort, RtspError, UnsupportedTransport
 from manycast.wire.rtsp.headers import SessionHeader, TransportSpec, parse_require, parse_transports
 from manycast.wire.rtsp.message import REASONS, Headers, Request, Response
@@ -35,6 +35,10 @@ class SourceLoginRefused(SourceRefused):
     """The server wants another login than ours."""
 
 
+class FeatureRefused(SourceRefused):
+    """The server does not know what is required of it (551)."""
+
+
 class SourceTimedOut(SourceRefused):
     """The server says nothing."""
 
@@ -50,6 +54,7 @@ class SourceMedia:
     group: str | None = None  # address and port of the multicast group, where the description names it
     group_port: int = 0
     key: MikeyMessage | None = None  # what its packets are protected with, if they are
+    spoken: tuple[CarriedMedia, ...] = ()  # of a back channel: what we may send, the server's favourite first
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,11 @@ class _Session:
 class RtspClient:
     """One connection to a server. After each call, what `bytes_to_send` has is to be sent."""
 
-    def __init__(self, address: SourceAddress, *, user_agent: str, cnonce: str) -> None:
-        """`cnonce` is random, for Digest; logins are those of the address."""
+    def __init__(self, address: SourceAddress, *, user_agent: str, cnonce: str, require: str | None = None) -> None:
+        """`cnonce` is random, for Digest; logins are those of the address. `require` is a feature the server must
+        have (RFC 2326 section 12.32).
+        """
+        self._required = [] if require is None else [("Require", require)]
         self.base_url = address.uri  # what requests for the whole stream go to
         self._address = address
         self._user_agent = user_agent
@@ -239,7 +247,7 @@ class RtspClient:
         options = yield from self._ask("OPTIONS", address.uri)
         public = ",".join(options.headers.get_all("Public"))
         self._session.methods = frozenset(name.upper() for name in parse_require(public))
-        response = yield from self._ask("DESCRIBE", address.uri, ("Accept", "application/sdp"))
+        response = yield from self._ask("DESCRIBE", address.uri, ("Accept", "application/sdp"), *self._required)
         _expect_ok(response, "DESCRIBE")
         base = response.headers.get("Content-Base") or response.headers.get("Content-Location") or ""
         self._media = self._read_description(response.body, base.strip() or address.uri)
@@ -251,7 +259,7 @@ class RtspClient:
         for index, (media, spec) in enumerate(zip(self._media, transports, strict=True)):
             if spec is None:
                 continue
-            headers = [("Transport", spec.serialize())]
+            headers = [("Transport", spec.serialize()), *self._required]
             if index in keys:
                 headers.append(("KeyMgmt", serialize_key_mgmt_header(keys[index], media.url)))
             response = yield from self._ask("SETUP", media.url, *headers)
@@ -265,9 +273,9 @@ class RtspClient:
             agreed += 1
         if not agreed:
             raise SourceRefused("; ".join(refusals) or "nothing in it can be carried")
-        response = yield from self._ask("PLAY", self.base_url, ("Range", "npt=0.000-"))
+        response = yield from self._ask("PLAY", self.base_url, ("Range", "npt=0.000-"), *self._required)
         if response.status == 457:  # some live servers know no range
-            response = yield from self._ask("PLAY", self.base_url)
+            response = yield from self._ask("PLAY", self.base_url, *self._required)
         _expect_ok(response, "PLAY")
         self._take_session(response)
         self._pending.append(Playing())
@@ -384,6 +392,9 @@ class RtspClient:
     ) -> SourceMedia:
         if section.direction is Direction.INACTIVE:
             carried, refusal = None, f"{section.kind} is inactive"
+        speech = _is_speech(section, description)
+        if speech:
+            carried, refusal = None, f"{section.kind} for the other direction: a back channel"
         key = None
         if section.protocol.upper().startswith("RTP/SAVP"):
             key = _key_of(section, description)
@@ -398,7 +409,22 @@ class RtspClient:
             group=None if connection is None else connection.address,
             group_port=section.port,
             key=key,
+            spoken=read_offers(section) if speech else (),
         )
+
+
+def _is_speech(section: MediaDescription, description: SessionDescription) -> bool:
+    """Whether we would be the sender (ONVIF Streaming Specification, "Back channel connection").
+
+    There the other media say that they are for us. Servers that call all of theirs `sendonly` mean their own view.
+    """
+    others = [other for other in description.media if other is not section]
+    return (
+        section.kind == "audio"
+        and section.direction is Direction.SENDONLY
+        and all(other.direction is not Direction.SENDONLY or other.kind == "audio" for other in others)
+        and any(other.direction is Direction.RECVONLY for other in others)
+    )
 
 
 def _key_of(section: MediaDescription, description: SessionDescription) -> MikeyMessage | None:
@@ -439,6 +465,8 @@ def _status_of(response: Response) -> str:
 def _expect_ok(response: Response, method: str) -> None:
     if response.status == 404:
         raise SourceRefused("the server knows no stream of this name (404)")
+    if response.status == 551:
+        raise FeatureRefused("the server does not know what is required (551)")
     if response.status != 200:
         raise SourceRefused(f"{method} is answered with {_status_of(response)}")
 

@@ -40,6 +40,21 @@ def read_media(section: MediaDescription) -> tuple[CarriedMedia | None, str]:
     return _pass_on(section), refusal
 
 
+def read_offers(section: MediaDescription) -> tuple[CarriedMedia, ...]:
+    """Every payload type of a section that is understood, in its order."""
+    offers = []
+    for payload_type in section.payload_types:
+        rtpmap = _rtpmap_of(section, payload_type)
+        if rtpmap is None:
+            continue
+        try:
+            track, payload_format = track_from_rtpmap(rtpmap)
+        except UnsupportedFormat:
+            continue
+        offers.append(CarriedMedia(track, payload_type, payload_format))
+    return tuple(offers)
+
+
 def without_clashes(media: Sequence[CarriedMedia | None]) -> list[CarriedMedia | None]:
     """Media passed on keep their payload type where no other track can get that number from us."""
     count = sum(item is not None for item in media)
