@@ -1,4 +1,4 @@
-"""What transcoding costs beside the ffmpeg program with the same settings."""
+"""What transcoding costs beside the ffmpeg program with the same settings, and what further viewers of it cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from figures import NO_TIME, CpuTime, row, verdict
+from load import viewing
+from server import Server, add_server_option
 
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.stored import FrameGroup
@@ -16,6 +23,10 @@ from manycast.media.track import Codec, Track
 
 SECONDS = 20
 TARGET = 1.1
+PATH = "bench"
+VIEWERS = {"one viewer": {"http-flv": 1}, "ten viewers": {"http-flv": 5, "rtmp": 5}}
+VIEWERS_TARGET = 1.05
+SETTLE_S = 3.0  # from the last viewer's start to the window
 _START = "import asyncio, manycast.sources.transcoding.transcoder, manycast.sources.files.reading"
 _SLICES = ("-threads", "1")
 _SMALL = ("-vf", "scale=640:360")
@@ -47,10 +58,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", help="run one case in this process, for the parent")
     parser.add_argument("--file", type=Path)
+    parser.add_argument("--only", choices=["ffmpeg", "viewers"], help="one of the two parts")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each window, of viewers")
+    parser.add_argument("--rounds", type=int, default=3, help="how often one viewer and ten are measured in turn")
+    add_server_option(parser)
     options = parser.parse_args()
     if options.case is not None:
         _transcode(options.file, CASES[options.case][0])
         return
+    if options.only != "viewers":
+        _beside_ffmpeg()
+    if options.only != "ffmpeg":
+        _with_viewers(options.server, options.seconds, options.rounds)
+
+
+def _beside_ffmpeg() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = _film(Path(folder) / "film.mp4")
         print(f"{SECONDS} s of 1280x720 at 30 pictures/s; processor seconds")
@@ -113,6 +135,59 @@ def _frames(file: Path, *, video: bool) -> tuple[Track, list[Frame]]:
         return track, found
 
     return asyncio.run(read())
+
+
+def _with_viewers(command: str, window_s: float, rounds: int) -> None:
+    """Of a published stream that is converted for two protocols: MPEG-4 of 1280x720 at 30 pictures/s to H.264."""
+    print("one stream converted to H.264, its viewers by HTTP-FLV and RTMP")
+    spent, elapsed_s = dict.fromkeys(VIEWERS, NO_TIME), dict.fromkeys(VIEWERS, 0.0)
+    with Server(command) as server, _publishing(server.address(PATH)):
+        for _ in range(rounds):
+            for name, viewers in VIEWERS.items():
+                cpu, took_s = _window(server, viewers, window_s)
+                spent[name] += cpu
+                elapsed_s[name] += took_s
+    for name, cpu in spent.items():
+        row(name, cpu.of_core(elapsed_s[name]))
+    one, ten = (cpu.total_s / elapsed_s[name] for name, cpu in spent.items())
+    verdict("ten viewers beside one", ten / one, VIEWERS_TARGET)
+
+
+@contextmanager
+def _publishing(address: str) -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mkv"
+        pictures = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate=30:duration={SECONDS}")
+        coded = ("-c:v", "mpeg4", "-q:v", "5", "-g", "60")
+        quiet = ("ffmpeg", "-nostdin", "-loglevel", "error")
+        subprocess.run([*quiet, *pictures, *coded, str(file)], check=True)
+        sent = ("-re", "-stream_loop", "-1", "-i", str(file), "-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp")
+        program = subprocess.Popen([*quiet, *sent, address])
+        try:
+            time.sleep(SETTLE_S)
+            yield
+        finally:
+            program.terminate()
+            program.wait()
+
+
+def _window(server: Server, viewers: dict[str, int], window_s: float) -> tuple[CpuTime, float]:
+    """CPU time of the server's process while viewers watch, and for how long that was."""
+    with ExitStack() as watching:
+        loads = [
+            watching.enter_context(viewing(count, transport, server.address(PATH, transport)))
+            for transport, count in viewers.items()
+        ]
+        for load in loads:
+            load.wait_ready()
+        time.sleep(SETTLE_S)
+        started_s, before = time.monotonic(), server.cpu()
+        time.sleep(window_s)
+        cpu, took_s = server.cpu() - before, time.monotonic() - started_s
+        for figures in (figures for load in loads for figures in load.figures()):
+            if figures.fault:
+                raise SystemExit(f"a viewer has failed: {figures.fault}")
+    return cpu, took_s
 
 
 if __name__ == "__main__":
