@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -37,7 +37,12 @@ class _Writer:
 
 
 def _attributes(element: etree._Element) -> str:
-    return "".join(f' {str(name)}="{str(value)}"' for name, value in element.attrib.items())
+    return "".join(f' {name}="{value}"' for name, value in _texts(element.items()))
+
+
+def _texts(items: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
+    """lxml's types allow for bytes, which never come."""
+    return [(str(name), str(value)) for name, value in items]
 
 
 def _default_in_each(writer: _Writer, element: etree._Element) -> str:

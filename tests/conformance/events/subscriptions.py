@@ -232,12 +232,12 @@ def pull(device: Device, made: Subscription, *, timeout_s: float = 60, limit: in
 
 
 def pulled(device: Device, made: Subscription) -> Iterator[Message]:
-    """One message after the other, until the operation delay is over."""
+    """One message after the other, with the pauses of the procedures, until the operation delay is over."""
     deadline_s = time.monotonic() + device.timing.operation_delay_s
     while (left_s := deadline_s - time.monotonic()) > 0:
-        yield from pull(device, made, timeout_s=max(1, min(60, int(left_s))))
         half_s = (made.termination - made.current).total_seconds() / 2
         device.pause(min(half_s, device.timing.time_between_requests_s))
+        yield from pull(device, made, timeout_s=max(1, min(60, int(left_s))))
 
 
 def notified(device: Device, consumer: Consumer) -> Iterator[Message]:
@@ -301,13 +301,15 @@ def topics(device: Device) -> list[Topic]:
 
 
 def property_topics(device: Device, count: int) -> list[Topic]:
-    """What an operator would choose: topics of properties that the device tells a new subscriber at once."""
+    """What an operator would choose: properties with a source that the device tells a new subscriber at once."""
     known = {topic.path: topic for topic in topics(device) if topic.is_property}
     chosen: dict[TopicPath, Topic] = {}
+    deadline_s = time.monotonic() + device.timing.operation_delay_s
     with pull_point(device) as made:
-        for message in pulled(device, made):
-            if message.operation == "Initialized" and message.topic in known:
-                chosen[message.topic] = known[message.topic]
+        while time.monotonic() < deadline_s:
+            for message in pull(device, made, timeout_s=1, limit=100):
+                if message.operation == "Initialized" and message.topic in known and message.items("Source"):
+                    chosen[message.topic] = known[message.topic]
             if len(chosen) >= count:
                 return list(chosen.values())[:count]
     raise Failed(f"{len(chosen)} properties told within {device.timing.operation_delay_s:g} s, {count} are needed")

@@ -8,7 +8,7 @@ from lxml import etree
 
 from manycast.onvif.events.faults import notification_fault, part
 from manycast.onvif.events.times import parse_termination, rounded_up, write_date_time
-from manycast.onvif.soap.names import expanded
+from manycast.onvif.soap.names import PREFIXES, expanded
 
 SHORTEST = timedelta(seconds=1)  # told to who asks for what is over already
 
@@ -57,4 +57,6 @@ def name_part(name: str, named: etree._Element) -> etree._Element:
     qname = etree.QName(named)
     if qname.namespace is None:
         return part(name, qname.localname)
-    return part(name, f"p:{qname.localname}", {"p": qname.namespace})
+    # With the prefix that the envelope gives to the namespace: lxml lets go of a second one.
+    prefix = next((known for known, namespace in PREFIXES.items() if namespace == qname.namespace), "unknown")
+    return part(name, f"{prefix}:{qname.localname}", {prefix: qname.namespace})
