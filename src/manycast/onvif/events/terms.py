@@ -58,5 +58,5 @@ def name_part(name: str, named: etree._Element) -> etree._Element:
     if qname.namespace is None:
         return part(name, qname.localname)
     # With the prefix that the envelope gives to the namespace: lxml lets go of a second one.
-    prefix = next((known for known, namespace in PREFIXES.items() if namespace == qname.namespace), "unknown")
+    prefix = next((known for known, namespace in PREFIXES.items() if namespace == qname.namespace), "other")
     return part(name, f"{prefix}:{qname.localname}", {prefix: qname.namespace})

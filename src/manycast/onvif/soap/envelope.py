@@ -20,7 +20,7 @@ _WSA = f"{{{ADDRESSING}}}"
 _UNDERSTOOD = (ADDRESSING, SECURITY_EXTENSIONS)
 _TRUE = ("1", "true")
 _PREFIXES = dict(PREFIXES)
-_KEPT = ["env", "ter", "tt", "xs", "tns1"]  # they are in texts, too
+_KEPT = ["env", "ter", "tt", "xs", "tns1", "tdc", "pt", "other"]  # they are in texts, too
 _DOCTYPES = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
