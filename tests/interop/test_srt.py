@@ -1,8 +1,11 @@
-"""SRT with real clients: FFmpeg, srt-live-transmit, GStreamer."""
+"""SRT with real clients: FFmpeg, srt-live-transmit, GStreamer, VLC."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ import pytest
 from support.media import TONE_HZ
 from support.ports import free_udp_port
 from support.programs import (
+    ffmpeg,
     find,
     frame_digests,
     from_server,
@@ -157,6 +161,52 @@ def test_gstreamer_with_a_passphrase(srt_server: ServerProcess) -> None:
         gst(
             f"srtsrc {caller} streamid=live/other ! tsdemux ! h264parse ! avdec_h264 ! identity eos-after=20 ! fakesink"
         )
+
+
+@pytest.fixture
+def vlc() -> Iterator[list[str]]:
+    """VLC's command, and what it needs: it refuses to run as root, and sends nothing without this in its settings."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        settings = folder / "vlcrc"
+        settings.write_text("[access_output_srt]\npayload-size=1316\n")
+        settings.chmod(0o644)
+        somebody = ["/sbin/runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+        yield [*somebody, find("cvlc"), "--intf", "dummy", f"--config={settings}"]
+
+
+@pytest.mark.parametrize("secret", ["", "geheimgeheim"])
+def test_vlc_publishes_and_plays(
+    srt_server: ServerProcess, media: Path, tmp_path: Path, vlc: list[str], secret: str
+) -> None:
+    name = "live/secret" if secret else "live/vlc"
+    film = tmp_path / "film.ts"
+    ffmpeg("-stream_loop", "20", "-i", str(media / "plain.mp4"), "-c", "copy", "-f", "mpegts", str(film))
+    options = ["--streamid", f"{name},m=publish", *(["--passphrase", secret] if secret else [])]
+    script = f"#standard{{access=srt,mux=ts,dst={srt_server.host}:{srt_server.srt_port}}}"
+    with film.open("rb") as file:
+        sender = subprocess.Popen(
+            [*vlc, *options, "--sout", script, "fd://0"],
+            stdin=file,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        is_published(srt_server, name)
+        url = srt(srt_server, name, f"&passphrase={secret}" if secret else "")
+        assert len(frame_digests("-i", url, "-t", "2")) > 40
+        playing = [*vlc, "--run-time=5", "--sout", "#standard{access=file,mux=ts,dst=-}", url, "vlc://quit"]
+        played = subprocess.run(playing, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    finally:
+        os.killpg(sender.pid, signal.SIGKILL)
+        sender.wait()
+    received = tmp_path / "received.ts"
+    received.write_bytes(played.stdout)
+    found = probe("-show_streams", "-count_packets", str(received))["streams"]
+    assert {stream["codec_name"] for stream in found} == {"h264", "aac"}
+    assert all(int(stream["nb_read_packets"]) > 50 for stream in found)
 
 
 def test_srt_live_transmit_publishes_and_plays(srt_server: ServerProcess, media: Path, tmp_path: Path) -> None:

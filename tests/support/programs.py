@@ -21,7 +21,7 @@ PACKAGES = {
     "ffprobe": "ffmpeg",
     "rtmpdump": "rtmpdump",
     "node": "nodejs",
-    "cvlc": "vlc-bin vlc-plugin-base",
+    "cvlc": "vlc-bin vlc-plugin-base vlc-plugin-access-extra",
     "gst-launch-1.0": "gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "
     "gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp",
 }
