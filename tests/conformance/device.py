@@ -6,12 +6,16 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from urllib.parse import urlsplit
 
 from lxml import etree
+from requests.auth import AuthBase, HTTPDigestAuth
 
-from conformance.client import BadReply, Endpoint, Reply, SoapClient, make, qualified
+from conformance.client import BadReply, Endpoint, Reply, SoapClient, SoapFault, make, qualified
 from manycast.onvif.soap.catalogue import SERVICES, wsdl_folder
 from manycast.onvif.soap.wsdl import OperationDescription, read_operations
+
+REBOOT_BEGINS_S = 2.0  # from the reply to the end of service
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Timing:
     """What an operator would set in a test tool, in seconds."""
 
     operation_delay_s: float = 30.0  # the `timeout1` of the procedures
+    reboot_s: float = 60.0  # within which a device that restarts answers again
     time_between_requests_s: float = 1.0  # how long a procedure pauses where it says to
 
 
@@ -50,6 +55,11 @@ class Device:
     def scopes(self) -> list[str]:
         reply = self.ask(make("tds:GetScopes"))
         return [str(item.text).strip() for item in reply.all("tds:Scopes/tt:ScopeItem")]
+
+    @cached_property
+    def device_capabilities(self) -> etree._Element:
+        """tds:Capabilities."""
+        return self.ask(make("tds:GetServiceCapabilities")).all("tds:Capabilities")[0]
 
     @cached_property
     def event_capabilities(self) -> etree._Element:
@@ -84,6 +94,40 @@ class Device:
                 raise BadReply(f"the device names no address of the service {prefix!r}")
             to = self.services[prefix]
         return self.client.ask(to, body, operation.request_action, waits_s=waits_s, login=login)
+
+    def action_of(self, body: etree._Element) -> str:
+        """The WS-Addressing action of a request."""
+        return _operation(body).request_action
+
+    @property
+    def http_login(self) -> AuthBase | None:
+        """What `requests` logs in with."""
+        return HTTPDigestAuth(self.user, self.password) if self.user else None
+
+    def secure_address(self) -> str:
+        """The address of the device service by HTTPS, at the port that GetNetworkProtocols tells."""
+        protocols = self.ask(make("tds:GetNetworkProtocols")).all("tds:NetworkProtocols")
+        ports = {each.findtext(qualified("tt:Name")): each.findtext(qualified("tt:Port")) for each in protocols}
+        place = urlsplit(self.endpoint.address)
+        host = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname
+        return f"https://{host}:{ports['HTTPS']}{place.path}"
+
+    def reboot(self) -> None:
+        self.ask(make("tds:SystemReboot"))
+        self.wait_until_back()
+
+    def wait_until_back(self, longer_s: float = 0.0) -> None:
+        """Wait while a device restarts, until it answers. Raises BadReply where that takes too long."""
+        self.pause(REBOOT_BEGINS_S)
+        deadline_s = time.monotonic() + self.timing.reboot_s + longer_s
+        while True:
+            try:
+                self.client.clock_offset = self.now() - datetime.now(UTC)
+                return
+            except (BadReply, SoapFault, OSError) as error:
+                if time.monotonic() > deadline_s:
+                    raise BadReply(f"no answer after a restart: {error}") from error
+            self.pause(1)
 
     def pause(self, seconds: float) -> None:
         """Wait, as a procedure says."""

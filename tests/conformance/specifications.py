@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance import events
+from conformance import base, events
 from conformance.frame import Specification
 
-SPECIFICATIONS: tuple[Specification, ...] = (events.SPECIFICATION,)
+SPECIFICATIONS: tuple[Specification, ...] = (base.SPECIFICATION, events.SPECIFICATION)

@@ -1,0 +1,18 @@
+"""ONVIF Base Device Test Specification."""
+
+from conformance.base import (  # noqa: F401, I001 - each adds its cases, in the order of the document
+    addresses,
+    capabilities,
+    network,
+    system,
+    users,
+    relays,
+    namespaces,
+    ip_filter,
+    auxiliary,
+    monitoring,
+    authentication,
+)
+from conformance.base.features import SPECIFICATION
+
+__all__ = ["SPECIFICATION"]
