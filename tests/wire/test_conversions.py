@@ -151,7 +151,7 @@ async def test_who_asks_is_told_that_it_cannot_be_converted(monkeypatch: pytest.
             assert (reply.status, await reply.read_all()) == (503, b"no encoder for this\n")
 
 
-async def test_players_of_hls_go_on_when_their_publisher_comes_back() -> None:
+async def test_players_of_hls_go_on_when_their_publisher_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     async with converting() as server:
         async with server.publishing():
             await first_segment(server)
@@ -160,3 +160,4 @@ async def test_players_of_hls_go_on_when_their_publisher_comes_back() -> None:
         async with server.publishing() as again:
             await until(lambda: b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False), "it goes on")
             assert again.watchers == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]  # an end is no failure

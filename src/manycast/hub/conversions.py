@@ -14,7 +14,7 @@ from manycast.hub.frame_tap import StreamSource
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.on_demand import LINGER_S, OnDemand
 from manycast.hub.output import AudioOutput, Output, VideoOutput
-from manycast.hub.source import Source, SourceError
+from manycast.hub.source import Source, SourceEnded
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.hub.transcoding import Transcoding
@@ -127,7 +127,7 @@ class Conversions:
         def make_source() -> Source:
             found = known()
             if found is None:
-                raise SourceError(f"{path} has ended")
+                raise SourceEnded(f"{path} has ended")
             tapped = StreamSource(found, wanted.track_indices)
             return self._transcoding.source(tapped, wanted.output, f"{path}, converted")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.gop import GopCache
-from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.source import FrameSink, SourceEnded
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.media.frame import Frame
 from manycast.media.track import MediaKind, Track
@@ -64,12 +64,12 @@ class StreamSource:
         try:
             tap = self._stream.watch(watcher, FrameTap, ended.set_result)
         except StreamEnded as error:
-            raise SourceError(str(error)) from error
+            raise SourceEnded(str(error)) from error
         try:
             sink = publish([self._stream.tracks[index] for index in self._indices])
             tap.join(sink, {index: number for number, index in enumerate(self._indices)})
             try:
-                raise SourceError(await ended)
+                raise SourceEnded(await ended)
             finally:
                 tap.leave(sink)
         finally:

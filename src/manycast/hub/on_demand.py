@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from manycast.hub.source import FrameSink, Source, SourceError
+from manycast.hub.source import FrameSink, Source, SourceEnded, SourceError
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
 
@@ -80,6 +80,8 @@ class OnDemand:
         try:
             await self._make_source().run(publish)
             reason = "the source has ended"
+        except SourceEnded as error:
+            reason = str(error)
         except SourceError as error:
             reason = str(error)
             log.warning("source failed: %s", error)

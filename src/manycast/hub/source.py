@@ -14,6 +14,10 @@ class SourceError(ManycastError):
     """A source could not start or go on; the message says why, for the log."""
 
 
+class SourceEnded(SourceError):
+    """What a source was made of has come to its end, as it may at any time; the message says how."""
+
+
 class SourceMissing(SourceError):
     """There is nothing of that name: no such device or window."""
 

@@ -206,7 +206,7 @@ async def test_a_tap_that_was_left_gets_nothing_more() -> None:
     assert (len(stays.frames), len(goes.frames)) == (2, 1)
 
 
-async def test_its_viewers_hear_of_the_end_of_the_original() -> None:
+async def test_its_viewers_hear_of_the_end_of_the_original(caplog: pytest.LogCaptureFixture) -> None:
     converting = conversions(Relabelling())
     stream = live(CLIP.track, ALAW)
     converted = await converting.stream_for(stream, HLS)
@@ -215,6 +215,7 @@ async def test_its_viewers_hear_of_the_end_of_the_original() -> None:
     stream.end("the publisher has gone")
     await until(lambda: heard, "it ends")
     assert heard == ["the publisher has gone"]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     with pytest.raises(SourceError, match="the publisher has gone"):
         await converting.stream_for(stream, HLS)
 
