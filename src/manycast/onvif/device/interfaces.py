@@ -76,8 +76,11 @@ class Interfaces(DevicePart):
 
     @operation(Access.WRITE_SYSTEM)
     async def set_network_default_gateway(self, request: Any, caller: Caller) -> Reply:
-        wanted_ipv4 = [ipv4(each) for each in request.IPv4Address]
-        wanted_ipv6 = [ipv6(each) for each in request.IPv6Address]
+        try:
+            wanted_ipv4 = [ipv4(each) for each in request.IPv4Address]
+            wanted_ipv6 = [ipv6(each) for each in request.IPv6Address]
+        except Fault as fault:
+            raise invalid("ter:InvalidGatewayAddress", fault.reason) from fault
         addresses: list[IPv4Address | IPv6Address] = [*wanted_ipv4, *wanted_ipv6]
         for address in addresses:
             if address.is_multicast or address.is_unspecified:

@@ -71,6 +71,8 @@ class EventService(Service):
             "PersistentNotificationStorage": True,
             "MaxEventBrokers": 0,
             "MetadataOverMQTT": False,
+            # Gone from the WSDL, but what GetCapabilities says has to be found here too (case DEVICE-1-1-30).
+            "_attr_1": {"WSPullPointSupport": "true"},
         }
 
     def legacy_capabilities(self, caller: Caller) -> Reply:
