@@ -58,6 +58,11 @@ class Discovery:
         self._waiting: set[asyncio.TimerHandle] = set()
         self._watcher: asyncio.Task[None] | None = None
 
+    @property
+    def refused(self) -> int:
+        """How many datagrams and answers were too many."""
+        return self._gate.refused
+
     def start(self) -> None:
         """Open the port of discovery. Raises DiscoveryError."""
         errors = []
