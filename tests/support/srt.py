@@ -49,6 +49,7 @@ class SrtCaller:
         passphrase: str | None = None,
         key_bits: int = 0,
         latency_ms: int = 0,
+        receive_bytes: int = 0,
     ) -> Self:
         """Raises Refused."""
         library = SrtLibrary()
@@ -61,6 +62,8 @@ class SrtCaller:
             caller.set(Option.PASSPHRASE, passphrase.encode())
         if key_bits:
             caller.set(Option.PBKEYLEN, key_bits // 8)
+        if receive_bytes:
+            caller.set(Option.RCVBUF, receive_bytes)
         if latency_ms:
             caller.set(Option.RCVLATENCY, latency_ms)
             caller.set(Option.PEERLATENCY, latency_ms)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -290,6 +292,40 @@ async def test_a_viewer_that_is_cut_off_delays_nobody() -> None:
             cut_off.close()
 
 
+async def test_a_viewer_that_does_not_read_delays_nobody() -> None:
+    async with serving() as server, publishing(server):
+        lazy = await server.call("live/cam", receive_bytes=64 * 1456)
+        await until(lambda: len(server.srt.connections) == 2, "it is there")
+        (connection,) = [c for c in server.srt.connections if c.publication is None]
+        with await server.call("live/cam") as viewer:
+            started_s = time.monotonic()
+            demuxer, frames = await blocking(viewer.frames, 100)
+            assert time.monotonic() - started_s < 100 / CLIP.frame_rate + 1.5
+        assert len(frames) == 100
+        assert demuxer.lost_packets == 0
+        await until(lambda: connection.statistics.dropped_packets, "what it does not take is dropped, and counted")
+        await blocking(lazy.close)
+
+
+async def test_what_is_known_of_a_connection_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving() as server, publishing(server):
+        with (
+            LossyRelay(server.port, loss=0.05, late=0.0, seed=2) as relay,
+            await asyncio.to_thread(SrtCaller.connect, relay.port, "live/cam") as viewer,
+        ):
+            await blocking(viewer.frames, 60)
+            (connection,) = [c for c in server.srt.connections if c.publication is None]
+            await until(lambda: connection.statistics.retransmitted_packets, "packets were sent again")
+            assert connection.statistics.lost_packets
+            assert connection.statistics.sent_packets > 100
+            assert connection.statistics.rtt_ms > 0
+        await until(lambda: "viewer of live/cam closed" in caplog.text, "it has gone")
+    told = next(record.getMessage() for record in caplog.records if "viewer of live/cam" in record.getMessage())
+    assert re.search(r"frames, [\d.]+ MB; RTT [\d.]+ ms, [1-9]\d* lost, [1-9]\d* sent again, \d+ dropped", told)
+    assert "publisher of live/cam closed" in caplog.text
+
+
 async def test_a_track_that_comes_later_begins_the_stream_anew() -> None:
     async with serving() as server:
         publisher = await server.call("live/cam,m=publish")
@@ -409,6 +445,17 @@ async def test_many_come_at_once_and_are_closed_in_time() -> None:
         assert time.monotonic() - asked_s < 1.0
         for viewer in viewers:
             await blocking(viewer.close)
+
+
+async def test_stopping_with_fifty_connections() -> None:
+    """`serving` sees to it that the server is closed in time."""
+    async with serving() as server, publishing(server):
+        viewers = await asyncio.gather(*(server.call("live/cam") for _ in range(50)))
+        await until(lambda: len(server.srt.connections) == 51, "all are there")
+    for viewer in viewers:
+        while await blocking(viewer.receive):
+            pass
+        await blocking(viewer.close)
 
 
 async def test_two_addresses() -> None:

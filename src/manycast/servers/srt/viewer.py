@@ -64,10 +64,10 @@ class SrtViewer:
 
     def _failed(self) -> None:
         """No room any more: nothing until the next keyframe; or no connection."""
-        self.counters.dropped_frames += 1
         if self._library.lib.srt_getlasterror(self._null) != NO_ROOM:
             self._on_broken()
             return
+        self.counters.dropped_frames += 1
         if not self._skipping:
             self.counters.drop_episodes += 1
             self._skipping = True
