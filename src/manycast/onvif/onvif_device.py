@@ -161,8 +161,14 @@ class OnvifDevice:
         self.services.append(service)
 
     async def load(self) -> None:
-        """Read the WSDLs of the services, in a thread. The device answers from then on."""
+        """Read what the services can be asked, in a thread. The device answers from then on."""
         self._operations = await asyncio.to_thread(Operations, self.services)
+        await contract("tds").prepare()
+
+    async def prepare(self) -> None:
+        """Read the types of all services, so that nobody has to wait for them later."""
+        for prefix in self.prefixes():
+            await contract(prefix).prepare()
 
     def start(self) -> None:
         """Begin to run: timers, events."""
@@ -208,9 +214,11 @@ class OnvifDevice:
         for service in self.services:
             if service.description.prefix == prefix:
                 values = await service.capabilities(caller)
+                if isinstance(values, etree._Element):
+                    return values
                 if values is not None:
-                    name = f"{{{service.description.namespace}}}Capabilities"
-                    return values if isinstance(values, etree._Element) else contract(prefix).rendered(name, values)
+                    await contract(prefix).prepare()
+                    return contract(prefix).rendered(f"{{{service.description.namespace}}}Capabilities", values)
         return None
 
     def legacy_capabilities(self, prefix: str, caller: Caller) -> Reply | None:
@@ -296,6 +304,7 @@ class OnvifDevice:
             body=request.body,
             secure=delivery.secure,
         )
+        await operation.contract.prepare()
         values = operation.contract.parse(request.body)
         result = await operation.handler(values, caller)
         self._note(delivery, f"{user or '-'} {operation.description.name}")

@@ -69,6 +69,7 @@ class RunningDevice:
         for protocol, sockets in opened.items():
             await self._open(protocol, sockets)
         await self._say_hello()
+        self.device.run(self.device.prepare())
 
     async def stop(self) -> None:
         """End it, and have its state written."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,23 +28,49 @@ logging.getLogger("zeep").setLevel(logging.WARNING)  # else it tells of every me
 
 
 class Contract:
-    """The messages of one service, with the types of its WSDL. Reading the files takes a tenth of a second."""
+    """The messages of one service, with the types of its WSDL.
+
+    What its operations are is read at once; the types, which take a tenth of a second, when `prepare` is called.
+    """
 
     def __init__(self, service: ServiceDescription) -> None:
-        folder = wsdl_folder()
         self.service = service
-        described = read_operations(folder / service.wsdl)
+        described = read_operations(wsdl_folder() / service.wsdl)
         self.operations: Mapping[str, OperationDescription] = {each.request: each for each in reversed(described)}
         self.response_actions: Mapping[str, str] = {each.request_action: each.response_action for each in described}
-        self.schema = read_schema(folder, service.wsdl)
-        transport: Any = _LocalFiles(folder)  # zeep's annotation asks for the class
-        self._types = Document(str(folder / service.wsdl), transport, settings=Settings(strict=True)).types
+        self._schema: etree.XMLSchema | None = None
+        self._types: Any = None
         self._elements: dict[str, Any] = {}
+        self._reading = threading.Lock()
+
+    async def prepare(self) -> None:
+        """Read the types, in a thread, unless they are there already."""
+        if self._schema is None:
+            await asyncio.to_thread(self.read)
+
+    def read(self) -> None:
+        """Read the types. It blocks."""
+        with self._reading:
+            if self._schema is not None:
+                return
+            folder = wsdl_folder()
+            wsdl = self.service.wsdl
+            transport: Any = _LocalFiles(folder)  # zeep's annotation asks for the class
+            self._types = Document(str(folder / wsdl), transport, settings=Settings(strict=True)).types
+            self._schema = read_schema(folder, wsdl)
+
+    @property
+    def schema(self) -> etree.XMLSchema:
+        assert self._schema is not None, "the contract is not prepared"
+        return self._schema
 
     def parse(self, element: etree._Element) -> Any:
         """The request in the body of a message, as zeep's value. Raises Fault for what the schema forbids."""
         if not self.schema.validate(element):
             raise Fault.sender("ter:InvalidArgs", reason=_complaint(self.schema.error_log))
+        for leaf in element.iter(etree.Element):
+            if leaf.text is None and not len(leaf):
+                leaf.text = ""  # else zeep takes an empty text for none
         try:
             return self._element(str(element.tag)).parse(element, self._types)
         except (zeep.exceptions.Error, ValueError) as error:  # dates that the schema allows and Python does not know
@@ -74,7 +102,7 @@ class Contract:
 
 @cache
 def contract(prefix: str) -> Contract:
-    """The contract of a service, read once for the process. It blocks, the first time."""
+    """The contract of a service, the same for the whole process."""
     return Contract(SERVICES[prefix])
 
 

@@ -25,7 +25,7 @@ class Operation:
 
 
 class Operations:
-    """The operations of some services. Making it reads their WSDLs, which takes a while."""
+    """The operations of some services. Making it reads what is in their WSDLs, which takes some milliseconds."""
 
     def __init__(self, services: Iterable[Service]) -> None:
         found: dict[str, Operation] = {}
