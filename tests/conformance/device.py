@@ -25,6 +25,8 @@ class Timing:
     operation_delay_s: float = 30.0  # the `timeout1` of the procedures
     reboot_s: float = 60.0  # within which a device that restarts answers again
     time_between_requests_s: float = 1.0  # how long a procedure pauses where it says to
+    subscription_s: int = 20  # of a subscription whose end is waited for
+    pull_s: float = 20.0  # of a pull that may bring nothing
 
 
 class Device:

@@ -63,7 +63,7 @@ def _pull_a_property(device: Device, made: Subscription) -> Message:
     """Pull messages, two at most, while a synchronization point is asked for, until one tells a property."""
     deadline_s = time.monotonic() + device.timing.operation_delay_s
     with ThreadPoolExecutor(1) as beside:
-        waiting = beside.submit(pull, device, made, timeout_s=20, limit=2)
+        waiting = beside.submit(pull, device, made, timeout_s=device.timing.pull_s, limit=2)
         synchronize(device, made)
         messages = waiting.result()
     while True:
@@ -71,7 +71,7 @@ def _pull_a_property(device: Device, made: Subscription) -> Message:
         if found is not None:
             return found
         require(time.monotonic() < deadline_s, "no property was told")
-        messages = pull(device, made, timeout_s=20, limit=2)
+        messages = pull(device, made, timeout_s=device.timing.pull_s, limit=2)
 
 
 @SPECIFICATION.case("EVENT-3-1-17", TITLE + "INVALID MESSAGE CONTENT FILTER", *NEEDS)
@@ -107,8 +107,8 @@ def unsubscribe_twice(device: Device) -> None:
 
 @SPECIFICATION.case("EVENT-3-1-20", TITLE + "TIMEOUT", *NEEDS)
 def timeout(device: Device) -> None:
-    with pull_point(device, lasts_s=20) as made:
-        device.pause(20)
+    with pull_point(device, lasts_s=device.timing.subscription_s) as made:
+        device.pause(device.timing.subscription_s)
         try:
             unsubscribe(device, made)
         except SoapFault:

@@ -28,8 +28,13 @@ def seek(device: Device, made: Subscription, when: datetime, *, reverse: bool = 
 def begin_of_buffer(device: Device) -> datetime:
     """Annex "Find begin of buffer time"."""
     with pull_point(device, BEGIN) as made:
-        seek(device, made, device.now(), reverse=True)
-        return _begin(pull(device, made, timeout_s=20)).utc
+        seek(device, made, _now(device), reverse=True)
+        return _begin(pull(device, made, timeout_s=device.timing.pull_s)).utc
+
+
+def _now(device: Device) -> datetime:
+    """The device's time, which it tells without fractions of its second."""
+    return device.now() + timedelta(seconds=1)
 
 
 def _begin(messages: list[Message]) -> Message:
@@ -44,12 +49,14 @@ def seek_begin_of_buffer(device: Device) -> None:
     require(found, f"no {BEGIN} in the topic set")
     require(not found[0].is_property, f"{BEGIN} is a property")
     with pull_point(device, BEGIN) as made:
-        seek(device, made, device.now(), reverse=True)
-        begin = _begin(pull(device, made, timeout_s=20))
-        require(not pull(device, made, timeout_s=20), "a message behind the begin of the buffer")
+        seek(device, made, _now(device), reverse=True)
+        begin = _begin(pull(device, made, timeout_s=device.timing.pull_s))
+        require(not pull(device, made, timeout_s=device.timing.pull_s), "a message behind the begin of the buffer")
         seek(device, made, begin.utc)
-        _begin(pull(device, made, timeout_s=20))
-        require(not pull(device, made, timeout_s=20), "a second message of the same begin of the buffer")
+        _begin(pull(device, made, timeout_s=device.timing.pull_s))
+        require(
+            not pull(device, made, timeout_s=device.timing.pull_s), "a second message of the same begin of the buffer"
+        )
 
 
 @SPECIFICATION.case("EVENT-6-1-4", "SEEK EVENTS", *NEEDS)
@@ -73,7 +80,7 @@ def seek_events(device: Device) -> None:
 def seek_events_in_reverse(device: Device) -> None:
     begin = begin_of_buffer(device)
     with pull_point(device) as made:
-        seek(device, made, device.now(), reverse=True)
+        seek(device, made, _now(device), reverse=True)
         found = []
         for message in _stored(device, made):
             found.append(message)
@@ -87,7 +94,7 @@ def seek_events_in_reverse(device: Device) -> None:
 
 def _stored(device: Device, made: Subscription) -> Iterator[Message]:
     """Message by message, until a reply has none."""
-    while messages := pull(device, made, timeout_s=20):
+    while messages := pull(device, made, timeout_s=device.timing.pull_s):
         yield from messages
 
 
