@@ -68,7 +68,7 @@ def made_device(number: int, *hosts: str) -> DiscoveredDevice:
         return made
 
     endpoints = [Endpoint(scheme="http", address=host, port=8000 + number) for host in hosts]
-    return DiscoveredDevice(StateStore(state), endpoints)
+    return DiscoveredDevice(StateStore(state), lambda: endpoints)
 
 
 @pytest.fixture

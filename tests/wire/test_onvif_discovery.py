@@ -26,6 +26,7 @@ from manycast.onvif.state.store import StateStore
 
 ONVIF = "onvif://www.onvif.org"
 LOOPBACK = Interface(name="lo", index=socket.if_nametoindex("lo"), ipv4=(IPv4Interface("127.0.0.1/8"),))
+WITH_SECOND_ADDRESS = replace(LOOPBACK, ipv4=(*LOOPBACK.ipv4, IPv4Interface("127.0.0.2/8")))
 RULES = "http://schemas.xmlsoap.org/ws/2005/04/discovery/"
 
 
@@ -52,7 +53,7 @@ def made_device(number: int, host: str = "127.0.0.1") -> DiscoveredDevice:
         made.discovery.endpoint = UUID(int=number)
         return made
 
-    return DiscoveredDevice(StateStore(state), [Endpoint(scheme="http", address=host, port=8000 + number)])
+    return DiscoveredDevice(StateStore(state), lambda: [Endpoint(scheme="http", address=host, port=8000 + number)])
 
 
 @asynccontextmanager
@@ -240,7 +241,7 @@ async def test_a_device_can_go_and_come_again_while_others_stay() -> None:
         first.store.save()  # of a device that is not there
         net.client.ask(probe())
         assert (await net.client.answer()).endpoint == UUID(int=1).urn
-        net.discovery.add(DiscoveredDevice(first.store, first.endpoints))
+        net.discovery.add(first)
         while (await net.client.announcement("Hello")).endpoint != net.endpoint:
             pass
 
@@ -279,21 +280,32 @@ async def test_a_port_that_is_taken_is_said() -> None:
             Discovery(port=taken.getsockname()[1]).start()
 
 
-async def test_a_new_address_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_is_announced_where_it_becomes_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "LOOK_INTERVAL_S", 0.1)
     there = [LOOPBACK]
     async with network(look=lambda: list(there)) as net:
-        second = made_device(1, "127.0.0.2")
-        net.discovery.add(second)
+        net.discovery.add(made_device(1, "127.0.0.2"))
         net.client.ask(probe())
         assert (await net.client.answer()).endpoint == net.endpoint  # the second is not reached anywhere
-        there[0] = replace(LOOPBACK, ipv4=(*LOOPBACK.ipv4, IPv4Interface("127.0.0.2/8")))
+        there[0] = WITH_SECOND_ADDRESS
         hello = await net.client.announcement("Hello")
         while hello.endpoint != UUID(int=1).urn:
             hello = await net.client.announcement("Hello")
         assert hello.xaddrs == ["http://127.0.0.2:8001/onvif/device_service"]
         net.client.ask_all(probe())
         assert {(await net.client.answer()).endpoint for _ in range(2)} == {net.endpoint, UUID(int=1).urn}
+
+
+async def test_a_new_address_is_announced_as_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LOOK_INTERVAL_S", 0.1)
+    there = [LOOPBACK]
+    async with network(0, look=lambda: list(there)) as net:
+        net.discovery.add(made_device(1, "0.0.0.0"))
+        first = await said_twice(net.client, "Hello")
+        there[0] = WITH_SECOND_ADDRESS
+        second = await said_twice(net.client, "Hello")
+        assert [hello.body("d:MetadataVersion") for hello in (first, second)] == ["1", "2"]
+        assert second.xaddrs == [f"http://127.0.0.{n}:8001/onvif/device_service" for n in (1, 2)]
 
 
 async def test_a_flood_is_not_answered_in_full() -> None:

@@ -19,6 +19,7 @@ from aiohttp.web_exceptions import HTTPException
 
 from manycast.onvif.connection import Connection
 from manycast.onvif.device.ip_filter import lets_in
+from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.onvif_device import Answer, Delivery, NeedsLogin, OnvifDevice
 from manycast.onvif.security.login import LoginFailed, TooManyAttempts
 from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
@@ -67,6 +68,18 @@ class OnvifServer:
         """The port of HTTP or HTTPS; None: it is off."""
         found = self._ports.get(secure)
         return None if found is None else found.number
+
+    def endpoints(self) -> list[Endpoint]:
+        """What it listens on."""
+        return [
+            Endpoint(
+                scheme="https" if secure else "http",
+                address=sock.getsockname()[0].partition("%")[0],
+                port=port.number,
+            )
+            for secure, port in self._ports.items()
+            for sock in port.sockets
+        ]
 
     async def listen(
         self, number: int, sockets: Sequence[socket.socket], context: ssl.SSLContext | None = None

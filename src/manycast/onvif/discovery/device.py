@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from uuid import uuid4
@@ -28,24 +28,33 @@ class Shown:
 class DiscoveredDevice:
     """The messages of a device are made of its state as it is when they are sent."""
 
-    def __init__(self, store: StateStore, endpoints: Iterable[Endpoint]) -> None:
-        """`endpoints` are what it listens on."""
+    def __init__(self, store: StateStore, endpoints: Callable[[], Iterable[Endpoint]]) -> None:
+        """`endpoints` tells what it listens on."""
         self.store = store
-        self.endpoints = tuple(endpoints)
+        self.on_change: Callable[[], None] | None = None  # who is told of what clients change
+        self._endpoints = endpoints
+        self._told_addresses: tuple[tuple[str, ...], ...] = ()
         self._instance_id = _next_instance_id()
         self._messages = 0
+        store.listen(self._changed)
 
     @property
     def discoverable(self) -> bool:
         return self.store.state.discovery.mode is DiscoveryMode.DISCOVERABLE
 
     def show(self, interfaces: Iterable[Interface]) -> Shown:
-        addresses = tuple(xaddrs(self.endpoints, each, DEVICE_SERVICE) for each in interfaces)
+        addresses = tuple(xaddrs(self._endpoints(), each, DEVICE_SERVICE) for each in interfaces)
         return Shown(self._scopes(), tuple(each for each in addresses if each))
+
+    def announcing(self, shown: Shown) -> None:
+        """Others are about to be told: addresses that differ from those they know make it another version."""
+        if self._told_addresses not in ((), shown.addresses):
+            self.store.state.discovery.metadata_version += 1
+        self._told_addresses = shown.addresses
 
     def target(self, interface: Interface, version: int) -> Target | None:
         """What is said of it on an interface, by a version of IP; None: it is not reached there."""
-        addresses = xaddrs(self.endpoints, interface, DEVICE_SERVICE, first=version)
+        addresses = xaddrs(self._endpoints(), interface, DEVICE_SERVICE, first=version)
         if not addresses:
             return None
         discovery = self.store.state.discovery
@@ -59,7 +68,7 @@ class DiscoveredDevice:
     def listens_on(self, local: bytes) -> bool:
         """Whether a message to one address, packed, is meant for it."""
         address = ip_address(local)
-        bound = [ip_address(endpoint.address) for endpoint in self.endpoints]
+        bound = [ip_address(endpoint.address) for endpoint in self._endpoints()]
         return any(each == address or each.is_unspecified for each in bound)
 
     def is_meant(self, request: Request) -> bool:
@@ -74,6 +83,10 @@ class DiscoveredDevice:
         """What the next message is marked with."""
         self._messages += 1
         return Stamp(message_id=uuid4(), instance_id=self._instance_id, message_number=self._messages)
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def _scopes(self) -> tuple[str, ...]:
         return tuple(scope.uri for scope in self.store.state.scopes)

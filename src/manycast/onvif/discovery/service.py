@@ -57,6 +57,7 @@ class Discovery:
         self._gate = Gatekeeper(now_s=time.monotonic())
         self._waiting: set[asyncio.TimerHandle] = set()
         self._watcher: asyncio.Task[None] | None = None
+        self._said_s = 0.0  # when something was said to everybody
 
     @property
     def refused(self) -> int:
@@ -80,12 +81,13 @@ class Discovery:
         entry = _Entry(device)
         self._entries.append(entry)
         self._look_around()
-        device.store.listen(lambda: self._update(entry))
+        device.on_change = partial(self._update, entry)
         self._update(entry)
 
     def remove(self, device: DiscoveredDevice) -> None:
         """The device goes, and says so."""
         for entry in [each for each in self._entries if each.device is device]:
+            device.on_change = None
             self._part(entry)
             self._entries.remove(entry)
 
@@ -93,12 +95,9 @@ class Discovery:
         """Every device goes."""
         if self._watcher is not None:
             self._watcher.cancel()
-        parting = [entry.shown is not None for entry in self._entries]
-        for entry in self._entries:
-            self._part(entry)
-        self._entries.clear()
-        if any(parting):
-            await asyncio.sleep(1.5 * REPEAT_S)  # the second time
+        for device in [entry.device for entry in self._entries]:
+            self.remove(device)
+        await asyncio.sleep(max(0.0, self._said_s + 1.5 * REPEAT_S - time.monotonic()))  # until it is said twice
         for handle in self._waiting:
             handle.cancel()
         for sock in self._sockets:
@@ -106,16 +105,12 @@ class Discovery:
         self._sockets.clear()
 
     async def _watch(self) -> None:
-        """Interfaces come and go while we run."""
+        """Interfaces come and go while we run, and devices change their ports."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
-            before = self._interfaces
             self._look_around()
-            if self._interfaces != before:
-                for entry in self._entries:
-                    if entry.shown not in (None, entry.device.show(self._interfaces.values())):
-                        entry.device.store.state.discovery.metadata_version += 1
-                    self._update(entry)
+            for entry in self._entries:
+                self._update(entry)
 
     def _look_around(self) -> None:
         """Listen where a device is reached."""
@@ -138,8 +133,6 @@ class Discovery:
 
     def _update(self, entry: _Entry) -> None:
         """Tell others what is new about a device."""
-        if entry not in self._entries:
-            return
         if not entry.device.discoverable:
             self._part(entry)
         elif entry.hello is None and entry.shown != entry.device.show(self._interfaces.values()):
@@ -149,6 +142,7 @@ class Discovery:
     def _announce(self, entry: _Entry) -> None:
         entry.hello = None
         entry.shown = entry.device.show(self._interfaces.values())
+        entry.device.announcing(entry.shown)
         self._tell(entry.device, messages.hello)
         log.info("discovery: %s announced", entry.device.store.state.discovery.endpoint)
 
@@ -164,6 +158,7 @@ class Discovery:
 
     def _tell(self, device: DiscoveredDevice, message: Callable[[Target, messages.Stamp], bytes]) -> None:
         """Everybody, on every interface that the device is reached on; the same message again a little later."""
+        self._said_s = time.monotonic()
         for sock in self._sockets:
             for index in sock.joined:
                 target = device.target(self._interfaces[index], sock.version)

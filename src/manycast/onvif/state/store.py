@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -38,11 +39,20 @@ class StateStore:
         self._remove = False
         self._writer: asyncio.Task[None] | None = None
         self._trouble: str | None = None  # what was said last of the file
+        self._overrides: dict[str, tuple[object, object]] = {}  # by path: the value in force, and the one that is kept
 
     @property
     def state(self) -> DeviceState:
         """Ask for it each time: a reset puts another in its place."""
         return self._state
+
+    def override(self, path: str, value: object) -> None:
+        """Have a value until the end that is not kept, such as one of the command line.
+
+        `path` names it from the state on: network.protocols.http.port. What clients change it to is kept.
+        """
+        self._overrides[path] = (value, _get(self._state, path))
+        _set(self._state, path, value)
 
     def listen(self, callback: Callable[[], None]) -> None:
         """Be called after every change."""
@@ -62,9 +72,11 @@ class StateStore:
         """
         fresh = self._default()
         if not hard:
-            fresh.network = self._state.network.model_copy(update={"ip_filter": fresh.network.ip_filter}, deep=True)
+            self._overrides = {path: each for path, each in self._overrides.items() if self._holds(path)}
+            network = self._kept().network
+            fresh.network = network.model_copy(update={"ip_filter": fresh.network.ip_filter}, deep=True)
         fresh.discovery.metadata_version = self._state.discovery.metadata_version
-        self._state = fresh
+        self._put(fresh)
         self._write, self._remove = not hard, hard
         self._tend_file()
         for callback in self._listeners:
@@ -73,7 +85,7 @@ class StateStore:
     def replace(self, state: DeviceState) -> None:
         """Put another state in its place: that of a backup."""
         state.discovery.metadata_version = self._state.discovery.metadata_version + 1
-        self._state = state
+        self._put(state)
         self.save()
 
     async def close(self) -> None:
@@ -116,7 +128,7 @@ class StateStore:
                     if remove:
                         await asyncio.to_thread(path.unlink, missing_ok=True)
                     if write:
-                        await asyncio.to_thread(_replace, path, serialize(self._state))
+                        await asyncio.to_thread(_replace, path, serialize(self._kept()))
                 except OSError as error:
                     self._complain(f"{path} cannot be written, changes are lost at the end: {error.strerror}")
                 except ValueError as error:
@@ -126,10 +138,38 @@ class StateStore:
         finally:
             self._writer = None
 
+    def _kept(self) -> DeviceState:
+        """The state as the file has it."""
+        if not self._overrides:
+            return self._state
+        kept = self._state.model_copy(deep=True)
+        for path, (_, own) in self._overrides.items():
+            if self._holds(path):
+                _set(kept, path, own)
+        return kept
+
+    def _holds(self, path: str) -> bool:
+        """Whether an overridden value was not changed since."""
+        return _get(self._state, path) == self._overrides[path][0]
+
+    def _put(self, state: DeviceState) -> None:
+        self._state = state
+        for path, (value, _) in tuple(self._overrides.items()):
+            self.override(path, value)
+
     def _complain(self, trouble: str) -> None:
         if trouble != self._trouble:
             log.error("%s", trouble)
         self._trouble = trouble
+
+
+def _get(state: DeviceState, path: str) -> object:
+    return reduce(getattr, path.split("."), state)
+
+
+def _set(state: DeviceState, path: str, value: object) -> None:
+    above, _, name = path.rpartition(".")
+    setattr(_get(state, above), name, value)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -201,6 +201,61 @@ async def test_what_is_announced_grows_over_a_reset(path: Path) -> None:
     await store.close()
 
 
+PORT = "network.protocols.http.port"
+
+
+async def test_a_value_of_the_command_line_is_not_kept(path: Path) -> None:
+    store = StateStore(DeviceState, path)
+    store.override(PORT, 1234)
+    store.override("server.addresses", ["127.0.0.1"])
+    store.state.network.hostname.name = "changed"
+    store.save()
+    await store.close()
+    assert (store.state.network.protocols.http.port, store.state.server.addresses) == (1234, ["127.0.0.1"])
+    kept = read(path)
+    assert (kept.network.protocols.http.port, kept.server.addresses) == (8000, [])
+    assert kept.network.hostname.name == "changed"
+
+
+async def test_what_a_client_changes_it_to_is_kept(path: Path) -> None:
+    store = StateStore(DeviceState, path)
+    store.override(PORT, 1234)
+    store.state.network.protocols.http.port = 5678
+    store.save()
+    await store.close()
+    assert read(path).network.protocols.http.port == 5678
+
+
+@pytest.mark.parametrize("hard", [True, False])
+async def test_a_value_of_the_command_line_stays_in_force_over_a_reset(path: Path, hard: bool) -> None:
+    store = StateStore(DeviceState, path)
+    store.override(PORT, 1234)
+    store.reset(hard=hard)
+    assert store.state.network.protocols.http.port == 1234
+    store.save()
+    await store.close()
+    assert read(path).network.protocols.http.port == 8000
+
+
+async def test_after_a_soft_reset_the_device_is_where_a_client_has_put_it(path: Path) -> None:
+    store = StateStore(DeviceState, path)
+    store.override(PORT, 1234)
+    store.state.network.protocols.http.port = 5678
+    store.reset(hard=False)
+    assert store.state.network.protocols.http.port == 5678
+    await store.close()
+
+
+async def test_another_state_can_be_put_in_its_place(path: Path) -> None:
+    store = StateStore(DeviceState, path)
+    store.override(PORT, 1234)
+    store.replace(named("restored"))
+    await store.close()
+    assert (store.state.network.hostname.name, store.state.network.protocols.http.port) == ("restored", 1234)
+    assert (read(path).network.hostname.name, read(path).network.protocols.http.port) == ("restored", 8000)
+    assert read(path).discovery.metadata_version == 2
+
+
 async def test_listeners_hear_of_changes_and_resets() -> None:
     store = StateStore(DeviceState)
     heard: list[str | None] = []
