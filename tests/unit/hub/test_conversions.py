@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from weakref import ref
 
 import pytest
 from support.clips import make_clip
@@ -259,3 +261,17 @@ async def test_viewers_wait_for_the_first_keyframe_that_says_what_it_is() -> Non
     stream.push(CLIP.frame(0))
     assert (await asking).complete
     await converting.close()
+
+
+async def test_a_stream_that_has_ended_is_not_kept() -> None:
+    converting = conversions(Relabelling())
+
+    async def begin_and_end() -> ref[Stream]:
+        stream = live(JPEG, ALAW)
+        converted = await converting.stream_for(stream, HLS)
+        stream.end("the publisher has gone")
+        await until(lambda: converted.ended, "it ends")
+        return ref(stream)
+
+    kept = await begin_and_end()
+    await until(lambda: gc.collect() >= 0 and kept() is None, "it is forgotten")

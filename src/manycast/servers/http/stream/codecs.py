@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from manycast.media.track import Codec
 from manycast.servers.http.stream.address import Form
-from manycast.wire.flv.mux import PLAIN_CODECS
+from manycast.wire.flv.mux import ENHANCED_CODECS, PLAIN_CODECS
 from manycast.wire.fmp4.sample_entry import CARRIED
 from manycast.wire.http import RequestHead
 from manycast.wire.websocket import asks_for_websocket
@@ -18,6 +18,9 @@ _FORMS = {Form.FLV: PLAIN_CODECS, Form.MP4: CARRIED}
 
 
 def codecs_for(form: Form, head: RequestHead) -> Collection[Codec]:
-    """What a form carries, and whoever asks for it can play. Streams by WebSocket are for browsers."""
-    browser = asks_for_websocket(head) or (head.get("User-Agent") or "").startswith("Mozilla/")
-    return _FORMS[form] & BROWSER_CODECS if browser else _FORMS[form]
+    """What a form carries, and whoever asks for it can play. Streams by WebSocket are for browsers; other servers of
+    our kind, who fetch a stream, know all of FLV."""
+    agent = head.get("User-Agent") or ""
+    if asks_for_websocket(head) or agent.startswith("Mozilla/"):
+        return _FORMS[form] & BROWSER_CODECS
+    return ENHANCED_CODECS if form is Form.FLV and agent.startswith("Manycast/") else _FORMS[form]
