@@ -22,6 +22,7 @@ from manycast.media.frame import Frame
 from manycast.media.track import Codec, Track
 
 SECONDS = 20
+SOUND_SECONDS = 200  # which takes about as long to transcode
 TARGET = 1.1
 PATH = "bench"
 VIEWERS = {"one viewer": {"http-flv": 1}, "ten viewers": {"http-flv": 5, "rtmp": 5}}
@@ -60,27 +61,31 @@ def main() -> None:
     parser.add_argument("--file", type=Path)
     parser.add_argument("--only", choices=["ffmpeg", "viewers"], help="one of the two parts")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each window, of viewers")
-    parser.add_argument("--rounds", type=int, default=3, help="how often one viewer and ten are measured in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both sides are measured in turn")
     add_server_option(parser)
     options = parser.parse_args()
     if options.case is not None:
         _transcode(options.file, CASES[options.case][0])
         return
     if options.only != "viewers":
-        _beside_ffmpeg()
+        _beside_ffmpeg(options.rounds)
     if options.only != "ffmpeg":
         _with_viewers(options.server, options.seconds, options.rounds)
 
 
-def _beside_ffmpeg() -> None:
+def _beside_ffmpeg(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        file = _film(Path(folder) / "film.mp4")
-        print(f"{SECONDS} s of 1280x720 at 30 pictures/s; processor seconds")
-        for name, (_, arguments) in CASES.items():
+        film, sound = _film(Path(folder) / "film.mp4"), _sound(Path(folder) / "sound.mp4")
+        print(f"{SECONDS} s of 1280x720 at 30 pictures/s, {SOUND_SECONDS} s of sound; processor seconds")
+        for name, (output, arguments) in CASES.items():
+            file = film if output.audio.codec is None else sound
             command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-threads", "2", "-thread_type", "slice"]
-            theirs = _cost([*command, "-i", str(file), *arguments, "-f", "null", "-"])
-            start = _cost([sys.executable, "-c", _START])
-            ours = _cost([sys.executable, __file__, "--case", name, "--file", str(file)]) - start
+            command += ["-i", str(file), *arguments, "-f", "null", "-"]
+            own = [sys.executable, __file__, "--case", name, "--file", str(file)]
+            # In turns, and the best of each: whatever else the machine does only adds.
+            costs = [(_cost(own), _cost(command), _cost([sys.executable, "-c", _START])) for _ in range(rounds)]
+            ours, theirs, start = map(min, zip(*costs, strict=True))
+            ours -= start
             verdict = "ok" if ours <= TARGET * theirs else "over"
             said = f"{ours / theirs:5.2f} times, at most {TARGET}: {verdict}"
             print(f"{name:16} ours {ours:6.2f}  ffmpeg {theirs:6.2f}  {said}")
@@ -88,9 +93,16 @@ def _beside_ffmpeg() -> None:
 
 def _film(path: Path) -> Path:
     pictures = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate=30:duration={SECONDS}")
-    tone = ("-f", "lavfi", "-i", f"sine=440:r=48000:d={SECONDS}")
-    coded = ("-c:v", "libx264", "-preset", "veryfast", "-g", "60", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2")
-    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", *pictures, *tone, *coded, str(path)], check=True)
+    coded = ("-c:v", "libx264", "-preset", "veryfast", "-g", "60", "-pix_fmt", "yuv420p")
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", *pictures, *coded, str(path)], check=True)
+    return path
+
+
+def _sound(path: Path) -> Path:
+    tone = ("-f", "lavfi", "-i", f"sine=440:r=48000:d={SOUND_SECONDS}")
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-loglevel", "error", *tone, "-c:a", "aac", "-ac", "2", str(path)], check=True
+    )
     return path
 
 
@@ -107,13 +119,13 @@ def _transcode(file: Path, output: Output) -> None:
     from manycast.sources.transcoding.plan import needed
     from manycast.sources.transcoding.transcoder import Transcoder
 
-    track, frames = _frames(file, video=output.video.codec is not None)
+    track, frames = _frames(file)
     transcoder = Transcoder([track], needed([track], output), "bench")
     made = sum(len(transcoder.push(frame)) for frame in frames) + len(transcoder.finish())
     assert made >= SECONDS * 29, f"only {made} frames"
 
 
-def _frames(file: Path, *, video: bool) -> tuple[Track, list[Frame]]:
+def _frames(file: Path) -> tuple[Track, list[Frame]]:
     import asyncio
 
     from manycast.sources.files.library import FileLibrary
@@ -122,16 +134,13 @@ def _frames(file: Path, *, video: bool) -> tuple[Track, list[Frame]]:
         library = FileLibrary(file.parent)
         media = await library.find([file.name])
         assert media is not None
-        index = 0 if video else 1
         group: FrameGroup | None = await media.group_at(0)
         found: list[Frame] = []
         while group is not None:
-            found += [frame for frame in group.frames if frame.track_index == index]
+            found += group.frames
             group = await media.group_after(group)
-        track = media.tracks[index]
+        (track,) = media.tracks
         await library.close()
-        for frame in found:
-            frame.track_index = 0
         return track, found
 
     return asyncio.run(read())

@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cache
 
 from manycast.hub.catalogue import Catalogue
@@ -52,7 +51,7 @@ def jpeg_and_law() -> tuple[tuple[Track, Track], tuple[Frame, ...]]:
     output = AudioOutput(codec=Codec.G711A)
     audio = AudioEncoder(output, settled(output, 8000, 1), 1)
     for index, sound in enumerate(tone(LAP_S * 10, rate_hz=8000, hz=TONE_HZ, samples=800)):
-        frames += audio.encode(sound, Fraction(index, 10))
+        frames += audio.encode(sound, index * 800)
     clocks = video.track.clock_rate_hz, audio.track.clock_rate_hz
     frames.sort(key=lambda frame: frame.dts_ticks / clocks[frame.track_index])
     return (video.track, audio.track), tuple(frames)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 from av.video.frame import VideoFrame
@@ -65,7 +63,7 @@ class DemoEncoder:
         while self._next_block * BLOCK_SAMPLES < end:
             block = self._sound.pull()
             assert isinstance(block, AudioFrame)
-            frames += self._audio_encoder.encode(block, Fraction(self._next_block * BLOCK_SAMPLES, SAMPLE_RATE_HZ))
+            frames += self._audio_encoder.encode(block, self._next_block * BLOCK_SAMPLES)
             self._next_block += 1
         return [frame for frame in frames if frame.pts_ticks >= 0]  # the encoder's priming comes before the zero
 

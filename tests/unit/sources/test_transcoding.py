@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 import pytest
 from support.clips import make_clip
@@ -46,7 +45,7 @@ def audio_of(codec: Codec, count: int = 80) -> tuple[Track, list[Frame]]:
     encoder = AudioEncoder(output, settled(output, 44_100, 2))
     frames: list[Frame] = []
     for index, sound in enumerate(tone(count)):
-        frames += encoder.encode(sound, Fraction(index * 1000, 44_100))
+        frames += encoder.encode(sound, index * 1000)
     return encoder.track, frames
 
 

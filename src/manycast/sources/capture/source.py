@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from manycast.hub.output import AudioOutput, VideoOutput
@@ -184,4 +183,4 @@ class _Station:
         block = AudioFrame(format="s16", layout="mono" if sound.channels == 1 else "stereo", samples=samples, align=1)
         block.sample_rate = sound.sample_rate_hz
         block.planes[0].update(sound.samples)
-        return self._audio.encode(block, Fraction(round(time_s * sound.sample_rate_hz), sound.sample_rate_hz))
+        return self._audio.encode(block, round(time_s * sound.sample_rate_hz))

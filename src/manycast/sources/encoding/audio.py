@@ -105,19 +105,22 @@ class AudioEncoder:
         if output.codec is Codec.G726:
             self._piece_bytes = _g726_bit_rate(output) // 8000 * _G726_PIECE_SAMPLES // 8
         self._form: tuple[int, str, str] | None = None  # of the sound that comes
+        self._time_base = Fraction(1)
         self._next_s = 0.0  # when the sound that came so far has ended
 
-    def encode(self, sound: AudioFrame, time_s: Fraction) -> list[Frame]:
-        """The frames that a piece of sound completes; `time_s` is when it begins. Raises FFmpegError."""
-        form = (sound.sample_rate, sound.layout.name, sound.format.name)
-        ahead_s = float(time_s) - self._next_s
+    def encode(self, sound: AudioFrame, begin_samples: int) -> list[Frame]:
+        """The frames that a piece of sound completes; it begins at a time that is counted in samples of its rate.
+        Raises FFmpegError."""
+        rate_hz = sound.sample_rate
+        form = (rate_hz, sound.layout.name, sound.format.name)
+        ahead_s = begin_samples / rate_hz - self._next_s
         frames = []
         if self._graph is None or form != self._form or not -MAX_OVERLAP_S < ahead_s < MAX_GAP_S:
             frames = self._drain()
-            self._graph, self._form = self._make_graph(sound), form
-        sound.pts = round(time_s * sound.sample_rate)
-        sound.time_base = Fraction(1, sound.sample_rate)
-        self._next_s = float(time_s) + sound.samples / sound.sample_rate
+            self._graph, self._form, self._time_base = self._make_graph(sound), form, Fraction(1, rate_hz)
+        sound.pts = begin_samples
+        sound.time_base = self._time_base
+        self._next_s = (begin_samples + sound.samples) / rate_hz
         self._graph.push(sound)
         return frames + self._pull(self._graph)
 
@@ -150,9 +153,9 @@ class AudioEncoder:
         clock_hz, rate_hz = self.track.clock_rate_hz, self._shape.sample_rate_hz
         frames = []
         for packet in self._encoder.encode(block):
-            if packet.pts is None or packet.time_base is None:
+            if packet.pts is None:
                 continue
-            ticks = round(packet.pts * packet.time_base * rate_hz) * clock_hz // rate_hz
+            ticks = packet.pts * clock_hz // rate_hz
             data = bytes(packet)
             # FFmpeg's encoder of G.726 gives 256 ms at once; players' buffers are made for 20 ms.
             piece = self._piece_bytes or len(data)

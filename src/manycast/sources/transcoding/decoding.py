@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from manycast.decoder_packet import decoder_packet
 from manycast.media.av1 import with_size_fields
+from manycast.media.clock import rescale
 from manycast.media.frame import Frame
 from manycast.media.nal import join_annex_b
 from manycast.media.track import (
@@ -176,15 +177,16 @@ class AudioDecoder:
     def faults(self) -> int:
         return self._faults.count
 
-    def decode(self, frame: Frame) -> list[tuple[AudioFrame, Fraction]]:
-        """The sound of a frame in pieces, with when each begins, in seconds."""
-        time_s = Fraction(frame.pts_ticks, self._track.clock_rate_hz)
-        found = []
+    def decode(self, frame: Frame) -> list[tuple[AudioFrame, int]]:
+        """The sound of a frame in pieces, with when each begins, counted in samples of its rate."""
+        found: list[tuple[AudioFrame, int]] = []
+        samples = 0
         try:
             for unit in self._units(frame):
                 for sound in self._decoder.decode(decoder_packet(unit)):
-                    found.append((sound, time_s))
-                    time_s += Fraction(sound.samples, sound.sample_rate)
+                    begin = rescale(frame.pts_ticks, self._track.clock_rate_hz, sound.sample_rate)
+                    found.append((sound, begin + samples))
+                    samples += sound.samples
         except FFmpegError as error:
             self._faults.add(error)
             self._decoder = _open_audio(self._track)

@@ -107,8 +107,8 @@ class _AudioTranscoder:
 
     def push(self, frame: Frame, *, encode: bool) -> list[Frame]:
         found: list[Frame] = []
-        for sound, time_s in self._decoder.decode(frame):
-            found += self._encoder.encode(sound, time_s)
+        for sound in self._decoder.decode(frame):
+            found += self._encoder.encode(*sound)
         return found
 
     def finish(self) -> list[Frame]:
