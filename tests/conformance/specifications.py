@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from conformance import base, events
+from conformance import access_policy, base, device_io, events
 from conformance.frame import Specification
 
-SPECIFICATIONS: tuple[Specification, ...] = (base.SPECIFICATION, events.SPECIFICATION)
+SPECIFICATIONS: tuple[Specification, ...] = (
+    base.SPECIFICATION,
+    access_policy.SPECIFICATION,
+    events.SPECIFICATION,
+    device_io.SPECIFICATION,
+)

@@ -35,7 +35,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def _described(device: Device, name: str, source: dict[str, str], data: dict[str, str]) -> None:
+def described(device: Device, name: str, source: dict[str, str], data: dict[str, str]) -> None:
     """The topic is a property, with these items of these types."""
     found = [topic for topic in topics(device) if topic.text == name]
     require(found, f"no {name} in the topic set")
@@ -62,7 +62,7 @@ def _check_message(message: Message, source: dict[str, str], data: dict[str, str
                 raise Failed(f"{item} {there[item]!r} is no {kind}") from error
 
 
-def _told(device: Device, name: str, source: dict[str, str], data: dict[str, str]) -> Message:
+def told(device: Device, name: str, source: dict[str, str], data: dict[str, str]) -> Message:
     """The property as a new subscriber is told it."""
     with pull_point(device, name) as made:
         message = initialized(device, pulled(device, made))
@@ -71,8 +71,8 @@ def _told(device: Device, name: str, source: dict[str, str], data: dict[str, str
 
 
 def _property(device: Device, name: str, source: dict[str, str], data: dict[str, str]) -> None:
-    _described(device, name, source, data)
-    _told(device, name, source, data)
+    described(device, name, source, data)
+    told(device, name, source, data)
 
 
 def _add(identifier: str, title: str, name: str, data: dict[str, str], source: dict[str, str] | None = None) -> None:
@@ -91,7 +91,7 @@ _add("DEVICE-9-1-3", "LAST REBOOT EVENT", LAST_REBOOT, STATUS)
 
 
 def _time(device: Device, name: str) -> datetime:
-    return read_time(_told(device, name, {}, STATUS).items("Data")["Status"])
+    return read_time(told(device, name, {}, STATUS).items("Data")["Status"])
 
 
 @SPECIFICATION.case("DEVICE-9-1-4", "LAST REBOOT EVENT (STATUS CHANGE)", has_topic(LAST_REBOOT), DISCOVERY)
@@ -104,8 +104,8 @@ def reboot_is_told(device: Device) -> None:
 
 @SPECIFICATION.case("DEVICE-9-1-5", "LAST CLOCK SYNCHRONIZATION EVENT", has_topic(LAST_CLOCK))
 def clock_synchronization(device: Device) -> None:
-    _described(device, LAST_CLOCK, {}, STATUS)
-    _utc_time(_told(device, LAST_CLOCK, {}, STATUS).items("Data")["Status"])
+    described(device, LAST_CLOCK, {}, STATUS)
+    _utc_time(told(device, LAST_CLOCK, {}, STATUS).items("Data")["Status"])
 
 
 @SPECIFICATION.case(
