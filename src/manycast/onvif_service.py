@@ -14,6 +14,8 @@ from manycast.config.onvif_state import ConfiguredDevice, configured_devices
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.hub import Hub
 from manycast.listening import Listening, StartError, open_listeners
+from manycast.onvif.discovery.device import DiscoveredDevice
+from manycast.onvif.discovery.service import Discovery, DiscoveryError
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
@@ -38,6 +40,7 @@ class OnvifPlan:
     port: int | None = None  # of the first device by HTTP; the others have those after it
     origin: str  # who says what the ports are
     required: bool  # whether the server does not start without them
+    https_required: bool  # likewise, without those of HTTPS
 
 
 def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | None) -> OnvifPlan | None:
@@ -51,6 +54,7 @@ def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | Non
         port=port,
         origin=loaded.origin("onvif", "http_port") if port is None else "the command line",
         required=port is not None or loaded.written("onvif"),
+        https_required=loaded.written("onvif"),
     )
 
 
@@ -84,6 +88,7 @@ class OnvifService:
         self._system_log = LogMemory()
         self._devices: list[_Device] = []
         self._starting: asyncio.Task[None] | None = None
+        self._discovery: Discovery | None = None
 
     def open(self, notes: list[str]) -> None:
         """Read the states and open the ports; what could not be opened is in the notes, or raises StartError."""
@@ -124,6 +129,8 @@ class OnvifService:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         await asyncio.gather(*(device.running.stop() for device in self._devices if device.running is not None))
+        if self._discovery is not None:
+            await self._discovery.stop()
 
     def _open_device(self, number: int, configured: ConfiguredDevice, notes: list[str]) -> _Device:
         """Raises StartError."""
@@ -131,29 +138,39 @@ class OnvifService:
         if note is not None:
             notes.append(note)
         try:
-            store = StateStore(configured.default_state, configured.runtime_file, always=True)
+            always = configured.configuration_file is not None
+            store = StateStore(configured.default_state, configured.runtime_file, always=always)
         except RuntimeFileError as error:
             advice = "delete it to begin with the configuration"
             raise StartError(f"the running configuration of ONVIF: {error}; {advice}") from error
-        state = store.state
         if self._plan.port is not None:
-            state.network.protocols.http = Protocol(port=self._plan.port + number)
+            store.override("network.protocols.http", Protocol(port=self._plan.port + number))
         if self._plan.host is not None:
-            state.server.addresses = [self._plan.host]
+            store.override("server.addresses", [self._plan.host])
         device = _Device(name="onvif" if number == 0 else f"onvif {number + 1}", store=store)
-        protocols = state.network.protocols
+        protocols = store.state.network.protocols
         try:
             if protocols.http.enabled:
                 device.sockets["HTTP"] = self._bind(store, "HTTP", protocols.http.port)
             device.https = protocols.https.enabled and _has_certificate(store, notes)
             if device.https:
-                device.sockets["HTTPS"] = self._bind(store, "HTTPS", protocols.https.port)
+                self._bind_https(device, protocols.https.port, notes)
         except StartError:
             for sockets in device.sockets.values():
                 for sock in sockets:
                     sock.close()
             raise
         return device
+
+    def _bind_https(self, device: _Device, port: int, notes: list[str]) -> None:
+        """Raises StartError."""
+        try:
+            device.sockets["HTTPS"] = self._bind(device.store, "HTTPS", port)
+        except StartError as error:
+            if self._plan.https_required:
+                raise
+            notes.append(f"no ONVIF by HTTPS: {error}")
+            device.https = False
 
     def _bind(self, store: StateStore, protocol: str, port: int) -> list[socket.socket]:
         """Raises StartError."""
@@ -178,6 +195,7 @@ class OnvifService:
 
     async def _start(self) -> None:
         await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
+        self._discovery = _start_discovery()
         for device in self._devices:
             try:
                 await self._run(device)
@@ -202,7 +220,34 @@ class OnvifService:
             certificate=(server.cert_file, server.key_file) if device.https else None,
             on_restart=lambda: self._restart_streams(_streams_of(device.store)),
         )
+        if self._discovery is not None:
+            found = DiscoveredDevice(device.store, device.running.server.endpoints)
+            device.running.announcer = _Announcer(self._discovery, found)
         await device.running.start(device.sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Announcer:
+    """What a device says to the network when it comes and goes."""
+
+    discovery: Discovery
+    device: DiscoveredDevice
+
+    async def hello(self) -> None:
+        self.discovery.add(self.device)
+
+    async def bye(self) -> None:
+        self.discovery.remove(self.device)
+
+
+def _start_discovery() -> Discovery | None:
+    discovery = Discovery()
+    try:
+        discovery.start()
+    except DiscoveryError as error:
+        log.warning("ONVIF devices are not found by themselves: %s", error)
+        return None
+    return discovery
 
 
 def _streams_of(store: StateStore) -> list[str]:

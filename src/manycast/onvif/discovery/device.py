@@ -53,9 +53,10 @@ class DiscoveredDevice:
         self._told_addresses = shown.addresses
 
     def target(self, interface: Interface, version: int) -> Target | None:
-        """What is said of it on an interface, by a version of IP; None: it is not reached there."""
-        addresses = xaddrs(self._endpoints(), interface, DEVICE_SERVICE, first=version)
-        if not addresses:
+        """What is said of it on an interface, by a version of IP; None: it is not reached there by that."""
+        endpoints = tuple(self._endpoints())
+        addresses = xaddrs(endpoints, interface, DEVICE_SERVICE, first=version)
+        if not addresses or all(ip_address(each.address).version != version for each in endpoints):
             return None
         discovery = self.store.state.discovery
         return Target(
