@@ -38,6 +38,7 @@ class ServerProcess:
         rtmp: bool = False,
         port: int | None = None,
         srt: bool = False,
+        onvif: bool = False,
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -46,7 +47,7 @@ class ServerProcess:
 
         Without `host` the configuration says where to listen, 127.0.0.1 among others.
 
-        HTTP, HTTPS, RTSPS, RTMP and SRT are off unless asked for; then they have free ports.
+        HTTP, HTTPS, RTSPS, RTMP, SRT and ONVIF are off unless asked for; then they have free ports.
 
         `descriptors` is how many files the process may open; `environment` is added to the tests' own.
         """
@@ -58,6 +59,7 @@ class ServerProcess:
         self.rtsps_port = free_tcp_port(self.host) if rtsps else 0
         self.rtmp_port = free_tcp_port(self.host) if rtmp else 0
         self.srt_port = free_udp_port(self.host) if srt else 0
+        self.onvif_port = free_tcp_port(self.host) if onvif else 0
         self.udp_base = 22000
         self.media = media or folder
         self.log_path = folder / "manycast.log"
@@ -65,7 +67,7 @@ class ServerProcess:
         command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
         command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
         command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
-        command += ["--srt-port", str(self.srt_port)]
+        command += ["--srt-port", str(self.srt_port), "--onvif-port", str(self.onvif_port)]
         command += ["--media", str(self.media), *(["--host", host] if host else [])]
         if config is not None:
             self.udp_base = free_udp_base()
