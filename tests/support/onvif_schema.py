@@ -7,6 +7,7 @@ from functools import cache
 from lxml import etree
 
 from manycast.onvif.soap.catalogue import SERVICES, wsdl_folder
+from manycast.onvif.soap.names import PREFIXES
 from manycast.onvif.soap.schema import read_schema
 
 
@@ -15,6 +16,13 @@ def _schema() -> etree.XMLSchema:
     return read_schema(wsdl_folder(), SERVICES["tev"].wsdl)
 
 
+@cache
+def _resource_schema() -> etree.XMLSchema:
+    """WS-Resource's, which the WSDL imports by way of another file."""
+    return etree.XMLSchema(file=str(wsdl_folder() / "schema/common/r-2.xsd"))
+
+
 def assert_valid(element: etree._Element) -> None:
     """Raises lxml's DocumentInvalid, which says what is wrong."""
-    _schema().assertValid(element)
+    of_resource = etree.QName(element).namespace == PREFIXES["wsrf-r"]
+    (_resource_schema() if of_resource else _schema()).assertValid(element)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from manycast.onvif.events.broker import EventBroker
@@ -42,6 +42,9 @@ class Subscriptions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(tuple(self._open.values()))
 
     def get(self, identifier: str) -> Subscription | None:
         """The subscription, unless its time is over."""
@@ -100,7 +103,7 @@ class Subscriptions:
 
     def close(self) -> None:
         """End all of them; new ones may follow, when the device has restarted."""
-        for subscription in tuple(self._open.values()):
+        for subscription in self:
             self.end(subscription, "the device stops")
 
     def _add(
@@ -144,7 +147,7 @@ class Subscriptions:
 
     def _on_message(self, message: EventMessage) -> None:
         self.storage.put(message)
-        for subscription in tuple(self._open.values()):
+        for subscription in self:
             dropped = subscription.dropped
             subscription.offer(message)
             if subscription.dropped and not dropped:
