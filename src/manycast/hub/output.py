@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from manycast.hub.names import CAPTURE_NAMES
+from manycast.hub.names import is_capture_name
 from manycast.media.track import Codec
+
+_CAPTURE_KINDS = ("videodevice", "audiodevice", "screenlive", "window", "systemsound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +51,31 @@ class Output:
     sound_asked: bool = False  # the rule says something of sound
 
     def matches(self, name: str) -> bool:
-        """Whether the rule is for a name without its application. `screenlive` is for `screenlive1`, too."""
+        """Whether the rule is for a name without its application: of a file, or of a capture, its picture first.
+
+        `screenlive` is for `screenlive1`, too, and for `screenlive+audiodevice`.
+        """
         pattern = self.pattern
-        if pattern is None:
+        if pattern is None or pattern == "*":
             return True
+        if is_capture_name(name):
+            return name.startswith(pattern) if pattern in _CAPTURE_KINDS else _same_capture(pattern, name)
         if pattern.startswith("*."):
             return name.lower().endswith(pattern[1:].lower())
-        if pattern.startswith(CAPTURE_NAMES):
-            return name.startswith(pattern)
         return name in (pattern, pattern.lstrip("/")) or name.endswith(f"/{pattern}")
+
+
+def _same_capture(pattern: str, name: str) -> bool:
+    """Whether a capture is the one that a pattern names, whatever sound is joined to it."""
+    pattern, name = _spelled_out(pattern), _spelled_out(name)
+    return name == pattern or name.startswith(f"{pattern}+")
+
+
+def _spelled_out(name: str) -> str:
+    """With the number of the first device where there is none; titles of windows have no case."""
+    if name.startswith("window="):
+        return name.casefold()
+    return re.sub(r"^(videodevice|audiodevice|screenlive)(?=$|\+)", r"\g<1>0", name)
 
 
 ORIGINAL = Output()

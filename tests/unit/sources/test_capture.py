@@ -369,17 +369,3 @@ async def test_a_picture_has_sound_where_a_rule_of_its_own_says_so() -> None:
     assert found is not None
     assert found.name == "screenlive1"
     assert await finder(Deaf(), Output(sound_asked=True)).find("app", "screenlive") is not None
-
-
-def test_rules_are_tried_from_top_to_bottom() -> None:
-    first, any_screen, files, rest = (
-        Output(pattern="sample.flv"), Output(pattern="screenlive"), Output(pattern="*.mp4"), Output(),
-    )  # fmt: skip
-    rules = OutputRules({"app": [first, any_screen, files, rest]})
-    assert rules.find("app", "sample.flv") is first
-    assert rules.find("app", "folder/sample.flv") is first
-    assert rules.find("app", "screenlive1") is any_screen
-    assert rules.find("app", "screenlive+audiodevice") is any_screen
-    assert rules.find("app", "film.MP4") is files
-    assert rules.find("app", "other") is rest
-    assert rules.find("other", "film.mp4").video.codec is None

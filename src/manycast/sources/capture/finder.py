@@ -61,9 +61,9 @@ class CaptureFinder:
 
     async def find(self, application: str, name: str) -> FoundCapture | None:
         """None for a name that only begins like a capture's. Raises SourceMissing when there is no such device."""
-        if parse_capture(name) is None:
+        output = self._output(application, name)
+        if output is None:
             return None
-        output = self._rules.find(application, name)
         resolved = await asyncio.to_thread(self._resolve, name, output)
         parts = resolved.parts
         asked = parts[:1] if self._adds_sound(parts[:1], output) else parts
@@ -73,10 +73,16 @@ class CaptureFinder:
     def holds(self, application: str, name: str) -> bool:
         """Whether `find` would find something, at once and in any thread. Raises SourceMissing with the reason why a
         device is not there."""
-        if parse_capture(name) is None:
+        output = self._output(application, name)
+        if output is None:
             return False
-        self._resolve(name, self._rules.find(application, name))
+        self._resolve(name, output)
         return True
+
+    def _output(self, application: str, name: str) -> Output | None:
+        """What is asked of a capture; None where a name only begins like one."""
+        parts = parse_capture(name)
+        return None if parts is None else self._rules.find(application, "+".join(map(str, parts)))
 
     def _resolve(self, name: str, output: Output) -> _Resolved:
         """Ask whether it is all there. Raises SourceMissing."""
