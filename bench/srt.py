@@ -33,7 +33,7 @@ JOINS = 20
 MAX_EVENTS = 1024
 VIEWERS_PER_PORT = 10  # they share a UDP socket and the threads that belong to it
 TSBPDMODE = 22
-DISTURBED = 0.1  # more or less delivered than the stream has
+DISTURBED = 0.2  # more or less delivered than the stream has
 SEQUENCE_MASK = 0x7FFF_FFFF
 BYTES, DATAGRAMS, GAPS, LOST_VIEWERS, READY = range(5)
 
