@@ -1,0 +1,108 @@
+"""Several devices of one server: found, changed, and what is left of that after a restart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from lxml import etree
+from onvif.utils.discovery import ONVIFDiscovery
+from support.ports import free_tcp_port
+from support.server import ServerProcess
+from support.waiting import wait_until
+
+from manycast.config import load
+from manycast.config.onvif_state import configured_devices
+
+NAMES = {"tds": "http://www.onvif.org/ver10/device/wsdl", "tt": "http://www.onvif.org/ver10/schema"}
+PORTS_OFF = (
+    "--rtsp-port",
+    str(free_tcp_port()),
+    "--http-port",
+    "0",
+    "--https-port",
+    "0",
+    "--rtmp-port",
+    "0",
+    "--srt-port",
+    "0",
+)
+CONFIGURATION = """
+<config>
+  <https_enable>0</https_enable>
+  <information><SerialNumber>TEST</SerialNumber></information>
+  <device><name>Gate</name><http_port>8001</http_port></device>
+  <device><name>Yard</name><http_port>8002</http_port></device>
+</config>
+"""
+
+
+def ask(port: int, operation: str, content: str = "") -> etree._Element:
+    """What a device answers."""
+    envelope = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="{NAMES["tds"]}">
+        <s:Body><tds:{operation}>{content}</tds:{operation}></s:Body></s:Envelope>"""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/onvif/device_service", envelope.encode())
+    request.add_header("Content-Type", "application/soap+xml")
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        return etree.fromstring(reply.read())
+
+
+def scopes_of(port: int) -> list[str]:
+    found: list[str] = []
+
+    def asked() -> bool:
+        """The port is open before there are answers."""
+        try:
+            found.extend(each.text or "" for each in ask(port, "GetScopes").iterfind(".//tt:ScopeItem", NAMES))
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+    wait_until(asked, "the device answers", deadline_s=60)
+    return found
+
+
+def found_on(ports: range) -> dict[int, list[str]]:
+    """The scopes that discovery tells, by port. Servers of other tests may be on the loopback as well."""
+    search = ONVIFDiscovery(timeout=2, interface="127.0.0.1")
+    search._process_device = lambda devices: devices  # only found, not asked
+    return {each["port"]: each["scopes"] for each in search.discover() if each["port"] in ports}
+
+
+def running(folder: Path) -> ServerProcess:
+    return ServerProcess(folder, onvif=True, arguments=("-c", str(folder / "onvif.cfg")))
+
+
+def test_devices_are_found_changed_and_remembered(tmp_path: Path) -> None:
+    (tmp_path / "onvif.cfg").write_text(CONFIGURATION)
+    own = "onvif://www.onvif.org/location/city/Bern"
+    with running(tmp_path) as server:
+        ports = range(server.onvif_port, server.onvif_port + 2)
+        for port, name in zip(ports, ("Gate", "Yard"), strict=True):
+            assert f"onvif://www.onvif.org/name/{name}" in scopes_of(port)
+        wait_until(lambda: found_on(ports).keys() == set(ports), "both devices are found")
+        ask(ports[1], "AddScopes", f"<tds:ScopeItem>{own}</tds:ScopeItem>")
+        assert [own in scopes for _, scopes in sorted(found_on(ports).items())] == [False, True]
+    assert sorted(path.name for path in tmp_path.glob("onvifrun*")) == ["onvifrun-TEST-1.cfg", "onvifrun-TEST-2.cfg"]
+    assert (tmp_path / "onvifrun-TEST-2.cfg").stat().st_mode & 0o777 == 0o600
+
+    with running(tmp_path) as server:
+        assert [own in scopes_of(server.onvif_port + number) for number in range(2)] == [False, True]
+
+    (tmp_path / "onvifrun-TEST-2.cfg").unlink()
+    with running(tmp_path) as server:
+        assert own not in scopes_of(server.onvif_port + 1)
+
+
+def test_a_runtime_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "onvif.cfg").write_text(CONFIGURATION)
+    (first, _) = configured_devices(load([tmp_path / "onvif.cfg"]))
+    first.runtime_file.write_text("<config/>")
+    command = [sys.executable, "-m", "manycast", "serve", "-c", "onvif.cfg", "--host", "127.0.0.1", *PORTS_OFF]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"{first.runtime_file} cannot be used: the root node is not <onvifrun version='1'>" in done.stderr
+    assert "delete it to begin with the configuration" in done.stderr
