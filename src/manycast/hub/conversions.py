@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from manycast.hub.frame_tap import StreamSource
+from manycast.hub.frame_tap import FrameTap, StreamSource
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.on_demand import LINGER_S, OnDemand
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.source import Source, SourceEnded
 from manycast.hub.stored import StoredMedia
-from manycast.hub.stream import Stream
+from manycast.hub.stream import Stream, StreamEnded
 from manycast.hub.transcoding import Transcoding
 from manycast.media.track import Codec, MediaKind, Track
 
@@ -79,8 +79,8 @@ class Conversions:
                 self._tell(stream, kind, converted.tracks[index])
                 others = (number for number, track in enumerate(converted.tracks) if track.kind is _OTHER[kind])
                 converted = await self._open(converted, _Wanted(output, tuple(sorted((index, *others)))))
-        if converted is not stream:
-            await converted.wait_complete(FIRST_FRAME_TIMEOUT_S)
+        if not converted.complete and converted is not stream:
+            await _first_keyframe(converted)
         return converted
 
     async def stream_as(self, stream: Stream, output: Output) -> Stream:
@@ -153,6 +153,19 @@ class Conversions:
 
 
 _OTHER = {MediaKind.VIDEO: MediaKind.AUDIO, MediaKind.AUDIO: MediaKind.VIDEO}
+
+
+async def _first_keyframe(converted: Stream) -> None:
+    """Wait for it, watching, so that it does not stop meanwhile. Raises SourceEnded."""
+    watcher = object()
+    try:
+        converted.watch(watcher, FrameTap, lambda _: None)
+    except StreamEnded as error:
+        raise SourceEnded(str(error)) from error
+    try:
+        await converted.wait_complete(FIRST_FRAME_TIMEOUT_S)
+    finally:
+        converted.unwatch(watcher)
 
 
 def _lacking(tracks: Sequence[Track], kind: MediaKind, carried: Collection[Codec]) -> int | None:

@@ -256,7 +256,7 @@ async def test_viewers_wait_for_the_first_keyframe_that_says_what_it_is() -> Non
     blank = replace(CLIP.track, parameters=H264Parameters())
     stream = live(blank, ALAW)
     asking = asyncio.create_task(converting.stream_for(stream, HLS))
-    await asyncio.sleep(SOON)
+    await asyncio.sleep(3 * SOON)  # longer than it lingers
     assert not asking.done()
     stream.push(CLIP.frame(0))
     assert (await asking).complete
