@@ -319,7 +319,9 @@ class App:
             plan.conversions,
         )
         self._pushers = Pushers(self.hub, plan.pushers)
-        self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of, self.transcoding)
+        self._proxies = Proxies(
+            self.hub, plan.proxies, self.catalogue.path_of, self.transcoding, self.catalogue.hops
+        )
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
         self.srt: SrtServer | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from manycast.config.schema.proxy import Proxy, ProxyTransfer
 from manycast.config.schema.settings import Settings
+from manycast.hub.hops import Hops
 from manycast.hub.hub import Hub, PathTaken
 from manycast.hub.on_demand import START_TIMEOUT_S
 from manycast.hub.output import Output
@@ -82,13 +83,18 @@ class Proxies:
     """Offers every proxy's stream, and keeps those connected that are to be."""
 
     def __init__(
-        self, hub: Hub, plans: Sequence[ProxyPlan], path_of: Callable[[str], str], transcoding: Transcoding
+        self,
+        hub: Hub,
+        plans: Sequence[ProxyPlan],
+        path_of: Callable[[str], str],
+        transcoding: Transcoding,
+        hops: Hops,
     ) -> None:
         """`path_of` gives the path in the hub of the name in an address."""
         self._hub = hub
         self._transcoding = transcoding
         self._plans = plans
-        self._own = OwnStreams(path_of)
+        self._own = OwnStreams(path_of, hops)
         self._srt = SharedSrt()
         self._tasks: list[asyncio.Task[None]] = []
 

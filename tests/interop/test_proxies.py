@@ -86,7 +86,7 @@ def test_a_transport_gstreamer_refuses(tmp_path: Path, has: str, asked: str) -> 
 
 def test_gstreamer_with_a_login(tmp_path: Path) -> None:
     port = free_tcp_port()
-    login = {"user": "joe", "pass": "secret"}
+    login: dict[str, Any] = {"user": "joe", "pass": "secret"}
     with (
         gst_server(port, "--login", "joe", "secret"),
         edge(tmp_path, url=f"rtsp://127.0.0.1:{port}/test", **login) as server,
@@ -98,7 +98,7 @@ def test_gstreamer_with_a_login(tmp_path: Path) -> None:
 def test_gstreamer_by_srtp(tmp_path: Path, transfer: str) -> None:
     files = make_files(tmp_path)
     port = free_tcp_port()
-    proxy = {"url": f"rtsps://127.0.0.1:{port}/test", "transfer": transfer, "tls_verify": 0}
+    proxy: dict[str, Any] = {"url": f"rtsps://127.0.0.1:{port}/test", "transfer": transfer, "tls_verify": 0}
     with gst_server(port, "--tls", *map(str, files)), edge(tmp_path, **proxy) as server:
         assert codecs_of(server.url("copy")) == ["h264", "pcm_alaw"]
         assert "trying" not in server.log

@@ -187,6 +187,30 @@ def test_a_proxy_of_a_proxy_and_a_loop(tmp_path: Path, origin: ServerProcess) ->
         assert "a loop: self from self" in server.log
 
 
+@pytest.mark.parametrize(("scheme", "ondemand"), [("rtsp", 0), ("rtsp", 1), ("rtmp", 1), ("http-flv", 1), ("hls", 1)])
+def test_a_loop_through_another_server(tmp_path: Path, scheme: str, ondemand: int) -> None:
+    folders = tmp_path / "one", tmp_path / "two"
+    ports = free_tcp_port(), free_tcp_port()
+    host = "127.0.0.1"
+
+    def url(port: int, name: str) -> str:
+        ending = {"http-flv": ".flv", "hls": ".m3u8"}.get(scheme, "")
+        return f"{'http' if ending else scheme}://{host}:{port}/{name}{ending}"
+
+    def start(number: int, suffix: str, source: str) -> ServerProcess:
+        folders[number].mkdir()
+        text = configuration(proxy(source, suffix=suffix, ondemand=ondemand))
+        if scheme == "rtsp":
+            return ServerProcess(folders[number], config=text, port=ports[number])
+        option = "--rtmp-port" if scheme == "rtmp" else "--http-port"
+        return ServerProcess(folders[number], config=text, arguments=[option, str(ports[number])])
+
+    with start(0, "a", url(ports[1], "b")) as one, start(1, "b", url(ports[0], "a")) as two:
+        with RawRtsp.connect(one.host, one.port) as viewer:
+            viewer.send("DESCRIBE", "a")
+            wait_until(lambda: "a loop" in one.log + two.log, "the loop is found", deadline_s=45)
+
+
 def test_no_password_is_logged(tmp_path: Path, origin: ServerProcess) -> None:
     url = origin.url("nothing").replace("//", "//joe:GEHEIM@") + "?token=GEHEIM"
     with edge(tmp_path, proxy(url), proxy(url, suffix="other", ondemand=1, user="x", **{"pass": "GEHEIM"})) as server:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from manycast.hub.backchannel import Backchannels
 from manycast.hub.conversions import ConversionOptions, Conversions
+from manycast.hub.hops import Hops
 from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
 from manycast.hub.output import OutputRules
@@ -19,6 +20,7 @@ from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.hub.transcoding import Transcoding
 from manycast.media.track import Codec
+from manycast.wire.via import parse_via
 
 
 class FileFinder(Protocol):
@@ -69,6 +71,7 @@ class Catalogue:
         conversions: ConversionOptions | None = None,
     ) -> None:
         self.hub = hub
+        self.hops = Hops()
         self.backchannels = backchannels  # None: nobody can speak
         self._files = files
         self._captures = captures
@@ -99,6 +102,10 @@ class Catalogue:
         if stream is not None:
             return stream.source
         return self.hub.owner(path)
+
+    def asked(self, name: str, via: Iterable[str]) -> None:
+        """Somebody asks for a name; `via` is what a request says of the servers behind him. Raises LoopFound."""
+        self.hops.asked(self.path_of(name), parse_via(via))
 
     async def find(self, name: str) -> Stream | StoredMedia | None:
         """What the name in an address stands for; None where there is nothing. Raises SourceError."""

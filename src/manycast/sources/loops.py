@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from manycast.hub.hops import Hops
 from manycast.hub.source import SourceDenied
 from manycast.wire.address import SourceAddress
 from manycast.wire.rtsp.errors import RtspError
@@ -16,8 +17,9 @@ _SUFFIXES = (".flv", ".m3u8", "/index.m3u8", ".mp4", ".ts")  # that protocols pu
 class OwnStreams:
     """Which of the streams fetched come from this very server, and from which other stream of it."""
 
-    def __init__(self, path_of: Callable[[str], str]) -> None:
-        """`path_of` gives the path in the hub of the name in an address."""
+    def __init__(self, path_of: Callable[[str], str], hops: Hops | None = None) -> None:
+        """`path_of` gives the path in the hub of the name in an address; `hops` knows who asks for them."""
+        self.hops = hops or Hops()
         self.ports: Collection[int] = ()  # on which the server listens, by TCP
         self.srt_ports: Collection[int] = ()
         self._path_of = path_of
@@ -63,6 +65,10 @@ class LoopGuard:
     def __init__(self, streams: OwnStreams, path: str) -> None:
         self._streams = streams
         self._path = path
+
+    def marks(self) -> tuple[bytes, ...]:
+        """What other servers are to be told, so that they find loops through them."""
+        return self._streams.hops.marks_for(self._path)
 
     def check(self, address: SourceAddress, local: tuple[str, int], peer: tuple[str, int]) -> None:
         """Raises SourceDenied for a loop. Both ends of a connection to this machine have the same address."""

@@ -42,6 +42,7 @@ REASONS = {  # RFC 9110 section 15, RFC 6585
     501: "Not Implemented",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
+    508: "Loop Detected",
 }
 
 

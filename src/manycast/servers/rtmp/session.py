@@ -58,6 +58,7 @@ class RtmpSession:
         self._connection = connection
         self._adobe_auth = adobe_auth
         self._app: str | None = None  # as `connect` said it
+        self._via: tuple[str, ...] = ()  # what it said of servers behind the client
         self._logged_in = login is None
         self._streams: dict[int, Activity | None] = {}
         self._names: dict[int, str] = {}
@@ -106,6 +107,8 @@ class RtmpSession:
         app = call.property("app")
         if self._app is not None or not isinstance(app, str):
             raise MalformedCommand("connect twice, or without an app")
+        via = call.property("via")
+        self._via = (via,) if isinstance(via, str) else ()
         query = address_of(app, "-")
         parameters = query.parameters if query is not None else {}
         if self._login is not None:
@@ -232,6 +235,7 @@ class RtmpSession:
 
     async def _open(self, address: StreamAddress, stream_id: int) -> Play | FilePlay | None:
         """Raises SourceError and NotPlayable."""
+        self._catalogue.asked(address.name, self._via)
         found = await self._catalogue.find(address.name)
         if found is None:
             return None

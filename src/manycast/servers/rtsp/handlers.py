@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from manycast.hub.hops import LoopFound
 from manycast.media.track import Track
 from manycast.servers.rtsp import backchannel
 from manycast.servers.rtsp.addresses import base_url, name_in
@@ -23,6 +24,7 @@ from manycast.wire.rtsp.errors import (
     BadRequest,
     Forbidden,
     HeaderFieldNotValidForResource,
+    LoopDetected,
     MethodNotAllowed,
     NotAcceptable,
     NotEnoughBandwidth,
@@ -130,6 +132,10 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
     if accept and not any(kind in accept for kind in (SDP_TYPE, "application/*", "*/*")):
         raise NotAcceptable(f"Accept: {accept}: descriptions are {SDP_TYPE}")
     name = name_in(request.uri)
+    try:
+        context.catalogue.asked(name, request.headers.get_all("Via"))
+    except LoopFound as error:
+        raise LoopDetected(str(error)) from error
     found = await context.catalogue.find(name)
     if found is None:
         raise NotFound(f"nothing is called {name!r}")

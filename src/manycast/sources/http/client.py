@@ -17,12 +17,13 @@ from manycast.sources.dialling import CONNECT_TIMEOUT_S, DialOptions, check_redi
 from manycast.sources.loops import LoopGuard
 from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.login import ClientLogin, LoginRefused
+from manycast.wire.via import serialize_via
 
 SILENCE_S = 10.0  # without a byte
 MAX_REDIRECTS = 5
 MAX_CONNECTIONS = 4  # to one source: its playlists and segments may come from several servers
 PIECE_BYTES = 64 * 1024
-OK, PARTIAL_CONTENT = 200, 206
+OK, PARTIAL_CONTENT, LOOP_DETECTED = 200, 206, 508
 
 
 class NotThere(SourceError):
@@ -69,6 +70,8 @@ class HttpClient:
             login = self._login_for(address)
             authorization = login.answer("GET", address.target or "/")
             fields = {**(headers or {}), **({} if authorization is None else {"Authorization": authorization})}
+            if is_stream:
+                fields["Via"] = serialize_via("1.1", self._guard.marks())
             self._check_peer((await resolve(address.host, address.port))[0])
             url = URL(address.uri, encoded=True)
             response = await self._session.get(url, headers=fields, allow_redirects=False)
@@ -85,6 +88,8 @@ class HttpClient:
                 elif response.status in (OK, PARTIAL_CONTENT):
                     login.accepted()
                     return Answer(response, address)
+                elif response.status == LOOP_DETECTED:
+                    raise SourceDenied("a loop: the server there gets the stream from here (508)")
                 else:
                     error = NotThere if response.status in (404, 410) else SourceError
                     raise error(f"the server answers with {response.status} {response.reason}")

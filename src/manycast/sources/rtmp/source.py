@@ -21,6 +21,7 @@ from manycast.wire.rtmp.aggregate import split_aggregate
 from manycast.wire.rtmp.chunk import RtmpMessage, RtmpType
 from manycast.wire.rtmp.client import RtmpClient, RtmpEvent, RtmpRefused
 from manycast.wire.rtmp.handshake import NOISE_BYTES
+from manycast.wire.via import serialize_via
 
 SILENCE_S = 10.0  # without a byte, from the beginning on
 TICK_S = 1.0
@@ -83,7 +84,9 @@ class _Session:
         self._address = address
         self._options = options
         self._guard = guard
-        self._client = RtmpClient(address, login_query=query, noise=secrets.token_bytes(NOISE_BYTES), agent=agent)
+        via = serialize_via("RTMP", guard.marks())
+        noise = secrets.token_bytes(NOISE_BYTES)
+        self._client = RtmpClient(address, login_query=query, noise=noise, agent=agent, via=via)
         self._intake = FlvIntake(publish)
         self._link: Link | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

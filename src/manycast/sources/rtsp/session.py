@@ -24,6 +24,7 @@ from manycast.wire.rtsp.client import (
     ClientEvent,
     ClientFailed,
     Described,
+    LoopRefused,
     Playing,
     Redirected,
     RtspClient,
@@ -89,8 +90,11 @@ class ClientSession:
         connected: Callable[[tuple[str, int], tuple[str, int]], None],
         options: DialOptions,
         log: AnyLog,
+        via: Sequence[bytes] = (),
     ) -> None:
-        """`transfer` is TCP, UDP or MULTICAST. `connected` is told both ends, and may raise SourceError."""
+        """`transfer` is TCP, UDP or MULTICAST. `connected` is told both ends, and may raise SourceError. `via` are the
+        marks of all who get the stream through us.
+        """
         self.received = False  # whether any packet has come
         self._address = address
         self._transfer = transfer
@@ -99,7 +103,8 @@ class ClientSession:
         self._options = options
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._client = RtspClient(address, user_agent=USER_AGENT, cnonce=f"{_random.getrandbits(64):016x}")
+        cnonce = f"{_random.getrandbits(64):016x}"
+        self._client = RtspClient(address, user_agent=USER_AGENT, cnonce=cnonce, via=via)
         self._link: Link | TunnelLink | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._media: list[_Medium] = []
@@ -172,7 +177,7 @@ class ClientSession:
                 self._end(MovedElsewhere(address))
             case TransportRefused(reason):
                 self._end(OtherTransport(reason))
-            case ClientFailed(SourceLoginRefused() as error):
+            case ClientFailed(SourceLoginRefused() | LoopRefused() as error):
                 self._end(SourceDenied(str(error)))
             case ClientFailed(error):
                 self._end(SourceError(str(error)))

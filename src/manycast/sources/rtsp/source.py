@@ -69,7 +69,8 @@ class RtspSource:
 
         while True:
             transfer = left[0]
-            session = ClientSession(address, transfer.value, publish, connected, self._options, self._log)
+            via = () if self._guard is None else self._guard.marks()
+            session = ClientSession(address, transfer.value, publish, connected, self._options, self._log, via)
             try:
                 await session.run()
                 return

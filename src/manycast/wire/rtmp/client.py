@@ -52,8 +52,10 @@ RtmpEvent = RtmpMessage | RtmpRefused | RtmpEnded
 class RtmpClient:
     """One connection. After each call, what `bytes_to_send` has is to be sent."""
 
-    def __init__(self, address: SourceAddress, *, login_query: str, noise: bytes, agent: str) -> None:
-        """`login_query` goes behind the names of application and stream; `noise` is random, NOISE_BYTES of it."""
+    def __init__(self, address: SourceAddress, *, login_query: str, noise: bytes, agent: str, via: str) -> None:
+        """`login_query` goes behind the names of application and stream; `noise` is random, NOISE_BYTES of it; `via`
+        says who gets the stream through us, as the header of HTTP does."""
+        self._via = via
         self._address = address
         self._app, self._name = _names_of(address)
         self._login_query = login_query
@@ -109,6 +111,7 @@ class RtmpClient:
             "videoFunction": 1.0,
             "fourCcList": list(FOURCCS),
             "swfUrl": self._agent,
+            "via": self._via,
         }
         self._command(Command("connect", _CONNECT, properties))
 

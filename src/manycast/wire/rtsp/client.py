@@ -20,6 +20,7 @@ from manycast.wire.rtsp.message import REASONS, Headers, Request, Response
 from manycast.wire.rtsp.receiver import InterleavedReceived, PeerFailed, RequestReceived, ResponseReceived, RtspReceiver
 from manycast.wire.rtsp.url import join_control
 from manycast.wire.sdp import MAX_SDP_BYTES, Direction, MalformedSdp, MediaDescription, SessionDescription
+from manycast.wire.via import serialize_via
 
 RESPONSE_TIMEOUT_S = 8.0  # less than a viewer waits for a source on demand, so that he is told why
 DEFAULT_SESSION_TIMEOUT_S = 60  # RFC 2326 section 12.37
@@ -33,6 +34,10 @@ class SourceRefused(ProtocolError):
 
 class SourceLoginRefused(SourceRefused):
     """The server wants another login than ours."""
+
+
+class LoopRefused(SourceRefused):
+    """The server gets the stream from whoever asks it (508)."""
 
 
 class FeatureRefused(SourceRefused):
@@ -117,10 +122,19 @@ class _Session:
 class RtspClient:
     """One connection to a server. After each call, what `bytes_to_send` has is to be sent."""
 
-    def __init__(self, address: SourceAddress, *, user_agent: str, cnonce: str, require: str | None = None) -> None:
+    def __init__(
+        self,
+        address: SourceAddress,
+        *,
+        user_agent: str,
+        cnonce: str,
+        require: str | None = None,
+        via: Sequence[bytes] = (),
+    ) -> None:
         """`cnonce` is random, for Digest; logins are those of the address. `require` is a feature the server must
-        have (RFC 2326 section 12.32).
+        have (RFC 2326 section 12.32); `via` are the marks of all who get the stream through us.
         """
+        self._via = [("Via", serialize_via("RTSP/1.0", via))] if via else []
         self._required = [] if require is None else [("Require", require)]
         self.base_url = address.uri  # what requests for the whole stream go to
         self._address = address
@@ -247,7 +261,9 @@ class RtspClient:
         options = yield from self._ask("OPTIONS", address.uri)
         public = ",".join(options.headers.get_all("Public"))
         self._session.methods = frozenset(name.upper() for name in parse_require(public))
-        response = yield from self._ask("DESCRIBE", address.uri, ("Accept", "application/sdp"), *self._required)
+        response = yield from self._ask(
+            "DESCRIBE", address.uri, ("Accept", "application/sdp"), *self._required, *self._via
+        )
         _expect_ok(response, "DESCRIBE")
         base = response.headers.get("Content-Base") or response.headers.get("Content-Location") or ""
         self._media = self._read_description(response.body, base.strip() or address.uri)
@@ -465,6 +481,8 @@ def _status_of(response: Response) -> str:
 def _expect_ok(response: Response, method: str) -> None:
     if response.status == 404:
         raise SourceRefused("the server knows no stream of this name (404)")
+    if response.status == 508:
+        raise LoopRefused("a loop: the server there gets the stream from here (508)")
     if response.status == 551:
         raise FeatureRefused("the server does not know what is required (551)")
     if response.status != 200:

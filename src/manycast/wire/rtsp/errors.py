@@ -154,6 +154,10 @@ class VersionNotSupported(RtspError):
     status = 505
 
 
+class LoopDetected(RtspError):
+    status = 508  # of HTTP (RFC 5842 section 7.2); RTSP has none for it
+
+
 class OptionNotSupported(RtspError):
     status = 551  # RFC 2326 section 11.3.14
 

@@ -76,6 +76,7 @@ REASONS = {  # RFC 2326 section 7.1.1
     503: "Service Unavailable",
     504: "Gateway Time-out",
     505: "RTSP Version not supported",
+    508: "Loop Detected",
     551: "Option not supported",
 }
 

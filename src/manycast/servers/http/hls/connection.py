@@ -53,6 +53,9 @@ class Host(Protocol):
 
     def at(self, name: str) -> HlsRun | None: ...
 
+    def asked(self, name: str, via: Sequence[str]) -> None:
+        """Raises HttpError for a loop."""
+
     async def open(self, name: str) -> HlsRun:
         """Raises HttpError."""
 
@@ -191,6 +194,7 @@ class HlsConnection:
         try:
             if self._host.login is not None:
                 await self._host.login.check(self._client, head, address.parameters, self._host.log)
+            self._host.asked(address.name, head.tokens("Via"))
             run = await self._host.open(address.name)
         except HttpError as error:
             self._task = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hls_packager import HlsRun
 from manycast.hub.hls_runs import HlsRuns
+from manycast.hub.hops import LoopFound
 from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.servers.faults import FaultLog
@@ -81,6 +83,13 @@ class HlsServer:
         """The run at a stream's name, if it has something to play."""
         run = self.runs.at(self._catalogue.path_of(name))
         return run if run is not None and run.segmenter.ready else None
+
+    def asked(self, name: str, via: Sequence[str]) -> None:
+        """`via` is what a request for a stream says of servers behind the client. Raises HttpError for a loop."""
+        try:
+            self._catalogue.asked(name, via)
+        except LoopFound as error:
+            raise HttpError(508, str(error)) from error
 
     async def open(self, name: str) -> HlsRun:
         """The run at a stream's name, begun if need be, when it has something to play. Raises HttpError."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.hops import LoopFound
 from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.source import SourceError, SourceMissing
@@ -153,6 +154,7 @@ class StreamConnection:
             self.finish("answered")
             return
         await self._admit(address)
+        self._check_loop(address)
         found, form = await self._find(address)
         upgrade = None if self._receiver is None else accept_upgrade(head, None)
         play = await self._open(found, form, old_hevc=address.parameters.get("codecid") == _CODEC_ID_HEVC)
@@ -177,6 +179,13 @@ class StreamConnection:
             needed = needed or options.flv_login  # it may be the name of a file
         if needed and self._host.login is not None:
             await self._host.login.check(self._client, self._head, address.parameters, self.log)
+
+    def _check_loop(self, address: StreamAddress) -> None:
+        """Raises HttpError."""
+        try:
+            self._host.catalogue.asked(address.plain_name, self._head.tokens("Via"))
+        except LoopFound as error:
+            raise HttpError(508, str(error)) from error
 
     async def _find(self, address: StreamAddress) -> tuple[Stream | StoredMedia, Form]:
         """What the name stands for, else the name without its end, and in which form it is wanted.
