@@ -16,7 +16,7 @@ from support.srt_serving import CLIP, Serving, publishing, serving
 from support.taking import Taken
 from support.waiting import until
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied, SourceError
 from manycast.media.track import Codec
 from manycast.sources.loops import OwnStreams
 from manycast.sources.srt.joined import SharedSrt
@@ -126,7 +126,8 @@ async def test_passphrases_in_words() -> None:
     async with serving(passphrase=SECRET) as server, publishing(server, caller={"passphrase": SECRET}):
         asked = url(server, "streamid=live/cam")
         assert await failure(source(asked)) == "the server wants a passphrase: add passphrase=... to the url"
-        assert await failure(source(f"{asked}&passphrase=wrong-wrong")) == "the passphrase is wrong"
+        with pytest.raises(SourceDenied, match="the passphrase is wrong"):
+            await source(f"{asked}&passphrase=wrong-wrong").run(Taken().publish)
         async with taking(source(f"{asked}&passphrase={SECRET}")) as (taken, _):
             await until(lambda: taken.frames, "frames come")
 

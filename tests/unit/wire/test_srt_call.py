@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.srt.call import SrtCall
-from manycast.wire.srt.refusal import Failure, words_for
+from manycast.wire.srt.refusal import Failure, is_for_the_caller, words_for
 from manycast.wire.srt.streamid import MAX_BYTES, Rejection
 
 
@@ -97,11 +97,14 @@ def test_any_address_is_read_or_refused(query: str, user: str | None, password: 
     except MalformedAddress:
         return
     assert len(found.stream_id.encode()) <= MAX_BYTES
-    assert found.name is None or found.name in found.stream_id
+    assert found.name is None or found.name.isprintable()
 
 
 def test_refusals_are_in_words() -> None:
     for code in (*Rejection, *(failure for failure in Failure if failure is not Failure.PEER)):
         assert "SRT reason" not in words_for(code, with_passphrase=True)
+    assert is_for_the_caller(Failure.BAD_SECRET)
+    assert is_for_the_caller(1401)
+    assert not is_for_the_caller(1404)  # somebody may yet publish it
     assert words_for(Failure.PEER, with_passphrase=True) == "the server refuses (SRT reason 2)"
     assert words_for(Failure.UNSECURE, with_passphrase=True) != words_for(Failure.UNSECURE, with_passphrase=False)

@@ -6,13 +6,13 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied, SourceError
 from manycast.libsrt.library import MAX_PAYLOAD_BYTES, Events, Option, SrtError, SrtLibrary, State, Statistics
 from manycast.sources.dialling import CONNECT_TIMEOUT_S, resolve
 from manycast.sources.srt.joined import Joined
 from manycast.wire.address import SourceAddress
 from manycast.wire.srt.call import SrtCall
-from manycast.wire.srt.refusal import words_for
+from manycast.wire.srt.refusal import is_for_the_caller, words_for
 
 LIBRARY_TIMEOUT_MS = int(1000 * (CONNECT_TIMEOUT_S + 1))  # ours is first
 HEAD_START_S = 0.25  # of one address of a host before the next (RFC 8305 section 5)
@@ -51,7 +51,7 @@ class SrtLink:
             raise SourceError(f"no way to {host}: {error.strerror}") from error
 
     async def connect(self, call: SrtCall) -> None:
-        """Raises SourceError, SrtError."""
+        """Raises SourceError, SourceDenied, SrtError."""
         library, poller, sock = self.library, self._joined.poller, self.sock
         for option, value in _options(call):
             library.set_option(sock, option, value)
@@ -60,7 +60,8 @@ class SrtLink:
         await self._connected
         if library.lib.srt_getsockstate(sock) != State.CONNECTED:
             code = library.lib.srt_getrejectreason(sock)
-            raise SourceError(words_for(code, with_passphrase=call.passphrase is not None))
+            words = words_for(code, with_passphrase=call.passphrase is not None)
+            raise (SourceDenied if is_for_the_caller(code) else SourceError)(words)
 
     def close(self) -> None:
         self._joined.poller.remove(self.sock)
@@ -73,7 +74,7 @@ class SrtLink:
 
 
 async def dial(joined: Joined, address: SourceAddress, call: SrtCall) -> SrtLink:
-    """Call a host's addresses. Raises SourceError, in time."""
+    """Call a host's addresses. Raises SourceError, in time, or SourceDenied."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             hosts = await resolve(address.host, address.port)

@@ -43,6 +43,24 @@ _WORDS: dict[int, str] = {
 }
 
 
+_FOR_THE_CALLER = frozenset(
+    {
+        Failure.BAD_SECRET,
+        Failure.UNSECURE,
+        Rejection.BAD_REQUEST,
+        Rejection.UNAUTHORIZED,
+        Rejection.FORBIDDEN,
+        Rejection.BAD_MODE,
+        Rejection.UNSUPPORTED_MEDIA,
+    }
+)
+
+
+def is_for_the_caller(code: int) -> bool:
+    """Whether another call like this one would fare no better."""
+    return code in _FOR_THE_CALLER
+
+
 def words_for(code: int, *, with_passphrase: bool) -> str:
     """What a refusal's number means, to one who called with a passphrase or without."""
     if code == Failure.UNSECURE:
