@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Container
 from pathlib import Path
 
 from lxml import etree
@@ -65,7 +66,7 @@ def scopes_of(port: int) -> list[str]:
     return found
 
 
-def found_on(ports: range) -> dict[int, list[str]]:
+def found_on(ports: Container[int]) -> dict[int, list[str]]:
     """The scopes that discovery tells, by port. Servers of other tests may be on the loopback as well."""
     search = ONVIFDiscovery(timeout=2, interface="127.0.0.1")
     search._process_device = lambda devices: devices  # only found, not asked
@@ -95,6 +96,18 @@ def test_devices_are_found_changed_and_remembered(tmp_path: Path) -> None:
     (tmp_path / "onvifrun-TEST-2.cfg").unlink()
     with running(tmp_path) as server:
         assert own not in scopes_of(server.onvif_port + 1)
+
+
+def test_fifty_devices_live_in_one_process(tmp_path: Path) -> None:
+    ports = [free_tcp_port() for _ in range(50)]
+    devices = "".join(f"<device><http_port>{port}</http_port></device>" for port in ports)
+    (tmp_path / "onvif.cfg").write_text(f"<config><https_enable>0</https_enable>{devices}</config>")
+    with ServerProcess(tmp_path, onvif=None, arguments=("-c", str(tmp_path / "onvif.cfg"))) as server:
+        wait_until(lambda: found_on(ports).keys() == set(ports), "all of them are found", deadline_s=60)
+        for port in ports[::10]:
+            assert scopes_of(port)
+        assert server.memory_bytes < 400 * 1024 * 1024
+    assert len(list(tmp_path.glob("onvifrun-*.cfg"))) == 50
 
 
 def test_a_runtime_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path) -> None:

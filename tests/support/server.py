@@ -38,7 +38,7 @@ class ServerProcess:
         rtmp: bool = False,
         port: int | None = None,
         srt: bool = False,
-        onvif: bool = False,
+        onvif: bool | None = False,
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -48,6 +48,7 @@ class ServerProcess:
         Without `host` the configuration says where to listen, 127.0.0.1 among others.
 
         HTTP, HTTPS, RTSPS, RTMP, SRT and ONVIF are off unless asked for; then they have free ports.
+        ONVIF that is None is as the configuration has it.
 
         `descriptors` is how many files the process may open; `environment` is added to the tests' own.
         """
@@ -67,7 +68,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
         command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
         command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
-        command += ["--srt-port", str(self.srt_port), "--onvif-port", str(self.onvif_port)]
+        command += ["--srt-port", str(self.srt_port)]
+        command += [] if onvif is None else ["--onvif-port", str(self.onvif_port)]
         command += ["--media", str(self.media), *(["--host", host] if host else [])]
         if config is not None:
             self.udp_base = free_udp_base()
