@@ -142,6 +142,28 @@ def test_another_server_of_ours_is_killed_and_comes_back(tmp_path: Path, media: 
         assert codecs_of(server.url("copy")) == ["aac", "h264"]
 
 
+def test_a_proxy_of_a_proxy_and_loops(tmp_path: Path, media: Path) -> None:
+    port, own = free_udp_port(), free_udp_port()
+    proxies = {
+        "copy": f"srt://127.0.0.1:{port}",
+        "copy2": f"srt://127.0.0.1:{own}?streamid=copy",
+        "self": f"srt://localhost:{own}?streamid=%23!::r=self,m=request",
+        "a": f"srt://127.0.0.1:{own}?streamid=b",
+        "b": f"srt://127.0.0.1:{own}?streamid=#!::r=a",
+    }
+    nodes = [{"suffix": name, "url": url} for name, url in proxies.items()]
+    with (
+        running("ffmpeg", *listening_ffmpeg(media, port)),
+        ServerProcess(
+            tmp_path, config=json.dumps({"applications": [{"proxies": nodes}]}), arguments=["--srt-port", str(own)]
+        ) as server,
+    ):
+        wait_until(lambda: server.log.count("a loop: ") >= 2, "loops are refused", deadline_s=40)
+        assert "a loop: self from self" in server.log
+        wait_until(lambda: described(server, "copy2"), "the copy of the copy is there", deadline_s=40)
+        assert codecs_of(server.url("copy2")) == ["aac", "h264"]
+
+
 @pytest.mark.parametrize("player", ["rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls"])
 def test_pictures_and_sound_in_every_protocol(pulled: ServerProcess, film: Path, player: str) -> None:
     original = [frame.md5 for frame in frame_digests("-i", str(film))]

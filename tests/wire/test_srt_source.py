@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -160,11 +161,15 @@ async def test_who_answers_no_more_is_given_up() -> None:
             await asyncio.wait_for(task, 20)
 
 
-async def test_loss_on_the_way_is_mended() -> None:
+async def test_loss_on_the_way_is_mended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     with SrtListener(CLIP) as listener, LossyRelay(listener.port, loss=0.05, late=0.05, seed=3) as relay:
-        async with taking(source(f"srt://{HOST}:{relay.port}?latency=400")) as (taken, _):
+        async with taking(source(f"srt://{HOST}:{relay.port}?latency=400")) as (taken, task):
             await until(lambda: len(taken.frames) > 75, "frames come")
+            relay.dead = True
+            await asyncio.wait([task], timeout=20)
         assert relay.lost > 5
+    assert re.search(r"SRT connection closed; RTT [\d.]+ ms, [1-9]\d* lost", caplog.text)
     first = taken.frames[0].dts_ticks
     assert [frame.dts_ticks - first for frame in taken.frames[:75]] == [number * 3600 for number in range(75)]
 

@@ -27,16 +27,13 @@ class SrtLink:
         self.peer = (host, port)
         self.sock = joined.library.check(joined.library.lib.srt_create_socket(), "making a socket")
         self.on_ready: Callable[[], None] = lambda: None  # called when something has come, or the connection is gone
+        self.statistics = Statistics()  # as of the latest `sample`
         self._joined = joined
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def library(self) -> SrtLibrary:
         return self._joined.library
-
-    @property
-    def statistics(self) -> Statistics:
-        return self.library.statistics(self.sock) or Statistics()
 
     @property
     def local(self) -> str:
@@ -62,6 +59,10 @@ class SrtLink:
             code = library.lib.srt_getrejectreason(sock)
             words = words_for(code, with_passphrase=call.passphrase is not None)
             raise (SourceDenied if is_for_the_caller(code) else SourceError)(words)
+
+    def sample(self) -> None:
+        """Ask for the statistics, which nobody has any more once the connection is broken."""
+        self.statistics = self.library.statistics(self.sock) or self.statistics
 
     def close(self) -> None:
         self._joined.poller.remove(self.sock)

@@ -42,12 +42,14 @@ class SrtSource:
                 self._guard.check(self._address, (link.local, 0), link.peer)
                 await _Receiving(link, TsIntake(publish)).watch()
             finally:
+                link.sample()
                 self._log.info("SRT connection closed; %s", link.statistics)
                 link.close()
 
 
 class _Receiving:
     def __init__(self, link: SrtLink, intake: TsIntake) -> None:
+        self._link = link
         self._intake = intake
         self._latest_s = time.monotonic()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -63,6 +65,7 @@ class _Receiving:
         try:
             while not self._fault.done():
                 await asyncio.wait([self._fault], timeout=TICK_S)
+                self._link.sample()
                 now_s = time.monotonic()
                 if now_s - self._latest_s > SILENCE_S:
                     raise SourceError(f"no packet for {SILENCE_S:.0f} s")
