@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from manycast.config.loading import LoadedConfiguration
 from manycast.config.onvif_devices import devices_of, machine_mac, serial_number_of
@@ -19,7 +18,7 @@ from manycast.onvif.state.events import Events
 from manycast.onvif.state.information import Information
 from manycast.onvif.state.network import Network, Protocol, Protocols
 from manycast.onvif.state.profiles import AudioEncoder, Profile, StreamUri, VideoEncoder, VideoEncoding, VideoSource
-from manycast.onvif.state.scopes import FIXED_CATEGORIES, ONVIF_SCOPE, PROFILE_SCOPE, Scope, category
+from manycast.onvif.state.scopes import Scope, category, completed
 from manycast.onvif.state.server import Server
 from manycast.onvif.state.users import User
 
@@ -101,22 +100,20 @@ def initial_state(device: OnvifDevice, settings: Settings, *, demo: bool = False
                 https=Protocol(enabled=device.https_enable, port=device.https_port),
             ),
         ),
-        events=Events(renew_interval_s=device.event.renew_interval, simulate=device.event.simulate_enable),
+        events=Events(
+            renew_interval_s=device.event.renew_interval,
+            simulate=device.event.simulate_enable,
+            max_pull_points=device.event.max_pull_points,
+        ),
         profiles=_profiles(device, settings, demo),
     )
 
 
 def _scopes(device: OnvifDevice) -> list[Scope]:
-    """Those of the file, and what Core asks for; a scope given twice is one."""
+    """Those of the file, and what is missing among them."""
     uris = [uri for uri in device.scopes if device.name is None or category(uri) != "name"]
-    categories = {category(uri) for uri in uris}
-    if "profile" not in categories:
-        uris.insert(0, PROFILE_SCOPE)
-    if "name" not in categories:
-        uris.append(f"{ONVIF_SCOPE}name/{quote(device.name or device.information.Model, safe='')}")
-    if "hardware" not in categories:
-        uris.append(f"{ONVIF_SCOPE}hardware/{quote(device.information.Model, safe='')}")
-    return [Scope(uri=uri, fixed=category(uri) in FIXED_CATEGORIES) for uri in dict.fromkeys(uris)]
+    model = device.information.Model
+    return completed(uris, name=device.name or model, hardware=model)
 
 
 def _profiles(device: OnvifDevice, settings: Settings, demo: bool) -> list[Profile]:

@@ -143,18 +143,21 @@ def test_the_manuals_template(tmp_path: Path) -> None:
 
 def test_a_profile_scope_is_added_and_those_core_asks_for_are_fixed(tmp_path: Path) -> None:
     assert [(scope.uri, scope.fixed) for scope in state_of(tmp_path, TEMPLATE).scopes] == [
-        ("onvif://www.onvif.org/Profile/Streaming", True),
         ("onvif://www.onvif.org/location/country/china", False),
         ("onvif://www.onvif.org/name/IP-Camera", True),
         ("onvif://www.onvif.org/hardware/HI3518C", True),
+        ("onvif://www.onvif.org/Profile/Streaming", True),
+        ("onvif://www.onvif.org/type/Network_Video_Transmitter", True),
     ]
 
 
 def test_without_scopes_there_is_one_of_each_category(tmp_path: Path) -> None:
     text = config("<information><Model>My / camera</Model></information>", "<scope>urn:own</scope>")
     assert [scope.uri for scope in state_of(tmp_path, text).scopes] == [
-        "onvif://www.onvif.org/Profile/Streaming",
         "urn:own",
+        "onvif://www.onvif.org/Profile/Streaming",
+        "onvif://www.onvif.org/type/Network_Video_Transmitter",
+        "onvif://www.onvif.org/location/unknown",
         "onvif://www.onvif.org/name/My%20%2F%20camera",
         "onvif://www.onvif.org/hardware/My%20%2F%20camera",
     ]
@@ -324,7 +327,7 @@ def test_the_same_in_yaml(tmp_path: Path) -> None:
           scopes: [urn:a, urn:b]
           profiles:
             - {video_source: {}, audio_source: {}, stream_uri: rtsp://camera/live, append_params: true}
-          event: {renew_interval: 5}
+          event: {renew_interval: 5, max_pull_points: 200}
     """
     loaded = load_text(tmp_path, text, "a.yaml")
     assert loaded.warnings == ()
@@ -334,7 +337,7 @@ def test_the_same_in_yaml(tmp_path: Path) -> None:
     assert (state.network.protocols.http.port, state.network.protocols.https.port) == (9000, 8444)
     assert state.users[0].level is UserLevel.OPERATOR
     assert (state.profiles[0].audio, state.profiles[0].stream_uri.append_params) == (True, True)
-    assert state.events.renew_interval_s == 5
+    assert (state.events.renew_interval_s, state.events.max_pull_points) == (5, 200)
     assert {"urn:a", "urn:b"} < {scope.uri for scope in state.scopes}
 
 

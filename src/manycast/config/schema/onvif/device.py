@@ -18,6 +18,7 @@ DEFAULT_RUNTIME_FILE = Path("onvifrun.cfg")
 
 MaxUsers = Annotated[int, between(1, 10_000)]
 LogLevel = Annotated[int, between(0, 5, note="0 TRACE, 1 DEBUG, 2 INFO, 3 WARN, 4 ERROR, 5 FATAL")]
+MaxPullPoints = Annotated[int, between(1, 10_000)]
 RenewSeconds = Annotated[int, between(1, 86_400, unit="s")]
 Scope = Annotated[str, ScopeRule()]
 Mac = Annotated[str, MacRule()]
@@ -42,6 +43,7 @@ class OnvifUser(Group):
 class Event(Group):
     renew_interval: RenewSeconds = setting(60, "A subscription that is not renewed or asked for so long is deleted.")
     simulate_enable: Switch = setting(False, "Whether there are simulated events.")
+    max_pull_points: MaxPullPoints = setting(32, "Largest number of pull points at a time.", ours=True)
 
 
 class OnvifDevice(Group):
@@ -67,7 +69,7 @@ class OnvifDevice(Group):
     )
     scopes: tuple[Scope, ...] = setting(
         (),
-        "What the device is found by, repeatable. Of the categories Profile, name and hardware there is always one.",
+        "What the device is found by, repeatable. Of the categories Profile, type, location, name and hardware there is always one.",
         node="scope",
     )
     event: Event = setting(Event(), "Events.")
