@@ -161,6 +161,74 @@ def test_ffmpeg_as_rtmp_listener(tmp_path: Path, film: Path) -> None:
         assert codecs_of(server.url("copy")) == ["aac", "h264"]
 
 
+@contextmanager
+def nginx(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """With its RTMP module and the application `live`."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "nginx.conf"
+    path.write_text(
+        "load_module modules/ngx_rtmp_module.so; daemon off; master_process off; "
+        f"pid {folder}/pid; error_log {folder}/error.log; events {{}} "
+        f"rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
+    )
+    with running("nginx", "-p", "/usr/share/nginx", "-c", str(path)) as process:
+        wait_until(lambda: listens(port), "nginx listens")
+        yield process
+
+
+def test_nginx_is_killed_and_comes_back(tmp_path: Path, film: Path) -> None:
+    port = free_tcp_port()
+    url = f"rtmp://127.0.0.1:{port}/live/film"
+    publisher = sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", url)
+    with edge(tmp_path, url=url, hold=60) as server:
+        with nginx(tmp_path / "nginx", port) as first, running("ffmpeg", *publisher):
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            wait_until(lambda: "viewers wait" in server.log, "the outage is seen")
+        with nginx(tmp_path / "nginx", port), running("ffmpeg", *publisher):
+            wait_until(lambda: "goes on after" in server.log, "the stream goes on", deadline_s=60)
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+        assert server.log.count("stream copy") == 1
+
+
+def test_an_ffmpeg_that_listens_is_killed_and_comes_back(tmp_path: Path, film: Path) -> None:
+    url = f"rtmp://127.0.0.1:{free_tcp_port()}/live/film"
+    command = sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)
+    with edge(tmp_path, url=url, hold=60) as server:
+        with running("ffmpeg", *command) as first:
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            wait_until(lambda: "viewers wait" in server.log, "the outage is seen")
+        with running("ffmpeg", *command):
+            wait_until(lambda: "goes on after" in server.log, "the stream goes on", deadline_s=60)
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+        assert server.log.count("stream copy") == 1
+
+
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+def test_hls_that_ffmpeg_cuts_on_a_web_server_that_is_killed(tmp_path: Path, film: Path, kind: str) -> None:
+    folder, port = tmp_path / "web", free_tcp_port()
+    folder.mkdir()
+    web = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
+    hls = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "delete_segments+temp_file"]
+    cutter = sent_by_ffmpeg(film, "-c", "copy", *hls, "-hls_segment_type", kind, str(folder / "film.m3u8"))
+    with (
+        running("ffmpeg", *cutter),
+        edge(tmp_path, url=f"http://127.0.0.1:{port}/film.m3u8", hold=60) as server,
+    ):
+        with running(SYSTEM_PYTHON, *web) as first:
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            wait_until(lambda: "viewers wait" in server.log, "the outage is seen", deadline_s=60)
+        with running(SYSTEM_PYTHON, *web):
+            wait_until(lambda: "goes on after" in server.log, "the stream goes on", deadline_s=60)
+            assert codecs_of(server.url("copy")) == ["aac", "h264"]
+        assert server.log.count("stream copy") == 1
+
+
 def test_ffmpeg_as_http_flv_server(tmp_path: Path, film: Path) -> None:
     url = f"http://127.0.0.1:{free_tcp_port()}/film.flv"
     with (

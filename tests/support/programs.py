@@ -20,6 +20,7 @@ PACKAGES = {
     "ffmpeg": "ffmpeg",
     "ffprobe": "ffmpeg",
     "rtmpdump": "rtmpdump",
+    "nginx": "libnginx-mod-rtmp",
     "node": "nodejs",
     "cvlc": "vlc-bin vlc-plugin-base vlc-plugin-access-extra",
     "gst-launch-1.0": "gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "

@@ -145,6 +145,10 @@ def answering(data: bytes) -> Handler:
         (HEAD + b"text/html\r\n\r\n<html>", "text/html"),
         (HEAD + b"multipart/x-mixed-replace\r\n\r\nno boundary here\r\n", "without a boundary"),
         (HEAD + b"image/jpeg\r\n\r\n<html>", "no whole JPEG"),
+        (
+            HEAD + b"multipart/x-mixed-replace; boundary=b\r\n\r\n--b\r\nContent-Length: 104857600\r\n\r\n",
+            "a part of 104857600 bytes",
+        ),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
         (b"RTSP/1.0 200 OK\r\n\r\n", "without a type"),
         (b"nonsense\r\n\r\n", "no HTTP as it should be"),

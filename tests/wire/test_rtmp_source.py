@@ -85,3 +85,20 @@ async def test_what_is_no_rtmp(answer: bytes) -> None:
     async with server:
         with pytest.raises(SourceError):
             await source(server.sockets[0].getsockname()[1]).run(Taken().publish)
+
+
+async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.rtmp.source.SILENCE_S", 1.0)
+    finished = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        finished.set()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        with pytest.raises(SourceError, match="nothing has come"):
+            await asyncio.wait_for(source(server.sockets[0].getsockname()[1]).run(Taken().publish), 15)
+        await asyncio.wait_for(finished.wait(), 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from manycast.servers.certificate import Certificate
 from manycast.sources.dialling import DialOptions
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.wire.address import SourceAddress
+from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.srtp import SrtpReceiver
 
 
@@ -209,3 +211,92 @@ async def test_what_is_announced_does_not_come(monkeypatch: pytest.MonkeyPatch) 
     async with scripted(answer) as port:
         with pytest.raises(SourceError, match="no packet for"):
             await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 10)
+
+
+SDP = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
+@asynccontextmanager
+async def answering(data: bytes, *, over_and_over: bool = False) -> AsyncIterator[int]:
+    """A server that says the same whatever it is asked."""
+
+    finished = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(data)
+                await writer.drain()
+                if not over_and_over:
+                    await reader.read()
+                    break
+                await asyncio.sleep(0)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        await hang_up(writer)
+        finished.set()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.wait_for(finished.wait(), 10)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("data", "over_and_over", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", False, "a web server answers there"),
+        (b"<html><body>hello</body></html>\r\n\r\n", False, "does not speak RTSP"),
+        (b"RTSP/1.0 200 OK\r\nX: " + b"x" * 1000, True, "."),
+        (b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 999999\r\n\r\n" + b"a=x\r\n" * 1000, True, "."),
+        (b"", False, "no answer for"),
+    ],
+    ids=["html", "html alone", "an endless head", "an endless description", "silence"],
+)
+async def test_hosts_that_answer_otherwise(
+    data: bytes, over_and_over: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("manycast.wire.rtsp.client.RESPONSE_TIMEOUT_S", 1.0)
+    async with answering(data, over_and_over=over_and_over) as port:
+        with pytest.raises(SourceError, match=says):
+            await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 15)
+
+
+async def test_packets_of_another_codec_than_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.SILENCE_S", 1.0)
+    finished = asyncio.Event()
+    packet = RtpPacket(payload_type=96, sequence=1, timestamp=0, ssrc=7, marker=True, payload=b"\xff" * 50)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                cseq = next(line for line in head.split("\r\n") if line.startswith("CSeq"))
+                more = "Session: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n" if head.startswith("SETUP") else ""
+                body = SDP if head.startswith("DESCRIBE") else ""
+                answer = f"RTSP/1.0 200 OK\r\n{cseq}\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}"
+                writer.write(answer.encode())
+                while head.startswith("PLAY"):
+                    data = packet.serialize()
+                    writer.write(b"$\0" + len(data).to_bytes(2) + data)
+                    await writer.drain()
+                    packet.sequence += 1
+                    packet.timestamp += 3600
+                    await asyncio.sleep(0.01)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await hang_up(writer)
+            finished.set()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        source = RtspSource(address(server.sockets[0].getsockname()[1]))
+        with pytest.raises(SourceError, match="packets come, but they make no frames"):
+            await asyncio.wait_for(source.run(Taken().publish), 15)
+        await asyncio.wait_for(finished.wait(), 10)

@@ -1,0 +1,124 @@
+"""What is pulled from elsewhere, or pushed as raw RTP, plays by every protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support.ports import free_tcp_port, free_udp_base
+from support.programs import make, probe, running
+from support.server import ServerProcess
+from support.waiting import wait_until
+
+HOST = "127.0.0.1"
+PLAYERS = ("rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls")
+PULLED = ("rtsp", "rtmp", "srt", "http-flv", "hls")
+AT_ONCE = 3  # players
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H.264 and AAC, a keyframe every second."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
+    sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
+    coding = ["-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+    return make(path, *pictures, *sound, *coding, "-c:a", "aac", "-ar", "48000")
+
+
+def address(server: ServerProcess, protocol: str, name: str) -> str:
+    return {
+        "rtsp": server.url(name),
+        "rtmp": f"rtmp://{HOST}:{server.rtmp_port}/{name}",
+        "srt": f"srt://{HOST}:{server.srt_port}?streamid={name}",
+        "http-flv": f"http://{HOST}:{server.http_port}/{name}.flv",
+        "http-mp4": f"http://{HOST}:{server.http_port}/{name}.mp4",
+        "hls": f"http://{HOST}:{server.http_port}/{name}.m3u8",
+    }[protocol]
+
+
+@dataclass
+class Edge:
+    server: ServerProcess
+    ports: tuple[int, int]  # of the pusher
+
+    def codecs(self, protocol: str, name: str) -> list[str]:
+        options = ["-rtsp_transport", "tcp"] if protocol == "rtsp" else []
+        found = probe(*options, "-show_streams", "-i", address(self.server, protocol, name))
+        return sorted(stream["codec_name"] for stream in found["streams"])
+
+    def by_every_protocol(self, name: str) -> dict[str, str]:
+        """The codecs that each player gets."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = pool.map(lambda protocol: self.codecs(protocol, name), PLAYERS)
+            return dict(zip(PLAYERS, map(" ".join, found), strict=True))
+
+
+def sent(film: Path, *output: str) -> list[str]:
+    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(film), *output]
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]:
+    """A server that pulls from another one by all protocols, and from a camera, and has a pusher."""
+    pictures, base = f"http://{HOST}:{free_tcp_port()}/film", free_udp_base()
+    make_server = partial(ServerProcess, http=True, rtmp=True, srt=True)
+    with ExitStack() as stack:
+        origin = stack.enter_context(
+            make_server(
+                tmp_path_factory.mktemp("origin"),
+                config="hls: {fragment: 1}",
+            )
+        )
+        stack.enter_context(
+            running("ffmpeg", *sent(film, "-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", origin.url("live")))
+        )
+        wait_until(lambda: "stream live" in origin.log, "the film is published")
+        proxies = [{"suffix": f"by-{kind}", "url": address(origin, kind, "live"), "ondemand": 1} for kind in PULLED]
+        proxies.append({"suffix": "camera", "url": pictures, "ondemand": 1})
+        pusher = {
+            "suffix": "raw",
+            "video": {"codec": "H264"},
+            "audio": {"codec": "AAC", "samplerate": 48000, "channels": 1},
+            "transfer": {"mode": "UDP", "ip": HOST, "vport": base, "aport": base + 2},
+        }
+        config = {"hls": {"fragment": 1}, "applications": [{"proxies": proxies, "pushers": [pusher]}]}
+        server = stack.enter_context(
+            make_server(
+                tmp_path_factory.mktemp("edge"),
+                config=json.dumps(config),
+            )
+        )
+        header = ["-content_type", "multipart/x-mixed-replace;boundary=ffmpeg", "-listen", "1"]
+        stack.enter_context(
+            running(
+                "ffmpeg", *sent(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, pictures)
+            )
+        )
+        yield Edge(server, (base, base + 2))
+        server.check_log()
+
+
+@pytest.mark.parametrize("kind", PULLED)
+def test_what_is_pulled(edge: Edge, kind: str) -> None:
+    assert edge.by_every_protocol(f"by-{kind}") == dict.fromkeys(PLAYERS, "aac h264")
+
+
+def test_a_cameras_pictures(edge: Edge) -> None:
+    found = edge.by_every_protocol("camera")
+    assert found.pop("rtsp") == "mjpeg"
+    assert found == dict.fromkeys(found, "h264")
+
+
+def test_what_is_pushed_as_raw_rtp(edge: Edge, film: Path) -> None:
+    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{edge.ports[0]}"]
+    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{edge.ports[1]}"]
+    with running("ffmpeg", *sent(film, *pictures, *sound)):
+        wait_until(lambda: "stream raw" in edge.server.log, "it is pushed")
+        assert edge.by_every_protocol("raw") == dict.fromkeys(PLAYERS, "aac h264")
