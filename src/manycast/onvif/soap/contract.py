@@ -19,7 +19,7 @@ from zeep.wsdl import Document
 from manycast.onvif.soap.catalogue import SERVICES, ServiceDescription, wsdl_folder
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.names import PREFIXES
-from manycast.onvif.soap.schema import local_file, read_schema
+from manycast.onvif.soap.schema import local_file, move_wildcards_back, read_schema
 from manycast.onvif.soap.wsdl import OperationDescription, read_operations
 
 MAX_REASON_CHARS = 300
@@ -73,7 +73,7 @@ class Contract:
                 leaf.text = ""  # else zeep takes an empty text for none
         try:
             return self._element(str(element.tag)).parse(element, self._types)
-        except (zeep.exceptions.Error, ValueError) as error:  # dates that the schema allows and Python does not know
+        except (zeep.exceptions.Error, ValueError, OverflowError) as error:  # times that Python does not know
             raise Fault.sender("ter:InvalidArgs", reason=str(error)[:MAX_REASON_CHARS]) from error
 
     def render(self, parent: etree._Element, name: str, values: Mapping[str, Any] | etree._Element) -> None:
@@ -114,7 +114,9 @@ class _LocalFiles(Transport):
         self._close_session = False  # what the base class looks at when it is deleted
 
     def load(self, url: str) -> bytes:
-        return local_file(self._folder, url).read_bytes()
+        root = etree.parse(local_file(self._folder, url)).getroot()
+        move_wildcards_back(root)
+        return etree.tostring(root)
 
 
 def _complaint(errors: Any) -> str:

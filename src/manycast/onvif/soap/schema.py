@@ -98,6 +98,14 @@ def make_deterministic(schema: etree._Element) -> None:
             wildcard.set("namespace", "##targetNamespace" if borrowed else "##other")
 
 
+def move_wildcards_back(schema: etree._Element) -> None:
+    """Put wildcards behind what may follow them, else zeep takes everything for what they stand for."""
+    for wildcard in list(schema.iter(f"{_XS}any")):
+        sequence = wildcard.getparent()
+        if sequence is not None and any(_is_particle(sibling) for sibling in wildcard.itersiblings()):
+            sequence.append(wildcard)
+
+
 def _is_particle(node: etree._Element) -> bool:
     return isinstance(node.tag, str) and node.tag != f"{_XS}annotation"
 

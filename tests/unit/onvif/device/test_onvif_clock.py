@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.history import LAST_CLOCK_SYNCHRONIZATION
 from manycast.onvif.device.time_zone import machine_zone, read_zone
 from manycast.onvif.events.message import EventMessage
-from support.soap import AskedDevice, SoapFault, asked_device
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 SUMMER = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -7,12 +7,12 @@ from ipaddress import IPv4Interface
 from typing import Any
 
 import pytest
+from support.soap import SoapFault, asked_device
 
 from manycast.onvif import machine
 from manycast.onvif.device.ip_filter import MAX_ENTRIES, lets_in
 from manycast.onvif.state.network import IpFilter, IpFilterType, Protocols
 from manycast.onvif.surroundings import Surroundings
-from support.soap import SoapFault, asked_device
 
 
 async def test_a_host_name_is_kept_and_without_one_it_is_the_machines() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.failed_logins import AUTH_FAILED
 from manycast.onvif.device.users import MAX_PASSWORD_CHARS, MAX_PASSWORD_HISTORY
 from manycast.onvif.events.message import EventMessage
-from support.soap import AskedDevice, SoapFault, asked_device
 
 
 async def set_password(device: AskedDevice, password: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.scopes import MAX_SCOPE_CHARS, MAX_SCOPES
-from support.soap import AskedDevice, SoapFault, asked_device
 
 PLACE = "onvif://www.onvif.org/location/cellar"
 

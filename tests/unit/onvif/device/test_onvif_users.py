@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.users import MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_USERS
-from support.soap import AskedDevice, SoapFault, asked_device
 
 
 def user(name: str = "new", password: str | None = "secret", level: str = "User") -> dict[str, Any]:

@@ -1,0 +1,202 @@
+"""Restarts, resets, logs, backups and firmware."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from support.soap import AskedDevice, SoapFault, asked_device
+from support.waiting import until
+
+from manycast.onvif.device import firmware, maintenance
+from manycast.onvif.device.history import LAST_BACKUP, LAST_RESET
+from manycast.onvif.log_memory import LogMemory
+from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, SUPPORT, SYSTEM_LOG
+from manycast.onvif.state.device import DeviceState
+from manycast.onvif.state.runtime_file import parse, serialize
+from manycast.onvif.surroundings import Surroundings
+from manycast.onvif.transfers import UploadRefused, UploadTooLarge
+
+FIRMWARE = b"a new version"
+
+
+class Restarts:
+    """Counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def restart(self) -> None:
+        self.count += 1
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "RESTART_DELAY_S", 0.01)
+
+
+async def restarting() -> tuple[AskedDevice, Restarts]:
+    restarts = Restarts()
+    return await asked_device(surroundings=Surroundings(restart=restarts.restart)), restarts
+
+
+async def cut(data: bytes, size: int = 7) -> AsyncIterator[bytes]:
+    for begin in range(0, len(data), size):
+        yield data[begin : begin + size]
+
+
+async def send(device: AskedDevice, uri: str, data: bytes) -> None:
+    path = uri.removeprefix(device.delivery.base_url)
+    receive = device.device.transfers.take(path)
+    assert receive is not None
+    await receive(cut(data))
+
+
+def packed(content: bytes) -> bytes:
+    return firmware.MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+async def test_a_reboot_answers_first_and_restarts_then() -> None:
+    device, restarts = await restarting()
+    assert (await device.ask("tds:SystemReboot")).Message.startswith("Rebooting in")
+    assert restarts.count == 0
+    await until(lambda: restarts.count == 1, "the device restarts")
+
+
+@pytest.mark.parametrize(("kind", "port"), [("Hard", 8000), ("Soft", 8080)])
+async def test_a_factory_default_brings_the_configuration_back(kind: str, port: int) -> None:
+    device, restarts = await restarting()
+    device.state.network.protocols.http.port = 8080
+    device.state.users.clear()
+    await device.ask("tds:SetSystemFactoryDefault", FactoryDefault=kind)
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert [user.username for user in device.state.users] == ["admin", "operator", "user"]
+    assert device.state.network.protocols.http.port == port
+    device.device.start()
+    told = {
+        message.topic: message.data["Status"]
+        for message in device.device.broker.properties()
+        if "Status" in message.data
+    }
+    assert told[LAST_RESET] > "2026"
+
+
+async def test_logs_and_support_information_are_told() -> None:
+    log = LogMemory()
+    device = await asked_device(surroundings=Surroundings(system_log=log))
+    told = (await device.ask("tds:GetSystemLog", LogType="System")).SystemLog.String
+    assert told
+    await device.ask("tds:GetHostname")
+    assert "GetHostname" in (await device.ask("tds:GetSystemLog", LogType="Access")).SystemLog.String
+    assert "Manycast" in (await device.ask("tds:GetSystemSupportInformation")).SupportInformation.String
+
+
+async def test_what_can_be_fetched_has_the_address_that_was_used() -> None:
+    device = await asked_device()
+    uris = await device.ask("tds:GetSystemUris")
+    base = device.delivery.base_url
+    assert {each.Type: each.Uri for each in uris.SystemLogUris.SystemLog} == {
+        "System": base + SYSTEM_LOG,
+        "Access": base + ACCESS_LOG,
+    }
+    assert (uris.SupportInfoUri, uris.SystemBackupUri) == (base + SUPPORT, base + BACKUP)
+    for path in (SYSTEM_LOG, ACCESS_LOG, SUPPORT, BACKUP):
+        assert await device.device.transfers.downloads[path].produce()
+
+
+async def test_a_backup_brings_back_what_was() -> None:
+    device, restarts = await restarting()
+    backup = await device.device.transfers.downloads[BACKUP].produce()
+    assert LAST_BACKUP in [message.topic for message in device.device.broker.properties()]
+    before = device.state.model_copy(deep=True)
+    device.state.scopes.clear()
+    device.state.users.clear()
+    await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, backup)
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert (device.state.users, device.state.scopes) == (before.users, before.scopes)
+    assert device.state.discovery.endpoint == before.discovery.endpoint
+
+
+async def test_the_backup_of_another_device_does_not_make_two_of_one() -> None:
+    device, restarts = await restarting()
+    other = DeviceState()
+    other.information.serial_number = "another"
+    await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, serialize(other))
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert device.state.information.serial_number != "another"
+    assert device.state.discovery.endpoint != other.discovery.endpoint or other.discovery == DeviceState().discovery
+
+
+@pytest.mark.parametrize("data", [b"", b"random data", b"<onvifrun version='1'><other/></onvifrun>"])
+async def test_what_is_no_backup_changes_nothing(data: bytes) -> None:
+    device, restarts = await restarting()
+    before = serialize(device.state)
+    uri = (await device.ask("tds:StartSystemRestore")).UploadUri
+    with pytest.raises(UploadRefused):
+        await send(device, uri, data)
+    assert serialize(device.state) == before
+    assert restarts.count == 0
+
+
+async def test_an_upload_address_holds_once() -> None:
+    device, _ = await restarting()
+    uri = (await device.ask("tds:StartSystemRestore")).UploadUri
+    path = uri.removeprefix(device.delivery.base_url)
+    assert device.device.transfers.take(path) is not None
+    assert device.device.transfers.take(path) is None
+    assert device.device.transfers.take(f"{path}x") is None
+
+
+async def test_an_upload_address_holds_for_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.onvif.transfers.UPLOAD_LIFETIME_S", -1.0)
+    device, _ = await restarting()
+    uri = (await device.ask("tds:StartFirmwareUpgrade")).UploadUri
+    assert device.device.transfers.take(uri.removeprefix(device.delivery.base_url)) is None
+
+
+async def test_firmware_that_is_ours_is_taken() -> None:
+    device, restarts = await restarting()
+    await send(device, (await device.ask("tds:StartFirmwareUpgrade")).UploadUri, packed(FIRMWARE))
+    await until(lambda: restarts.count == 1, "the device restarts")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x7fELF", packed(FIRMWARE)[:-1], packed(FIRMWARE) + b"!", firmware.MAGIC, firmware.MAGIC + b"0" * 64],
+)
+async def test_what_is_no_firmware_is_refused(data: bytes) -> None:
+    device, restarts = await restarting()
+    uri = (await device.ask("tds:StartFirmwareUpgrade")).UploadUri
+    with pytest.raises(UploadRefused):
+        await send(device, uri, data)
+    assert restarts.count == 0
+
+
+async def test_firmware_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "firmware.bin"
+    await firmware.keep_firmware(cut(packed(FIRMWARE), 64), target)
+    assert target.read_bytes() == packed(FIRMWARE)
+    with pytest.raises(UploadRefused):
+        await firmware.keep_firmware(cut(b"nonsense"), target)
+    monkeypatch.setattr(firmware, "MAX_BYTES", 100)
+    with pytest.raises(UploadTooLarge):
+        await firmware.keep_firmware(cut(packed(b"." * 100)), target)
+    assert names(tmp_path) == ["firmware.bin"]
+    assert target.read_bytes() == packed(FIRMWARE)
+
+
+def names(folder: Path) -> Sequence[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+async def test_what_would_need_attachments_is_not_supported() -> None:
+    device = await asked_device()
+    with pytest.raises(SoapFault, match="Receiver/ter:ActionNotSupported"):
+        await device.ask("tds:GetSystemBackup")
+
+
+def test_a_backup_is_the_file_of_the_state() -> None:
+    state = DeviceState()
+    assert parse(serialize(state)) == state
