@@ -51,12 +51,6 @@ IMAGE_TOO_BRIGHT = _of_source("ImageTooBright/ImagingService")
 GLOBAL_SCENE_CHANGE = _of_source("GlobalSceneChange/ImagingService")
 SIGNAL_LOSS = _of_source("SignalLoss")
 
-# Media2 Specification, section "Events".
-PROFILE_CHANGED = EventDescription(topic="tns1:Media/ProfileChanged", source={"Token": _TOKEN})
-CONFIGURATION_CHANGED = EventDescription(
-    topic="tns1:Media/ConfigurationChanged", source={"Token": _TOKEN, "Type": "xs:string"}
-)
-
 # Recording Control Specification, section "Events".
 RECORDING_JOB_STATE = EventDescription(
     topic="tns1:RecordingConfig/JobState",
