@@ -18,6 +18,7 @@ from support.taking import Taken
 from support.waiting import until
 
 from manycast.hub.source import SourceDenied, SourceError
+from manycast.libsrt.library import SrtLibrary, SrtMissing
 from manycast.media.track import Codec
 from manycast.sources.loops import OwnStreams
 from manycast.sources.srt.joined import SharedSrt
@@ -208,3 +209,11 @@ async def test_many_at_once_share_the_library() -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert not [thread for thread in threading.enumerate() if thread.name == "SRT"]
+
+
+async def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> SrtLibrary:
+        raise SrtMissing("libsrt is missing: install it")
+
+    monkeypatch.setattr("manycast.sources.srt.joined.SrtLibrary", missing)
+    assert await failure(source(f"srt://{HOST}:9")) == "libsrt is missing: install it"
