@@ -14,6 +14,7 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.container.input import InputContainer
 from av.video.frame import VideoFrame
+from support.desktop import Desktop, pattern_time_ms
 from support.hearing import loudest_hz
 from support.listening import listen
 from support.programs import ffmpeg, gst, make, publishing_with_ffmpeg, running
@@ -227,6 +228,18 @@ def test_what_a_proxy_fetches_is_converted_too(
         for player in ("http-flv", "hls"):
             check(recorded(edge, "copy", player, tmp_path), original)
         assert edge.log.count("transcoding MJPEG to H264") == 1
+
+
+def test_a_capture_in_jpeg_is_converted_too(tmp_path: Path) -> None:
+    config = CONFIG.replace("{name: app}", "{name: app, outputs: [{video: {codec: JPEG, framerate: 15}}]}")
+    with Desktop() as desktop:
+        desktop.show("Clock")
+        with ServerProcess(tmp_path, config=config, environment=desktop.environment, http=True) as server:
+            for player in ("http-flv", "hls"):
+                found = recorded(server, "screenlive", player, tmp_path)
+                assert found.codecs == ["h264"]
+                assert len({pattern_time_ms(picture) for picture in found.pictures}) > 5
+            assert server.log.count("transcoding MJPEG to H264") == 1
 
 
 @pytest.mark.parametrize("player", ["rtmp", "http-flv", "http-mp4"])
