@@ -27,6 +27,8 @@ class Timing:
     time_between_requests_s: float = 1.0  # how long a procedure pauses where it says to
     subscription_s: int = 20  # of a subscription whose end is waited for
     pull_s: float = 20.0  # of a pull that may bring nothing
+    discovery_s: float = 5.0  # within which somebody who looks for devices is answered
+    silence_s: float = 5.0  # how long no answer is waited for where none may come
 
 
 class Device:

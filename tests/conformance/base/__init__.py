@@ -2,6 +2,7 @@
 
 from conformance.base import (  # noqa: F401, I001 - each adds its cases, in the order of the document
     addresses,
+    discovery,
     capabilities,
     network,
     system,

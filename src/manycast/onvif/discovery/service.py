@@ -33,7 +33,7 @@ class DiscoveryError(ManycastError):
     """Devices of this process cannot be found by others."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     """A device here."""
 
@@ -176,8 +176,11 @@ class Discovery:
         request = self._gate.admit(arrival.data, arrival.host, now_s=now_s)
         if request is None:
             return
-        shown = [entry for entry in self._entries if entry.shown is not None]
-        asked = [entry for entry in shown if arrival.multicast or entry.device.listens_on(arrival.local)]
+        asked = [
+            entry
+            for entry in self._entries
+            if entry.device.discoverable and (arrival.multicast or entry.device.listens_on(arrival.local))
+        ]
         if isinstance(request, Probe) and request.rule not in SUPPORTED_RULES:
             if asked and not arrival.multicast and self._gate.may_answer(now_s=now_s):
                 sock.reply(messages.rule_refused(request, asked[0].device.stamp()), arrival)
@@ -196,7 +199,7 @@ class Discovery:
     ) -> Callable[[], None]:
         def answer() -> None:
             interface = self._interfaces.get(arrival.interface)
-            if entry.shown is None or interface is None:
+            if entry not in self._entries or not entry.device.discoverable or interface is None:
                 return  # gone meanwhile
             target = entry.device.target(interface, sock.version)
             if target is not None:
