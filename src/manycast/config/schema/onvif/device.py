@@ -69,7 +69,8 @@ class OnvifDevice(Group):
     )
     scopes: tuple[Scope, ...] = setting(
         (),
-        "What the device is found by, repeatable. Of the categories Profile, type, location, name and hardware there is always one.",
+        "What the device is found by, repeatable. Of the categories Profile, type, location, name and hardware there "
+        "is always one.",
         node="scope",
     )
     event: Event = setting(Event(), "Events.")
