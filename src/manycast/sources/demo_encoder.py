@@ -13,7 +13,7 @@ from manycast.media.track import Codec, Track
 from manycast.sources.encoding.audio import AudioEncoder
 from manycast.sources.encoding.sound_shape import SoundShape
 from manycast.sources.encoding.video import VideoEncoder
-from manycast.sources.encoding.video_codec import CLOCK_HZ
+from manycast.sources.encoding.video_form import CLOCK_HZ
 
 SAMPLE_RATE_HZ = 44100
 BLOCK_SAMPLES = 1024  # what one AAC access unit holds

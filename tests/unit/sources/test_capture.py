@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pictures import pictures
-from support.waiting import wait_until
+from support.pictures import decoded, pictures
+from support.waiting import until, wait_until
 
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
 from manycast.hub.output import AudioOutput, Output, OutputRules, VideoOutput
 from manycast.hub.source import SourceError, SourceMissing
 from manycast.media.frame import Frame
+from manycast.media.nal import join_annex_b
 from manycast.media.track import Codec, Track
 from manycast.sources.capture.arrival_clock import ArrivalClock, SoundClock
 from manycast.sources.capture.cameras import list_cameras
-from manycast.sources.capture.capabilities import formats
+from manycast.sources.capture.capabilities import Mode, coded_form, modes
 from manycast.sources.capture.devices import (
     Camera,
     Microphone,
@@ -33,12 +34,14 @@ from manycast.sources.capture.devices import (
     find_window,
 )
 from manycast.sources.capture.finder import CaptureFinder
-from manycast.sources.capture.inbox import MAX_PICTURES, Inbox, Picture, Sound
+from manycast.sources.capture.inbox import MAX_CODED, MAX_PICTURES, Coded, Inbox, Picture, Sound
 from manycast.sources.capture.linux import LinuxSystem
 from manycast.sources.capture.names import Part, PartKind, parse_capture
 from manycast.sources.capture.pool import DevicePool
-from manycast.sources.capture.readers import PictureReader
+from manycast.sources.capture.readers import CodedReader, PictureReader
 from manycast.sources.capture.source import CaptureSource, Device
+
+from .test_transcoding import video_of
 
 TEST_PICTURES = "testsrc2=size=320x240:rate=25,realtime"
 
@@ -133,10 +136,40 @@ def test_what_a_driver_tells_of_its_pictures_is_listed() -> None:
             return struct.pack("=I4sIIIII16x8x", index, b"MJPG", 640, 360, 1, 1, 30 // (index + 1))
         raise OSError
 
-    assert list(formats(driver)) == [
+    assert list(map(str, modes(driver))) == [
         "Motion-JPEG, 640x360, 30, 15 pictures/s",
         "Motion-JPEG, 1280x720, 30, 15 pictures/s",
     ]
+
+
+SMALL, HD = (640, 480), (1280, 720)
+CAMERA = [
+    Mode(name="YUYV", codec=None, size=SMALL, rates=(30, 15)),
+    Mode(name="YUYV", codec=None, size=HD, rates=(10,)),
+    Mode(name="MJPG", codec=Codec.MJPEG, size=SMALL, rates=(30,)),
+    Mode(name="MJPG", codec=Codec.MJPEG, size=HD, rates=(29.97,)),
+    Mode(name="H264", codec=Codec.H264, size=HD, rates=(30, 25)),
+]
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "size", "form"),
+    [
+        (Codec.H264, 25, None, Codec.H264),  # as it is
+        (Codec.H264, 25, HD, Codec.H264),
+        (Codec.H264, 25, SMALL, None),  # raw
+        (Codec.MJPEG, 30, HD, Codec.MJPEG),
+        (Codec.H265, 30, HD, Codec.MJPEG),  # raw pictures would be too few
+        (Codec.H265, 10, HD, None),
+        (Codec.H265, 60, HD, None),  # what nobody can do is left to the driver
+        (None, 25, (320, 240), None),
+    ],
+)
+def test_a_camera_is_asked_for_what_it_can_do(
+    codec: Codec | None, rate: float, size: tuple[int, int] | None, form: Codec | None
+) -> None:
+    assert coded_form(CAMERA, codec, rate, size) is form
+    assert coded_form([], codec, rate, size) is None
 
 
 def test_who_is_late_loses_the_oldest_pictures_and_no_sound() -> None:
@@ -261,6 +294,94 @@ async def test_a_camera_is_opened_once_for_two_outputs_and_closed_after_them() -
         rate = (len(video) - 1) / (video[-1] - video[0])
         assert rate == pytest.approx(25, abs=2.5)
     wait_until(lambda: not any(thread.name.startswith("capture") for thread in threading.enumerate()), "closed")
+
+
+class Webcam:
+    """A camera that codes its pictures itself; whoever comes first sees it in the middle of a group."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        _, frames = video_of(codec, 75)
+        self._frames = frames[10:]
+
+    def read(self) -> Coded | None:
+        time.sleep(0.02)
+        if not self._frames:
+            return None
+        frame = self._frames.pop(0)
+        data = frame.units[0] if self._codec is Codec.MJPEG else join_annex_b(frame.units)
+        return Coded(
+            codec=self._codec, data=data, keyframe=frame.keyframe, size=(320, 240), rate=25, time_s=time.monotonic()
+        )
+
+    def close(self) -> None:
+        pass
+
+
+async def seen_of(codec: Codec, video: VideoOutput) -> list[Frame]:
+    sink, device = Sink(), Device(key="webcam", make_reader=lambda: Webcam(codec))
+    source = CaptureSource("videodevice", DevicePool(), device, None, video, AudioOutput(), frame_rate=25)
+    task = asyncio.create_task(source.run(sink.publish))
+    await until(lambda: len(sink.frames) >= 10, "pictures come")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [track.codec for track in sink.tracks] == [video.codec or Codec.H264]
+    assert sink.tracks[0].parameters.complete
+    assert sink.frames[0].keyframe
+    return sink.frames
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.MJPEG])
+async def test_what_a_camera_codes_as_it_is_wanted_passes(codec: Codec) -> None:
+    _, frames = video_of(codec, 75)
+    first = 50 if codec is Codec.H264 else 10
+    seen = await seen_of(codec, VideoOutput(codec=codec, frame_rate=25))
+    assert [frame.units for frame in seen[:10]] == [frame.units for frame in frames[first : first + 10]]
+
+
+@pytest.mark.parametrize(
+    ("codec", "video"),
+    [
+        (Codec.MJPEG, VideoOutput(codec=Codec.H264)),
+        (Codec.H264, VideoOutput(codec=Codec.MJPEG)),
+        (Codec.H264, VideoOutput(codec=Codec.H264, width=160)),
+    ],
+)
+async def test_what_a_camera_codes_otherwise_is_transcoded(codec: Codec, video: VideoOutput) -> None:
+    assert video.codec is not None
+    shown = decoded(video.codec, await seen_of(codec, video))
+    assert {picture.width for picture in shown} == {video.width or 320}
+
+
+def test_who_is_late_loses_coded_pictures_up_to_a_keyframe() -> None:
+    inbox = Inbox()
+    for index in range(MAX_CODED + 31):
+        key = index % 30 == 0
+        inbox.put(Coded(codec=Codec.H264, data=b"", keyframe=key, size=(2, 2), rate=25, time_s=index))
+    assert inbox.dropped == MAX_CODED
+    first = inbox.take(0)
+    assert isinstance(first, Coded)
+    assert first.keyframe
+    inbox = Inbox()
+    for index in range(MAX_CODED + 31):
+        inbox.put(Coded(codec=Codec.H264, data=b"", keyframe=index == MAX_CODED + 30, size=(2, 2), rate=25, time_s=0))
+    assert inbox.dropped == MAX_CODED + 30
+
+
+def test_a_camera_that_codes_is_read_as_it_comes(tmp_path: Path) -> None:
+    _, frames = video_of(Codec.H264, 20)
+    (tmp_path / "camera").write_bytes(b"".join(join_annex_b(frame.units) for frame in frames))
+    reader = CodedReader("the camera", str(tmp_path / "camera"), "h264", Codec.H264, {"framerate": "25"})
+    seen: list[Coded] = []
+    with pytest.raises(SourceError, match="the camera has ended"):
+        while True:
+            item = reader.read()
+            if item is not None:
+                seen.append(item)
+    reader.close()
+    assert [item.data for item in seen] == [join_annex_b(frame.units) for frame in frames]
+    assert [item.keyframe for item in seen] == [True] + [False] * 19
+    assert (seen[0].size, seen[0].rate) == ((320, 240), 25)
 
 
 async def test_an_unplugged_device_ends_the_stream_with_its_reason() -> None:

@@ -11,9 +11,10 @@ from av.audio.frame import AudioFrame
 from support.hearing import loudest_hz
 
 from manycast.hub.source import SourceError, SourceMissing
+from manycast.media.track import Codec
 from manycast.sources.capture import windows_desktop
 from manycast.sources.capture.devices import Monitor, Window, find_system_sound
-from manycast.sources.capture.inbox import Picture, Sound
+from manycast.sources.capture.inbox import Captured, Picture, Sound
 from manycast.sources.capture.linux import LinuxSystem
 from manycast.sources.capture.macos import MacSystem
 from manycast.sources.capture.pool import Reader
@@ -74,7 +75,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows_desktop, "list_windows", lambda: [Window(id=0x3F2, title="Notes", width=9, height=9)])
 
 
-def first_item(reader: Reader) -> Picture | Sound:
+def first_item(reader: Reader) -> Captured:
     item = reader.read()
     reader.close()
     assert item is not None
@@ -91,7 +92,7 @@ def test_windows_devices_are_opened_through_directshow(monkeypatch: pytest.Monke
         "System sound",
     ]
     assert find_system_sound(system).address == "audio=@device_cm_2"
-    assert isinstance(first_item(system.open_camera(cameras[1], 30, (640, 480))), Picture)
+    assert isinstance(first_item(system.open_camera(cameras[1], 30, (640, 480), None)), Picture)
     assert isinstance(first_item(system.open_microphone(microphones[0], 16_000, 1)), Sound)
     assert opened.asked == [
         ("video=@device_pnp_2", "dshow", {"framerate": "30", "video_size": "640x480"}),
@@ -117,7 +118,7 @@ def test_a_mac_has_cameras_microphones_and_screens(monkeypatch: pytest.MonkeyPat
     (camera,), (microphone,) = system.cameras(), system.microphones()
     assert (camera.name, microphone.name) == ("FaceTime HD Camera", "MacBook Pro Microphone")
     assert len(system.monitors()) == 2
-    first_item(system.open_camera(camera, 25, None))
+    first_item(system.open_camera(camera, 25, None, Codec.H264))
     first_item(system.open_microphone(microphone, 8000, 2))
     first_item(system.open_screen(1, 15))
     assert opened.asked == [
@@ -135,7 +136,7 @@ def test_a_linux_camera_is_opened_with_what_it_takes(monkeypatch: pytest.MonkeyP
     opened = Opened(monkeypatch, refuses="video_size")
     system = LinuxSystem()
     camera = WindowsSystem().cameras()[0]
-    first_item(system.open_camera(camera, 30, (9999, 9999)))
+    first_item(system.open_camera(camera, 30, (9999, 9999), Codec.H264))
     assert [(format, options) for _, format, options in opened.asked] == [
         ("v4l2", {"framerate": "30", "video_size": "9999x9999"}),
         ("v4l2", {}),

@@ -18,7 +18,7 @@ from manycast.sources.encoding import engines as engines_module
 from manycast.sources.encoding import video_codec
 from manycast.sources.encoding.engines import Engines, Hardware, HardwareCodec
 from manycast.sources.encoding.video import VideoEncoder
-from manycast.sources.encoding.video_codec import VideoForm
+from manycast.sources.encoding.video_form import VideoForm
 from manycast.sources.transcoding.decoding import VideoDecoder
 
 from .test_transcoding import video_of

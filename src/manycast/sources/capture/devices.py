@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from manycast.hub.source import SourceMissing
+from manycast.media.track import Codec
 from manycast.sources.capture.pool import Reader
 
 SYSTEM_SOUND_NAME = "System sound"
@@ -74,8 +75,8 @@ class System(Protocol):
     def capabilities(self, camera: Camera) -> Iterator[str]:
         """A line for each format and size, as far as the system tells."""
 
-    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None) -> Reader:
-        """With the rate and size asked for, if the camera has them."""
+    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None, codec: Codec | None) -> Reader:
+        """With the rate and size asked for, if the camera has them, and coded by itself as `codec`, if it does that."""
 
     def open_microphone(self, microphone: Microphone, rate_hz: int, channels: int) -> Reader: ...
 

@@ -9,6 +9,7 @@ from manycast.hub.catalogue import FoundCapture
 from manycast.hub.on_demand import LINGER_S
 from manycast.hub.output import Output, OutputRules
 from manycast.hub.source import SourceError, SourceMissing
+from manycast.media.track import Codec
 from manycast.sources.capture.devices import (
     Camera,
     Microphone,
@@ -169,7 +170,8 @@ class CaptureFinder:
         video, system = output.video, self._system
         size = (video.width, video.height) if video.width and video.height else None
         rate = float(video.frame_rate or CAMERA_RATE)
-        return Device(key=camera.address, make_reader=lambda: system.open_camera(camera, rate, size))
+        codec = video.codec or Codec.H264
+        return Device(key=camera.address, make_reader=lambda: system.open_camera(camera, rate, size, codec))
 
     def _microphone(self, microphone: Microphone, output: Output) -> Device:
         system = self._system

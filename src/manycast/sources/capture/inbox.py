@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from manycast.hub.source import SourceError
+from manycast.media.track import Codec
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 MAX_PICTURES = 4  # more waiting ones make the picture late; the oldest goes
+MAX_CODED = 60  # the same of coded ones, which need each other: all go, up to the next keyframe
 MAX_SOUND_S = 2.0
 
 
@@ -21,6 +23,18 @@ class Picture:
     """Shared by all who encode it: nobody changes it."""
 
     image: VideoFrame
+    time_s: float  # on the monotonic clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coded:
+    """A picture as the camera has coded it."""
+
+    codec: Codec
+    data: bytes  # with start codes, where the codec has NAL units
+    keyframe: bool
+    size: tuple[int, int]
+    rate: float
     time_s: float  # on the monotonic clock
 
 
@@ -38,7 +52,7 @@ class Sound:
         return len(self.samples) / (2 * self.channels * self.sample_rate_hz)
 
 
-Captured = Picture | Sound
+Captured = Picture | Coded | Sound
 
 
 class Inbox:
@@ -48,10 +62,14 @@ class Inbox:
         self._waiting: deque[Captured] = deque()
         self._changed = threading.Condition()
         self._error: SourceError | None = None
+        self._broken = False  # a coded picture is missing
         self.dropped = 0  # pictures that were not encoded
 
     def put(self, item: Captured) -> None:
         with self._changed:
+            if isinstance(item, Coded) and self._leaves_out(item):
+                self.dropped += 1
+                return
             self._waiting.append(item)
             self._bound()
             self._changed.notify()
@@ -70,6 +88,15 @@ class Inbox:
             if self._error is not None:
                 raise self._error
             return self._waiting.popleft() if self._waiting else None
+
+    def _leaves_out(self, picture: Coded) -> bool:
+        waiting = [item for item in self._waiting if isinstance(item, Coded)]
+        if len(waiting) >= (MAX_PICTURES if picture.codec is Codec.MJPEG else MAX_CODED):
+            self._waiting = deque(item for item in self._waiting if not isinstance(item, Coded))
+            self.dropped += len(waiting)
+            self._broken = True
+        self._broken = self._broken and not picture.keyframe
+        return self._broken
 
     def _bound(self) -> None:
         pictures = [item for item in self._waiting if isinstance(item, Picture)]

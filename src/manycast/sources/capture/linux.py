@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from manycast.media.track import Codec
 from manycast.sources.capture.cameras import list_cameras
-from manycast.sources.capture.capabilities import camera_capabilities
+from manycast.sources.capture.capabilities import camera_modes, coded_form
 from manycast.sources.capture.devices import Camera, Microphone, Monitor, Window
 from manycast.sources.capture.microphones import MicrophoneReader, list_microphones
 from manycast.sources.capture.pool import Reader
 from manycast.sources.capture.x11 import Desktop
+
+_INPUT_FORMATS = {Codec.MJPEG: "mjpeg", Codec.H264: "h264", Codec.H265: "hevc"}
 
 
 class LinuxSystem:
@@ -34,14 +37,18 @@ class LinuxSystem:
             return desktop.windows()
 
     def capabilities(self, camera: Camera) -> Iterator[str]:
-        return camera_capabilities(camera.address)
+        return map(str, camera_modes(camera.address))
 
-    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None) -> Reader:
-        from manycast.sources.capture.readers import PictureReader
+    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None, codec: Codec | None) -> Reader:
+        from manycast.sources.capture.readers import CodedReader, PictureReader
 
         options = {"framerate": f"{rate:g}"}
         if size is not None:
             options["video_size"] = f"{size[0]}x{size[1]}"
+        coded = coded_form(camera_modes(camera.address), codec, rate, size)
+        if coded is not None:
+            options["input_format"] = _INPUT_FORMATS[coded]
+            return CodedReader(f"the camera {camera.address}", camera.address, "v4l2", coded, options)
         return PictureReader(f"the camera {camera.address}", camera.address, "v4l2", rate, options)
 
     def open_microphone(self, microphone: Microphone, rate_hz: int, channels: int) -> Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from manycast.hub.source import SourceMissing
+from manycast.media.track import Codec
 from manycast.sources.capture.devices import Camera, Microphone, Monitor, Window, find_monitor
 from manycast.sources.capture.pool import Reader
 
@@ -38,7 +39,7 @@ class MacSystem:
     def capabilities(self, camera: Camera) -> Iterator[str]:
         return iter(())
 
-    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None) -> Reader:
+    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None, codec: Codec | None) -> Reader:
         from manycast.sources.capture.readers import PictureReader
 
         options = {"framerate": f"{rate:g}"}

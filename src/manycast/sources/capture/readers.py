@@ -12,8 +12,9 @@ from av.error import FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 
 from manycast.hub.source import SourceError
+from manycast.media.track import Codec
 from manycast.sources.capture.arrival_clock import ArrivalClock, SoundClock
-from manycast.sources.capture.inbox import Picture, Sound
+from manycast.sources.capture.inbox import Coded, Picture, Sound
 
 
 class PictureReader:
@@ -43,6 +44,47 @@ class PictureReader:
         except (FFmpegError, OSError) as error:
             raise SourceError(f"{self._what} is gone: {error}") from error
         return Picture(self._decoded.pop(0), self._clock.time(time.monotonic(), 1 / self._rate))
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class CodedReader:
+    """One opened camera that codes its pictures itself."""
+
+    def __init__(self, what: str, address: str, input_format: str, codec: Codec, options: Mapping[str, str]) -> None:
+        """The camera has to give `codec` with these options. Raises SourceError."""
+        self._what = what
+        self._codec = codec
+        try:
+            container = av.open(address, format=input_format, options=dict(options))
+        except (FFmpegError, OSError) as error:
+            raise SourceError(f"{what} cannot be opened: {error}") from error
+        assert isinstance(container, InputContainer)
+        self._container = container
+        stream = container.streams.video[0]
+        self._size = stream.codec_context.width, stream.codec_context.height
+        self._rate = float(stream.average_rate or stream.base_rate or 25)
+        self._packets = container.demux(stream)
+        self._clock = ArrivalClock()
+
+    def read(self) -> Coded | None:
+        try:
+            packet = next(self._packets)
+        except StopIteration as error:
+            raise SourceError(f"{self._what} has ended") from error
+        except (FFmpegError, OSError) as error:
+            raise SourceError(f"{self._what} is gone: {error}") from error
+        if not packet.size:
+            return None
+        return Coded(
+            codec=self._codec,
+            data=bytes(packet),
+            keyframe=packet.is_keyframe,
+            size=self._size,
+            rate=self._rate,
+            time_s=self._clock.time(time.monotonic(), 1 / self._rate),
+        )
 
     def close(self) -> None:
         self._container.close()

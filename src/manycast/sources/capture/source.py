@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING
 from manycast.hub.output import AudioOutput, VideoOutput
 from manycast.hub.source import FrameSink
 from manycast.media.frame import Frame
+from manycast.media.nal import split_annex_b
 from manycast.media.normalise import normalise
 from manycast.media.track import Codec, Track
-from manycast.sources.capture.inbox import Inbox, Picture, Sound
+from manycast.sources.capture.inbox import Captured, Coded, Inbox, Picture, Sound
 from manycast.sources.capture.pool import DevicePool, Reader
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.encoding.sound_shape import settled, unlike_asked
+from manycast.sources.encoding.video_form import CLOCK_HZ, MAX_JPEG_SIZE, video_track
 from manycast.sources.outlet import Outlet
 
 if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
     from manycast.sources.encoding.audio import AudioEncoder
     from manycast.sources.encoding.video import VideoEncoder
+    from manycast.sources.transcoding.decoding import VideoDecoder
 
 TAKE_TIMEOUT_S = 0.2  # how soon a stop is noticed
 TOLERATED_DROPS = 10  # while encoders open, and in a busy moment
@@ -108,6 +113,20 @@ class CaptureSource:
         """Whether there is a picture, and whether there is sound."""
         return self._picture is not None, self._sound is not None
 
+    def passes(self, coded: Coded) -> bool:
+        """Whether what a camera has coded is already what is asked for."""
+        video = self._video
+        if video.codec is not coded.codec or video.size_of(*coded.size) != coded.size:
+            return False
+        if video.frame_rate and abs(video.frame_rate - coded.rate) > 1:
+            return False
+        return coded.codec is not Codec.MJPEG or max(coded.size) <= MAX_JPEG_SIZE
+
+    def make_decoder(self, track: Track) -> VideoDecoder:
+        from manycast.sources.transcoding.decoding import VideoDecoder
+
+        return VideoDecoder(track, self._name, self._engines)
+
     def make_video(self) -> VideoEncoder:
         from manycast.sources.encoding.video import VideoEncoder
 
@@ -139,6 +158,8 @@ class _Station:
         self._source = source
         self._has_picture, self._has_sound = source.expected
         self._video: VideoEncoder | None = None
+        self._decoder: VideoDecoder | None = None
+        self._coded_track: Track | None = None  # of what the camera codes
         self._audio: AudioEncoder | None = None
         self._video_track: Track | None = None
         self._zero_s: float | None = None
@@ -158,17 +179,40 @@ class _Station:
             tracks.append(self._audio.track)
         return tuple(tracks)
 
-    def encode(self, item: Picture | Sound) -> list[Frame]:
+    def encode(self, item: Captured) -> list[Frame]:
         if self._zero_s is None:
             self._zero_s = item.time_s
         time_s = max(0.0, item.time_s - self._zero_s)
-        return self._encode_picture(item, time_s) if isinstance(item, Picture) else self._encode_sound(item, time_s)
+        match item:
+            case Picture():
+                return self._encode_picture(item.image, int(time_s * CLOCK_HZ))
+            case Coded():
+                return self._take_coded(item, int(time_s * CLOCK_HZ))
+            case Sound():
+                return self._encode_sound(item, time_s)
 
-    def _encode_picture(self, picture: Picture, time_s: float) -> list[Frame]:
+    def _take_coded(self, coded: Coded, ticks: int) -> list[Frame]:
+        """From the first keyframe on: as it is, or decoded and encoded anew."""
+        if self._coded_track is None:
+            if not coded.keyframe:
+                return []
+            self._coded_track = video_track(coded.codec)
+        units = [coded.data] if coded.codec is Codec.MJPEG else split_annex_b(coded.data)
+        frame = Frame(track_index=0, dts_ticks=ticks, pts_ticks=ticks, keyframe=coded.keyframe, units=units)
+        self._coded_track = normalise(frame, self._coded_track)
+        if self._source.passes(coded):
+            self._video_track = self._coded_track
+            return [frame] if frame.units else []
+        if self._decoder is None:
+            self._decoder = self._source.make_decoder(self._coded_track)
+        pictures = self._decoder.decode(frame)
+        return [made for image, ticks in pictures for made in self._encode_picture(image, ticks)]
+
+    def _encode_picture(self, image: VideoFrame, ticks: int) -> list[Frame]:
         if self._video is None:
             self._video = self._source.make_video()
             self._video_track = self._video.track
-        frames = self._video.encode(picture.image, int(time_s * self._video.track.clock_rate_hz))
+        frames = self._video.encode(image, ticks)
         if self._video_track is not None and not self._video_track.parameters.complete:
             for frame in frames:
                 self._video_track = normalise(frame, self._video_track)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from manycast.media.track import Codec
 from manycast.sources.capture import windows_desktop
 from manycast.sources.capture.devices import (
     SYSTEM_SOUND_NAME,
@@ -51,7 +52,7 @@ class WindowsSystem:
     def capabilities(self, camera: Camera) -> Iterator[str]:
         return iter(())
 
-    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None) -> Reader:
+    def open_camera(self, camera: Camera, rate: float, size: tuple[int, int] | None, codec: Codec | None) -> Reader:
         from manycast.sources.capture.readers import PictureReader
 
         options = {"framerate": f"{rate:g}"}

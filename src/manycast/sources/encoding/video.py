@@ -16,18 +16,17 @@ from manycast.media.frame import Frame
 from manycast.media.nal import split_annex_b
 from manycast.media.track import Codec, Track
 from manycast.sources.encoding.engines import SOFTWARE, Engines
-from manycast.sources.encoding.video_codec import (
+from manycast.sources.encoding.video_codec import OpenEncoder, open_encoder
+from manycast.sources.encoding.video_form import (
     CLOCK_HZ,
     KEYFRAME_INTERVAL_S,
     KINDS,
-    OpenEncoder,
+    MAX_JPEG_SIZE,
     VideoForm,
-    open_encoder,
     video_track,
 )
 
 MAX_SIZE = 16_384
-MAX_JPEG_SIZE = 2040  # pixels each way: RFC 2435 counts blocks of 8 in a byte
 MAX_REPEATED_S = 1.0  # a longer gap is left as it is, where a frame rate asks for pictures in it
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ class VideoEncoder:
         engines: Engines = SOFTWARE,
         name: str = "video",
     ) -> None:
-        """`output.codec` is one of ENCODED.
+        """`output.codec` is one of KINDS.
 
         `source_rate` is the pictures a second that come, 0 where unknown. `follow_size`: where no size is asked for, a
         new size in mid-stream is taken over; else pictures are scaled to the first one's. `cheap` is for synthetic

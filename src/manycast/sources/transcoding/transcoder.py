@@ -16,7 +16,7 @@ from manycast.sources.encoding.audio import AudioEncoder, audio_track
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.encoding.sound_shape import settled
 from manycast.sources.encoding.video import VideoEncoder
-from manycast.sources.encoding.video_codec import CLOCK_HZ, video_track
+from manycast.sources.encoding.video_form import CLOCK_HZ, video_track
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
 from manycast.sources.transcoding.plan import Wanted, shape_of
 
