@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.programs import frame_digests, from_server, mono_samples, probe, rgb_picture, tone_level
+from support.hearing import check_tone
+from support.programs import frame_digests, from_server, mono_samples, probe, rgb_picture
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -12,8 +13,8 @@ TRANSPORTS = ("tcp", "udp")
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_ffmpeg_decodes_the_moving_picture(media_server: ServerProcess, transport: str) -> None:
-    frames = frame_digests(*from_server(media_server.url("demo"), transport), "-t", "2")
-    assert 40 <= len(frames) <= 55
+    frames = frame_digests(*from_server(media_server.url("demo"), transport), "-frames:v", "45")
+    assert len(frames) == 45
     assert len({frame.md5 for frame in frames}) > 0.9 * len(frames), "every picture is another one"
 
 
@@ -35,15 +36,14 @@ def test_the_picture_is_the_test_pattern(media_server: ServerProcess) -> None:
 
 def test_the_tone_is_heard(media_server: ServerProcess) -> None:
     samples = mono_samples(*from_server(media_server.url("demo"), "tcp"), seconds=2)
-    assert len(samples) > 8000
-    assert max(map(abs, samples)) > 500
-    assert tone_level(samples, 440) > 0.5
+    check_tone(samples, 440, seconds=0.8)
 
 
 def test_it_stops_some_time_after_the_last_viewer_and_starts_again(media_server: ServerProcess) -> None:
-    frame_digests(*from_server(media_server.url("demo"), "tcp"), "-frames:v", "2")
-    wait_until(lambda: "stream demo ended: nobody watches" in media_server.log, "the pattern stops")
-    frame_digests(*from_server(media_server.url("demo"), "tcp"), "-frames:v", "2")
+    two = [*from_server(media_server.url("demo"), "tcp"), "-frames:v", "2"]
+    assert len(frame_digests(*two)) == 2
+    wait_until(lambda: "stream demo ended: nobody watches" in media_server.log, "the pattern stops", deadline_s=60)
+    assert len(frame_digests(*two)) == 2
 
 
 def test_the_addresses_are_printed_ready_to_paste(media_server: ServerProcess) -> None:

@@ -140,8 +140,9 @@ def rgb_picture(*source: str, width: int, height: int) -> bytes:
 
 
 def mono_samples(*source: str, seconds: float, rate_hz: int = 8000) -> list[int]:
-    """Decoded sound as 16-bit samples."""
-    data = ffmpeg(*source, "-vn", "-t", str(seconds), "-ac", "1", "-ar", str(rate_hz), "-f", "s16le", "-")
+    """Decoded sound as 16-bit samples, one after another whatever their times are: clips have seams."""
+    shape = ["-t", str(seconds), "-af", "asetpts=N/SR/TB", "-ac", "1", "-ar", str(rate_hz)]
+    data = ffmpeg(*source, "-vn", *shape, "-f", "s16le", "-")
     return list(memoryview(data[: len(data) // 2 * 2]).cast("h"))
 
 
