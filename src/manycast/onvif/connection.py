@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Protocol, cast
 
@@ -11,8 +12,12 @@ from aiohttp.abc import AbstractAccessLogger
 
 HEAD_TIMEOUT_S = 10.0  # from the first byte of a request, or a connection's beginning, to the end of its head
 IDLE_TIMEOUT_S = 60.0  # between requests; the reply has to be read within it, too
+LINGER_S = 1.0  # for which the rest of a request that is refused is taken in, so that the reply gets through
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+log = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
@@ -31,6 +36,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=IDLE_TIMEOUT_S,
+            lingering_time=LINGER_S,
             access_log_class=_NoAccessLog,
         )
         self.secure = secure
@@ -76,6 +82,10 @@ class Connection(web.RequestHandler):
     def end_if_late(self, now_s: float) -> None:
         if self._deadline_s is not None and now_s > self._deadline_s:
             self.abort()
+
+    def log_exception(self, *args: object, **more: object) -> None:
+        """What comes here is the rest of a damaged request: those of our own are logged where they happen."""
+        log.debug("%s: damaged request", self.peer[0])
 
     def abort(self) -> None:
         if self.transport is not None:

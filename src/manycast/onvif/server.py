@@ -21,6 +21,7 @@ from manycast.onvif.connection import Connection
 from manycast.onvif.device.ip_filter import lets_in
 from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.onvif_device import Answer, Delivery, NeedsLogin, OnvifDevice
+from manycast.onvif.onvif_paths import FILES
 from manycast.onvif.security.login import LoginFailed, TooManyAttempts
 from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
 from manycast.onvif.soap.fault import Fault
@@ -175,6 +176,8 @@ class OnvifServer:
             return _plain(415, str(error), {"Connection": "close"})
         except HTTPException as error:  # of aiohttp's own: a body that is too large, or damaged
             return _plain(error.status, error.reason)
+        except web.RequestPayloadError:
+            return _plain(400, "the request is damaged", {"Connection": "close"})
         except TimeoutError:
             return _plain(408, "the request did not come in time", {"Connection": "close"})
         except asyncio.CancelledError:
@@ -194,6 +197,8 @@ class OnvifServer:
         if request.method == "POST" and (receive := transfers.take(request.path)) is not None:
             await _take_file(request, receive)
             return _plain(200, "taken")
+        if request.path.startswith(FILES):
+            return _plain(404, "there is no such file, or nobody expects it any more")
         if request.method != "POST":
             return _plain(405, "SOAP is sent by POST", {"Allow": "POST"})
         if request.content_type.startswith("multipart/"):
