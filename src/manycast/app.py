@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -319,9 +319,7 @@ class App:
             plan.conversions,
         )
         self._pushers = Pushers(self.hub, plan.pushers)
-        self._proxies = Proxies(
-            self.hub, plan.proxies, self.catalogue.path_of, self.transcoding, self.catalogue.hops
-        )
+        self._proxies = Proxies(self.hub, plan.proxies, self.catalogue.path_of, self.transcoding, self.catalogue.hops)
         self.rtsp: RtspServer | None = None
         self.rtmp: RtmpServer | None = None
         self.srt: SrtServer | None = None
@@ -459,7 +457,10 @@ class App:
             await self.hub.interrupt(path, "the device restarts")
 
     def _start_rtsp(self) -> RtspServer:
-        server = RtspServer(self.catalogue, self.plan.rtsp_options)
+        options = self.plan.rtsp_options
+        if options.users is not None and self.onvif is not None:
+            options = replace(options, users=self.onvif.with_users(options.users))
+        server = RtspServer(self.catalogue, options)
         server.listen(self._opened.get("RTSP", ()))
         if self._certificate is not None:
             server.listen(self._opened.get("RTSPS", ()), make_context=self._certificate.context)

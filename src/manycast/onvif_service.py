@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
 from manycast.onvif.state.store import StateStore
+from manycast.onvif.state.users import UserLevel
 from manycast.onvif.surroundings import Surroundings
 from manycast.tls import TlsPlan, open_certificate
 
@@ -56,6 +57,28 @@ def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | Non
         required=port is not None or loaded.written("onvif"),
         https_required=loaded.written("onvif"),
     )
+
+
+class _Users(Mapping[str, str]):
+    """Names and passwords, as they are at the moment. Where both have a name, clients may have changed the device's."""
+
+    def __init__(self, own: Mapping[str, str], stores: Sequence[StateStore]) -> None:
+        self._own = own
+        self._stores = stores
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, str]:
+        users = [user for store in self._stores for user in store.state.users]
+        named = {user.username: user.password for user in users if user.level is not UserLevel.ANONYMOUS}
+        return {**self._own, **named}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +123,10 @@ class OnvifService:
             if self._plan.required:
                 raise
             notes.append(f"no ONVIF: {error}")
+
+    def with_users(self, own: Mapping[str, str]) -> Mapping[str, str]:
+        """The logins of the streams, and those of the devices: recorders use theirs for both."""
+        return _Users(own, [device.store for device in self._devices])
 
     def addresses(self) -> list[str]:
         """Of the device services, for people to paste."""

@@ -12,11 +12,13 @@ from pathlib import Path
 from lxml import etree
 from onvif.utils.discovery import ONVIFDiscovery
 from support.ports import free_tcp_port
+from support.rtsp import RawRtsp
 from support.server import ServerProcess
 from support.waiting import wait_until
 
 from manycast.config import load
 from manycast.config.onvif_state import configured_devices
+from manycast.wire.digest import DigestChallenge, parse_challenges, respond
 
 NAMES = {"tds": "http://www.onvif.org/ver10/device/wsdl", "tt": "http://www.onvif.org/ver10/schema"}
 PORTS_OFF = (
@@ -43,7 +45,8 @@ CONFIGURATION = """
 
 def ask(port: int, operation: str, content: str = "") -> etree._Element:
     """What a device answers."""
-    envelope = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="{NAMES["tds"]}">
+    envelope = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="{NAMES["tds"]}"
+        xmlns:tt="{NAMES["tt"]}">
         <s:Body><tds:{operation}>{content}</tds:{operation}></s:Body></s:Envelope>"""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/onvif/device_service", envelope.encode())
     request.add_header("Content-Type", "application/soap+xml")
@@ -96,6 +99,36 @@ def test_devices_are_found_changed_and_remembered(tmp_path: Path) -> None:
     (tmp_path / "onvifrun-TEST-2.cfg").unlink()
     with running(tmp_path) as server:
         assert own not in scopes_of(server.onvif_port + 1)
+
+
+USER = (
+    "<tds:User><tt:Username>rec</tt:Username><tt:Password>{}</tt:Password><tt:UserLevel>User</tt:UserLevel></tds:User>"
+)
+
+
+def rtsp_status(server: ServerProcess, user: str, password: str) -> int:
+    """Of a question for a stream that is not there: 404 for who is let in."""
+    with RawRtsp.connect(server.host, server.port) as client:
+        refused = client.ask("DESCRIBE", "nothing")
+        assert refused.status == 401
+        challenge = next(each for each in parse_challenges(refused.challenges) if isinstance(each, DigestChallenge))
+        authorization = respond(
+            challenge, username=user, password=password, method="DESCRIBE", uri=client.url("nothing"), cnonce="0123"
+        )
+        return client.ask("DESCRIBE", "nothing", {"Authorization": authorization}).status
+
+
+def test_the_users_of_a_device_may_use_its_streams(tmp_path: Path) -> None:
+    (tmp_path / "onvif.cfg").write_text("<config><https_enable>0</https_enable><need_auth>0</need_auth></config>")
+    config = "rtsp: {need_auth: 1, udp_base_port: UDP_BASE}\nusers: [{username: own, password: own}]"
+    arguments = ("-c", str(tmp_path / "onvif.cfg"))
+    with ServerProcess(tmp_path, config=config, onvif=True, arguments=arguments) as server:
+        assert scopes_of(server.onvif_port)
+        assert [rtsp_status(server, "own", "own"), rtsp_status(server, "rec", "first")] == [404, 401]
+        ask(server.onvif_port, "CreateUsers", USER.format("first"))
+        assert [rtsp_status(server, "own", "own"), rtsp_status(server, "rec", "first")] == [404, 404]
+        ask(server.onvif_port, "SetUser", USER.format("second"))
+        assert [rtsp_status(server, "rec", "first"), rtsp_status(server, "rec", "second")] == [401, 404]
 
 
 def test_fifty_devices_live_in_one_process(tmp_path: Path) -> None:

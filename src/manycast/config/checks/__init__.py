@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator
 
 from manycast.config.checks.logins import open_logins
 from manycast.config.checks.names import doubled_applications, doubled_users, shadowed_streams
-from manycast.config.checks.onvif import curious_devices, doubled_devices, doubled_onvif_users, open_onvif_logins
+from manycast.config.checks.onvif import (
+    curious_devices,
+    differing_logins,
+    doubled_devices,
+    doubled_onvif_users,
+    open_onvif_logins,
+)
 from manycast.config.checks.ports import doubled_ports
 from manycast.config.checks.values import curious_values, impossible_values
 from manycast.config.problems import Problem
@@ -28,4 +34,5 @@ WARNINGS: tuple[Check, ...] = (
     curious_values,
     open_onvif_logins,
     curious_devices,
+    differing_logins,
 )

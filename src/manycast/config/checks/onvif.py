@@ -58,6 +58,22 @@ def open_onvif_logins(subject: Subject) -> Iterator[Problem]:
             yield from _well_known(subject, index, device)
 
 
+def differing_logins(subject: Subject) -> Iterator[Problem]:
+    """RTSP takes the devices' users, too."""
+    settings = subject.settings
+    if not settings.onvif.enable or not settings.needs_auth("rtsp"):
+        return
+    devices = {
+        user.username: user.password.get_secret_value()
+        for _, device in devices_of(settings.onvif)
+        for user in device.users
+    }
+    for index, user in enumerate(settings.users):
+        if devices.get(user.username, user.password.get_secret_value()) != user.password.get_secret_value():
+            message = "an ONVIF user of this name has another password; that one holds for RTSP, too"
+            yield subject.problem(("users", index), message)
+
+
 def _well_known(subject: Subject, index: int | None, device: OnvifDevice) -> Iterator[Problem]:
     own = said_at(subject, index, "users")
     path = own if own[-1] == "users" else ("onvif", "users")
