@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from manycast.sources.capture.names import PartKind, address_name
 from manycast.sources.capture.system import this_system
 
 VIDEO_HEAD = "Available video capture device :"
@@ -21,6 +22,7 @@ def device_lines(*, video: bool, audio: bool, verbose: bool = False) -> Iterator
         for camera in system.cameras():
             yield f"index : {camera.index}, name : {camera.name}"
             if verbose:
+                yield f"    in addresses: {address_name(PartKind.CAMERA, camera.name)}"
                 yield f"    {camera.address}"
                 yield from (f"    {line}" for line in system.capabilities(camera))
     if audio:
@@ -28,6 +30,7 @@ def device_lines(*, video: bool, audio: bool, verbose: bool = False) -> Iterator
         for microphone in system.microphones():
             yield f"index : {microphone.index}, name : {microphone.name}"
             if verbose:
+                yield f"    in addresses: {address_name(PartKind.MICROPHONE, microphone.name)}"
                 yield f"    {microphone.address}"
 
 
@@ -39,6 +42,7 @@ def devices_json(*, video: bool, audio: bool) -> str:
             {
                 "index": camera.index,
                 "name": camera.name,
+                "address": address_name(PartKind.CAMERA, camera.name),
                 "device": camera.address,
                 "formats": list(system.capabilities(camera)),
             }
@@ -46,7 +50,12 @@ def devices_json(*, video: bool, audio: bool) -> str:
         ]
     if audio:
         found["audio"] = [
-            {"index": microphone.index, "name": microphone.name, "device": microphone.address}
+            {
+                "index": microphone.index,
+                "name": microphone.name,
+                "address": address_name(PartKind.MICROPHONE, microphone.name),
+                "device": microphone.address,
+            }
             for microphone in system.microphones()
         ]
     return json.dumps(found, indent=2, ensure_ascii=False)
@@ -58,13 +67,20 @@ def window_lines(*, verbose: bool = False) -> Iterator[str]:
     for window in this_system().windows():
         yield window.title
         if verbose:
+            yield f"    in addresses: {address_name(PartKind.WINDOW, window.title)}"
             yield f"    {window.width}x{window.height}, id {window.id:#x}"
 
 
 def windows_json() -> str:
     """Raises SourceError."""
     found = [
-        {"title": window.title, "width": window.width, "height": window.height, "id": window.id}
+        {
+            "title": window.title,
+            "address": address_name(PartKind.WINDOW, window.title),
+            "width": window.width,
+            "height": window.height,
+            "id": window.id,
+        }
         for window in this_system().windows()
     ]
     return json.dumps({"windows": found}, indent=2, ensure_ascii=False)

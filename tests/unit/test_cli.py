@@ -371,8 +371,10 @@ def test_capture_devices_are_listed_as_the_manuals_have_it(tmp_path: Path, monke
     assert everything.endswith(done.stdout)
     listed = json.loads(manycast("devices", "audio", "--json").stdout)["audio"]
     assert [device["device"] for device in listed] == ["default", "silent", "systemsound"]
-    assert manycast("devices", "audio", "--verbose").stdout.splitlines()[1:3] == [
+    assert listed[0]["address"] == "audiodevice=The%20tone"
+    assert manycast("devices", "audio", "--verbose").stdout.splitlines()[1:4] == [
         "index : 0, name : The tone",
+        "    in addresses: audiodevice=The%20tone",
         "    default",
     ]
 
@@ -388,6 +390,10 @@ def test_windows_are_listed_by_their_titles(monkeypatch: pytest.MonkeyPatch) -> 
         assert [(window["title"], window["width"], window["height"]) for window in listed] == [
             ("user manual.doc - Office", 320, 200),
             ("Größe", 100, 50),
+        ]
+        assert manycast("windows", "--verbose").stdout.splitlines()[1:3] == [
+            "user manual.doc - Office",
+            "    in addresses: window=user%20manual.doc%20-%20Office",
         ]
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ from manycast.sources.capture.devices import (
 from manycast.sources.capture.finder import CaptureFinder
 from manycast.sources.capture.inbox import MAX_CODED, MAX_PICTURES, Coded, Inbox, Picture, Sound
 from manycast.sources.capture.linux import LinuxSystem
-from manycast.sources.capture.names import Part, PartKind, parse_capture
+from manycast.sources.capture.names import Part, PartKind, address_name, parse_capture, parse_whole
 from manycast.sources.capture.pool import DevicePool
 from manycast.sources.capture.readers import CodedReader, PictureReader
 from manycast.sources.capture.source import CaptureSource, Device
@@ -80,6 +81,15 @@ def test_any_name_is_read_or_refused(text: str, start: str) -> None:
     parts = parse_capture(start + text)
     if parts is not None:
         assert parse_capture("+".join(map(str, parts))) == parts
+
+
+@given(st.sampled_from([PartKind.CAMERA, PartKind.MICROPHONE, PartKind.WINDOW]), st.text(min_size=1, max_size=40))
+def test_every_listed_name_can_stand_in_an_address(kind: PartKind, name: str) -> None:
+    address = address_name(kind, name)
+    assert address.isascii()
+    assert " " not in address
+    decoded_name = unquote(address)
+    assert Part(kind, name=name) in (parse_whole(decoded_name), *(parse_capture(decoded_name) or ()))
 
 
 def window(title: str, number: int = 1) -> Window:

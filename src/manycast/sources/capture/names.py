@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import quote
 
 
 class PartKind(Enum):
@@ -43,6 +44,11 @@ _JOINT = re.compile(r"\+" + _CAPTURE_FOLLOWS)
 _SPACE_FOR_JOINT = re.compile(r"^((?:videodevice|audiodevice|screenlive)\d{0,3}|systemsound) " + _CAPTURE_FOLLOWS)
 _NUMBERED = re.compile(r"(videodevice|audiodevice|screenlive)(\d{1,3})?")
 _NAMED = re.compile(r"(videodevice|audiodevice|window)=(.+)", re.DOTALL)
+
+
+def address_name(kind: PartKind, name: str) -> str:
+    """How a device or window of a name is written in an address."""
+    return f"{kind.value}={quote(name, safe='()')}"
 
 
 def parse_capture(name: str) -> tuple[Part, ...] | None:
