@@ -21,6 +21,8 @@ from manycast.onvif.events.simulation import Simulation
 from manycast.onvif.events.sources import EventSources
 from manycast.onvif.events.streams import StreamEvents
 from manycast.onvif.events.topic_set import topic_set
+from manycast.onvif.soap.catalogue import SERVICES, wsdl_folder
+from manycast.onvif.soap.names import PREFIXES
 from manycast.onvif.state.events import Events
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -64,6 +66,23 @@ def test_what_is_simulated_is_what_was_declared(broker: EventBroker, heard: list
         assert message.source.keys() == description.source.keys()
         assert message.data.keys() <= description.data.keys()
     assert_valid(topic_set(broker.descriptions.values()))
+
+
+def test_simulated_doors_have_states_that_doors_have(broker: EventBroker, heard: list[EventMessage]) -> None:
+    wsdl = etree.parse(wsdl_folder() / SERVICES["tdc"].wsdl)
+    simulation = Simulation(broker, lambda: NOON)
+    for _ in range(10 * len(broker.descriptions)):
+        simulation.tell_next()
+    checked = set()
+    for message in heard:
+        kind = broker.descriptions[message.topic].data.get("State", "")
+        if kind.startswith("tdc:"):
+            name = kind.removeprefix("tdc:")
+            path = f".//xs:simpleType[@name='{name}']//xs:enumeration"
+            known = {each.get("value") for each in wsdl.iterfind(path, dict(PREFIXES))}
+            assert message.data["State"] in known
+            checked.add(name)
+    assert len(checked) == 6
 
 
 def test_what_is_elsewhere_has_its_turn_in_the_simulation(broker: EventBroker) -> None:
