@@ -426,6 +426,18 @@ async def test_a_consumer_that_never_answers_holds_nobody_up(served: ServedDevic
             await until(lambda: len(taker.messages()) == 2, "the other one gets its events")
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("address", [f"http://{'a' * 70}/", "http://127.0.0.1:1/", "http://no.such.name.invalid/"])
+async def test_a_consumer_that_cannot_be_found_is_tried_again(served: ServedDevice, address: str) -> None:
+    client = Client(served)
+    made = endpoint(await client.ask(subscription_to(address)))
+    await asyncio.sleep(0.3)
+    (task,) = [task for task in asyncio.all_tasks() if "push to" in task.get_name()]
+    assert not task.done()
+    await client.ask(make("wsnt:Unsubscribe"), made)
+    await until(task.done, "it ends with its subscription")
+
+
 @pytest.mark.parametrize(
     "address",
     ["", "urn:uuid:1", "file:///etc/passwd", "http://", "http://[::1", "ftp://h/", "http://h:99999/", "x" * 3000],

@@ -15,7 +15,7 @@ from manycast.onvif.events.message import EventMessage
 ITEM_FILTER = "http://www.onvif.org/ver10/tev/messageContentFilter/ItemFilter"
 SCHEMA_NAMESPACE = "http://www.onvif.org/ver10/schema"
 
-MAX_TEXT = 4096  # characters
+MAX_TEXT = 2048  # characters
 MAX_DEPTH = 32  # brackets within brackets
 
 _TOKEN = re.compile(

@@ -20,7 +20,7 @@ from manycast.onvif.events.topics import (
 )
 from manycast.onvif.soap.names import expanded
 
-MAX_PARTS = 16  # of a filter; each is asked of every message
+MAX_PARTS = 8  # of a filter; each is asked of every message
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,8 +54,12 @@ class EventMessage:
     data_elements: Elements = field(default_factory=dict)
 
 
+# What XML 1.0 cannot carry (section 2.2): names of streams may come from anybody.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def as_written(value: Value) -> str:
     """A value as XML Schema writes it: `true`, not `True`."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return _ILLEGAL.sub("\ufffd", str(value))

@@ -106,7 +106,7 @@ class Pusher:
             session = self._consumers.session()
             async with session.post(address, data=data, headers=headers, allow_redirects=False) as response:
                 status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no name that can be looked up
             log.debug("notifications to %s: %s", address, error or type(error).__name__)
             return False
         if status >= 500:

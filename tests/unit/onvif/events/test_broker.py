@@ -3,8 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
 
 from manycast.onvif.events.broker import EventBroker, EventDescription, EventMessage, PropertyOperation
+from manycast.onvif.events.message import as_written
 
 RELAY = EventDescription(
     topic="tns1:Device/Trigger/Relay",
@@ -72,6 +76,13 @@ def test_values_are_written_as_xml_schema_does(broker: EventBroker, heard: list[
     broker.publish(LOGIN.topic, source={"On": True}, data={"Count": 3, "Ratio": 0.5, "Name": "x"})
     assert heard[0].source == {"On": "true"}
     assert heard[0].data == {"Count": "3", "Ratio": "0.5", "Name": "x"}
+
+
+@given(st.text())
+def test_what_xml_cannot_carry_is_replaced(name: str) -> None:
+    written = as_written(name)
+    assert len(written) == len(name)
+    assert etree.Element("a", b=written).get("b") == written
 
 
 def test_who_comes_later_is_told_the_present_state(broker: EventBroker) -> None:
