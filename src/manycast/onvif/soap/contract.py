@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from manycast.onvif.soap.schema import local_file, move_wildcards_back, read_sch
 from manycast.onvif.soap.wsdl import OperationDescription, read_operations
 
 MAX_REASON_CHARS = 300
+
+_NIL = f"{{{PREFIXES['xsi']}}}nil"
 
 logging.getLogger("zeep").setLevel(logging.WARNING)  # else it tells of every message of a WSDL
 
@@ -70,9 +73,12 @@ class Contract:
             raise Fault.sender("ter:InvalidArgs", reason=_complaint(self.schema.error_log))
         for leaf in element.iter(etree.Element):
             if leaf.text is None and not len(leaf):
-                leaf.text = ""  # else zeep takes an empty text for none
+                leaf.text = ""  # else zeep takes an empty text for none,
+                if not leaf.attrib:
+                    leaf.set(_NIL, "false")  # and an empty element, too
         try:
-            return self._element(str(element.tag)).parse(element, self._types)
+            with _unreadable.raised():
+                return self._element(str(element.tag)).parse(element, self._types)
         except (zeep.exceptions.Error, ValueError, OverflowError) as error:  # times that Python does not know
             raise Fault.sender("ter:InvalidArgs", reason=str(error)[:MAX_REASON_CHARS]) from error
 
@@ -104,6 +110,33 @@ class Contract:
 def contract(prefix: str) -> Contract:
     """The contract of a service, the same for the whole process."""
     return Contract(SERVICES[prefix])
+
+
+class _Unreadable(logging.Filter):
+    """Makes zeep raise for values that the schema allows and Python does not know, such as a time before Christ: zeep
+    itself logs them and goes on without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+        logging.getLogger("zeep.xsd.types.simple").addFilter(self)
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """In this thread, while the block runs."""
+        self._here.on = True
+        try:
+            yield
+        finally:
+            self._here.on = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(self._here, "on", False) and record.exc_info:
+            raise ValueError(f"a value that cannot be read: {record.exc_info[1]}")
+        return True
+
+
+_unreadable = _Unreadable()
 
 
 class _LocalFiles(Transport):
