@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from operator import eq
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.browser import Page, browsing, page_with_script
@@ -46,6 +47,19 @@ async def check_playing(page: Page, width: int, height: int) -> None:
     await page.until(STATE, lambda state: state["time"] > first["time"] + MIN_PLAYED_S, "time goes on")
 
 
+async def check_at_the_live_edge(page: Page) -> None:
+    """It comes there, and stays a while."""
+    near = 0
+
+    def stays(state: dict[str, Any]) -> bool:
+        nonlocal near
+        near = near + 1 if state["lag"] is not None and state["lag"] < MAX_LATENCY_S else 0
+        return near == 5
+
+    await page.until(STATE, stays, "it is at the live edge")
+
+
+@pytest.mark.alone
 async def test_the_page_plays_the_demo_at_the_live_edge(server: ServerProcess, tmp_path: Path) -> None:
     async with browsing() as page:
         await page.open(f"http://127.0.0.1:{server.http_port}/")
@@ -53,11 +67,7 @@ async def test_the_page_plays_the_demo_at_the_live_edge(server: ServerProcess, t
         assert await page.until(names, lambda names: "demo" in names, "the demo is listed")
         await page.value("document.querySelector('#streams button').click()")
         await check_playing(page, 1280, 720)
-        lags = []
-        for _ in range(10):
-            lags.append((await page.value(STATE))["lag"])
-            await asyncio.sleep(0.1)
-        assert max(lags) < MAX_LATENCY_S, lags
+        await check_at_the_live_edge(page)
         assert f"rtsp://127.0.0.1:{server.port}/demo" in (await page.value(STATE))["text"]
         await page.screenshot(tmp_path / "page.png")
         assert (tmp_path / "page.png").stat().st_size > 10_000
@@ -127,6 +137,7 @@ async def push_for_ever(push: Callable[[Frame], None], frames: list[Frame], *, l
         shift_s += lap_s
 
 
+@pytest.mark.alone
 async def test_the_player_takes_every_codec_a_browser_knows_and_follows_a_stream_that_restarts() -> None:
     async with serving_streams() as server, browsing() as page:
         await page.open(f"http://127.0.0.1:{server.port}/#live")
@@ -138,7 +149,7 @@ async def test_the_player_takes_every_codec_a_browser_knows_and_follows_a_stream
             async with publishing(server, video, audio, width=width, height=height):
                 await page.until("document.querySelector('video')?.videoWidth", partial(eq, width), f"{video} is there")
                 await check_playing(page, width, height)
-                assert (await page.value(STATE))["lag"] < MAX_LATENCY_S
+                await check_at_the_live_edge(page)
         assert not page.complaints
 
 

@@ -8,16 +8,19 @@ import json
 import os
 import re
 import subprocess
+import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import pytest
 from support.browser import Page, browsing, npm_file, page_with_script
 from support.hls import HlsPorts, serving_hls
 from support.inprocess import blocking
 from support.movies import CLOCK_HZ, coded_audio, coded_video, interleaved, normalised
-from support.programs import find, frame_digests, gst, probe
+from support.programs import TIMEOUT_S, find, frame_digests, gst, probe
 from support.waiting import until
 
 from manycast.hub.hls_packager import HlsOptions
@@ -29,6 +32,7 @@ HLS_JS = "hls.js@1.7.4"
 HLS_PARSER = "hls-parser@0.16.1"
 MAX_LOW_LATENCY_S = 1.5
 PLAYED_S = 4.0
+CATCHING_UP_S = 40.0
 
 PLAIN = HlsOptions(segments=SegmenterOptions(fragment_s=1, playlist=5, part_s=None))
 LOW_LATENCY = HlsOptions(segments=SegmenterOptions(fragment_s=2, playlist=5, part_s=0.2))
@@ -107,20 +111,32 @@ async def test_gstreamer_s_older_demuxer_plays_every_picture() -> None:
         # It goes on when its sink has enough, and so is ended.
         source = ["souphttpsrc", f"location=http://127.0.0.1:{hls.port}/live.m3u8", "!", "hlsdemux", "!", "tsdemux"]
         sink = ["!", "h264parse", "!", "avdec_h264", "!", "fakesink", "silent=false"]
-        said = await blocking(said_in_time, "gst-launch-1.0", "-v", *source, *sink)
-    minutes = re.findall(r"chain .* pts: 0:(\d\d):([0-9.]+), duration", said)
+        minutes = await blocking(said_by, SEEN, 80, "gst-launch-1.0", "-v", *source, *sink)
     times = [60 * int(minute) + float(second) for minute, second in minutes]
-    assert len(times) > 75
     assert max(after - before for before, after in pairwise(times)) == pytest.approx(0.04, abs=0.001)
 
 
-def said_in_time(program: str, *arguments: str) -> str:
-    """What a program that does not end by itself has said after some seconds."""
-    with pytest.raises(subprocess.TimeoutExpired) as ended:
-        subprocess.run(
-            [find(program), *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
-        )
-    return (ended.value.stdout or b"").decode()
+SEEN = re.compile(r"chain .* pts: 0:(\d\d):([0-9.]+), duration")
+
+
+def said_by(what: re.Pattern[str], times: int, program: str, *arguments: str) -> list[tuple[str, str]]:
+    """What a program that does not end by itself has said, as soon as it has said so much."""
+    command = [find(program), *arguments]
+    found: list[tuple[str, str]] = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        limit = threading.Timer(TIMEOUT_S, process.kill)
+        limit.start()
+        try:
+            for line in process.stdout:
+                found += what.findall(line)
+                if len(found) == times:
+                    break
+        finally:
+            limit.cancel()
+            process.kill()
+    assert len(found) == times
+    return found
 
 
 async def test_vlc_plays(tmp_path: Path) -> None:
@@ -233,23 +249,39 @@ async def play(page: Page, address: str, url: str, **config: object) -> None:
     )
 
 
-async def check_playing(page: Page) -> list[dict[str, float]]:
-    """Time goes on as fast as it does outside; returns what was seen on the way."""
+async def check_playing(page: Page, most_behind_s: float | None = None) -> list[dict[str, Any]]:
+    """It comes to play some seconds on end as it should, and returns what was seen in them."""
     await page.until(STATE, lambda state: state["ready"] >= 3 and state["time"] > 0, "it plays")
-    await asyncio.sleep(3.0)  # it catches up
-    await page.value("window.errors = []")  # of a beginning with little in the buffer
     loop = asyncio.get_running_loop()
-    started_s, states = loop.time(), [await page.value(STATE)]
-    while loop.time() < started_s + PLAYED_S:
-        await asyncio.sleep(0.25)
-        states.append(await page.value(STATE))
-    played_s = states[-1]["time"] - states[0]["time"]
-    assert played_s == pytest.approx(loop.time() - started_s, rel=0.15), states[-1]
-    assert states[-1]["frames"] - states[0]["frames"] > 15 * PLAYED_S
-    assert states[-1]["errors"] == []
-    return states
+    end_s = loop.time() + CATCHING_UP_S
+    while True:
+        await page.value("window.errors = []")
+        started_s, states = loop.time(), [await page.value(STATE)]
+        while loop.time() < started_s + PLAYED_S:
+            await asyncio.sleep(0.25)
+            states.append(await page.value(STATE))
+        fault = _fault(states, loop.time() - started_s, most_behind_s)
+        if not fault:
+            return states
+        assert loop.time() < end_s, fault
 
 
+def _fault(states: list[dict[str, Any]], seconds: float, most_behind_s: float | None) -> str:
+    """Time must go on as fast as it does outside, and pictures with it."""
+    first, last = states[0], states[-1]
+    if abs(last["time"] - first["time"] - seconds) > 0.15 * seconds:
+        return f"{last['time'] - first['time']:.2f} s in {seconds:.2f} s"
+    if last["frames"] - first["frames"] < 15 * PLAYED_S:
+        return f"{last['frames'] - first['frames']} pictures in {seconds:.2f} s"
+    if last["errors"]:
+        return str(last["errors"])
+    behind = [state["behind"] for state in states]
+    if most_behind_s is not None and (None in behind or median(behind) > most_behind_s):
+        return f"behind: {behind}"
+    return ""
+
+
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("video", "audio"), [(Codec.H264, Codec.AAC), (Codec.VP9, Codec.OPUS), (Codec.AV1, Codec.OPUS)], ids=str
 )
@@ -263,16 +295,18 @@ async def test_hls_js_plays_about_a_second_behind(
         page_with_script(HLS_JS, "dist/hls.js", request.config.cache) as address,
         browsing() as page,
     ):
-        await play(page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=True)
-        states = await check_playing(page)
+        await play(
+            page, address, f"http://127.0.0.1:{hls.port}/live.m3u8", lowLatencyMode=True, maxLiveSyncPlaybackRate=1.5
+        )
+        states = await check_playing(page, MAX_LOW_LATENCY_S)
         assert (states[0]["width"], states[0]["height"]) == (320, 240)
         behind_s = sorted(state["behind"] for state in states)
         with capsys.disabled():
             print(f"\n{video.value}: {behind_s[len(behind_s) // 2]:.2f} s behind, at most {behind_s[-1]:.2f} s")
-        assert behind_s[len(behind_s) // 2] < MAX_LOW_LATENCY_S, behind_s
         assert not page.complaints
 
 
+@pytest.mark.alone
 async def test_hls_js_plays_without_low_latency(request: pytest.FixtureRequest) -> None:
     assert request.config.cache is not None
     async with (
