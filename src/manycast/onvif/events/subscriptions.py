@@ -17,6 +17,8 @@ from manycast.onvif.events.times import rounded_up
 
 MAX_PUSHED = 32  # subscriptions that push; each may hold a connection to a consumer
 
+BUSY_S = 1.0  # until one that somebody pulls from is looked at again
+
 MakeOutlet = Callable[[Subscription], Outlet]
 
 log = logging.getLogger(__name__)
@@ -134,10 +136,13 @@ class Subscriptions:
         self._timers[subscription.identifier] = loop.call_at(when_s, self._on_timer, subscription)
 
     def _on_timer(self, subscription: Subscription) -> None:
+        now_s = asyncio.get_running_loop().time()
         if self._is_over(subscription):
             self.end(subscription, "not renewed in time")
-        else:  # while somebody pulls it does not end
-            self._set_timer(subscription, max(subscription.ends_s, asyncio.get_running_loop().time() + 1.0))
+        elif now_s < subscription.ends_s:  # it was renewed
+            self._set_timer(subscription, subscription.ends_s)
+        else:  # somebody pulls, and it does not end meanwhile
+            self._set_timer(subscription, now_s + BUSY_S)
 
     def _is_over(self, subscription: Subscription) -> bool:
         outlet = subscription.outlet
