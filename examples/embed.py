@@ -44,7 +44,7 @@ async def send_tone(server: Server, name: str) -> None:
 
 
 async def main(host: str, rtsp_port: int) -> None:
-    overrides = Overrides(host=host, rtsp_port=rtsp_port, http_port=0, https_port=0, rtmp_port=0)
+    overrides = Overrides(host=host, rtsp_port=rtsp_port, http_port=0, https_port=0, rtmp_port=0, onvif_port=0)
     async with Server(overrides=overrides) as server:
         server.add("pattern", DemoSource, "a test pattern")
         print(f"rtsp://{host}:{rtsp_port}/pattern\nrtsp://{host}:{rtsp_port}/tone", flush=True)

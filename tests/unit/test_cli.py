@@ -30,7 +30,7 @@ from manycast.config import load
 from manycast.listening import StartError
 from manycast.tls import open_certificate
 
-NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0", "--srt-port", "0")
+NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0", "--srt-port", "0", "--onvif-port", "0")
 
 
 def manycast(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -280,7 +280,7 @@ def test_a_default_port_that_is_taken_costs_only_its_protocol(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         http = loaded.settings.http.model_copy(update={"serverport": taken.getsockname()[1]})
         settings = loaded.settings.model_copy(update={"http": http, "media_folder": tmp_path})
-        overrides = Overrides(host="127.0.0.1", rtsp_port=free_tcp_port(), https_port=0)
+        overrides = Overrides(host="127.0.0.1", rtsp_port=free_tcp_port(), https_port=0, onvif_port=0)
         app = App(make_plan(replace(loaded, settings=settings), overrides))
 
         async def start_and_stop() -> None:

@@ -18,7 +18,9 @@ HOST = "127.0.0.1"
 
 async def test_streams_are_added_found_and_removed(tmp_path: Path) -> None:
     port = free_tcp_port(HOST)
-    overrides = Overrides(host=HOST, media_folder=tmp_path, rtsp_port=port, http_port=0, https_port=0, rtmp_port=0)
+    overrides = Overrides(
+        host=HOST, media_folder=tmp_path, rtsp_port=port, http_port=0, https_port=0, rtmp_port=0, onvif_port=0
+    )
     clip = make_clip()
     async with Server(overrides=overrides) as server:
         assert (f"rtsp://{HOST}:{port}/demo") in [address for _, _, address in server.addresses]
