@@ -42,10 +42,11 @@ class Certificates(DevicePart):
         subject = _name(request.Subject or f"CN={self.state.information.serial_number}")
         now = datetime.now(UTC)
         begin = _utc(request.ValidNotBefore) or now
-        end = _utc(request.ValidNotAfter) or begin + DEFAULT_LIFETIME
-        if end <= begin:
-            raise Fault.sender("ter:InvalidArgVal", reason="a certificate that ends before it begins")
-        der, key = await asyncio.to_thread(_self_signed, subject, begin, end)
+        try:
+            end = _utc(request.ValidNotAfter) or begin + DEFAULT_LIFETIME
+            der, key = await asyncio.to_thread(_self_signed, subject, begin, end)
+        except (ValueError, OverflowError) as error:  # out of X.509's time, or the end before the beginning
+            raise Fault.sender("ter:InvalidArgVal", reason=f"no time for a certificate: {error}"[:200]) from error
         kept = Certificate(id=certificate_id, der=der, private_key_der=key)
         self._add(kept)
         return {"NvtCertificate": _written(kept)}
@@ -296,7 +297,10 @@ def _name(text: str) -> x509.Name:
 def _utc(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise Fault.sender("ter:InvalidArgVal", reason="a time out of the calendar") from None
 
 
 def _new_key() -> bytes:

@@ -21,6 +21,7 @@ class OperationDescription:
     """One operation. Names of elements are as lxml writes them."""
 
     name: str
+    port_type: str
     request: str  # the element in the body of the request
     response: str | None  # likewise of the reply; None: there is none
     request_action: str  # of WS-Addressing
@@ -77,8 +78,11 @@ def _operation(element: etree._Element, messages: dict[str, str], soap_actions: 
     request = element.find(f"{_WSDL}input")
     assert request is not None
     response = element.find(f"{_WSDL}output")
+    port_type = element.getparent()
+    assert port_type is not None
     return OperationDescription(
         name=name,
+        port_type=port_type.get("name", ""),
         request=messages[_qualified(request, request.get("message", ""))],
         response=None if response is None else messages[_qualified(response, response.get("message", ""))],
         request_action=_action(element, request, name, soap_action and f"{soap_action}{_REQUEST}"),
