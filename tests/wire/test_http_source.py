@@ -8,9 +8,11 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from support.clips import make_clip
+from support.programs import make
 from support.taking import Taken
 from support.waiting import until
 
@@ -105,6 +107,28 @@ async def test_streams(handler: Handler, codec: Codec) -> None:
     assert all(a.dts_ticks < b.dts_ticks for a, b in pairwise(taken.frames))
     if codec is Codec.MJPEG:
         assert taken.frames[0].units == [JPEG]
+
+
+async def test_a_file_comes_in_its_own_time(tmp_path: Path) -> None:
+    film = make(
+        tmp_path / "film.ts",
+        *("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=3"),
+        "-c:v",
+        "libx264",
+        "-g",
+        "25",
+    ).read_bytes()
+
+    async def handler(_head: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"video/mp2t\r\nContent-Length: %d\r\n\r\n%b" % (len(film), film))
+
+    loop = asyncio.get_running_loop()
+    async with serving(handler) as port:
+        taken, began_s = Taken(), loop.time()
+        with pytest.raises(SourceError, match="hung up"):
+            await asyncio.wait_for(source(port, "/film.ts").run(taken.publish), 20)
+    assert loop.time() - began_s > 2.5
+    assert len(taken.frames) > 70
 
 
 async def test_a_login_by_digest() -> None:

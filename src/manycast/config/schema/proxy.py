@@ -30,7 +30,7 @@ class Proxy(Group):
     suffix: Suffix = setting("proxy", "Name under which the stream is offered.")
     url: ProxyUrl | None = setting(
         None,
-        "Address of the source: RTSP, RTMP, SRT or HTTP MJPEG; also HTTP-FLV, and MPEG-TS by UDP. Not configured: the "
+        "Address of the source: RTSP, RTMP, SRT or HTTP MJPEG; also HTTP-FLV, HLS, and MPEG-TS by HTTP and UDP. Not configured: the "
         "proxy is not active.",
         show=False,
     )

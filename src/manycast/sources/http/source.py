@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions
 from manycast.sources.http.client import SILENCE_S, Answer, HttpClient, http_client
 from manycast.sources.http.hls import HlsPull, is_playlist
-from manycast.sources.http.intake import Pictures, intake_for
+from manycast.sources.http.intake import Intake, Pictures, intake_for
+from manycast.sources.http.paced import PacedSink
 from manycast.sources.loops import LoopGuard
 from manycast.wire.address import SourceAddress
 from manycast.wire.multipart import MAX_PART_BYTES
 
+FILE_HELD_S = 4.0  # of a file, beyond what has been handed on
 POLL_S = 0.2  # from the beginning of one single picture to that of the next
 
 Publish = Callable[[Sequence[Track]], FrameSink]
@@ -44,8 +47,26 @@ class HttpSource:
 
 
 async def _take(answer: Answer, content_type: str, publish: Publish) -> None:
-    """A body without end. Raises SourceError, always."""
-    intake = intake_for(content_type, answer.address.path, publish)
+    """A body without end, or a file. Raises SourceError, always."""
+    if answer.response.content_length is None:
+        await _take_body(answer, intake_for(content_type, answer.address.path, publish), None)
+    # A file comes as fast as the network is: its frames are handed on in their own time.
+    paced = PacedSink(publish, held_s=2 * FILE_HELD_S)
+    intake = intake_for(content_type, answer.address.path, paced.open)
+    pacing = asyncio.create_task(paced.run(), name="pace of a file")
+    taking = asyncio.create_task(_take_body(answer, intake, paced), name="a file by HTTP")
+    try:
+        done, _ = await asyncio.wait({pacing, taking}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (pacing, taking):
+            task.cancel()
+        await asyncio.gather(pacing, taking, return_exceptions=True)
+
+
+async def _take_body(answer: Answer, intake: Intake, paced: PacedSink | None) -> NoReturn:
+    """Raises SourceError."""
     began_s = time.monotonic()
     async with answer.response:
         async for data in answer.response.content.iter_any():
@@ -53,6 +74,10 @@ async def _take(answer: Answer, content_type: str, publish: Publish) -> None:
             intake.push(data, now_s=now_s)
             if not intake.published and now_s - began_s > SILENCE_S:
                 raise SourceError(intake.last_fault or f"no picture and no sound for {SILENCE_S:.0f} s")
+            if paced is not None:
+                await paced.room(FILE_HELD_S)
+    if paced is not None:
+        await paced.room(0.0)
     raise SourceError(intake.last_fault if not intake.published and intake.last_fault else "the server hung up")
 
 
