@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -155,9 +157,17 @@ class OnvifService:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-        await asyncio.gather(*(device.running.stop() for device in self._devices if device.running is not None))
+        await asyncio.gather(*(self._stop_device(device) for device in self._devices))
         if self._discovery is not None:
             await self._discovery.stop()
+
+    async def _stop_device(self, device: _Device) -> None:
+        if device.running is not None:
+            await device.running.stop()
+        else:  # it has not come to that
+            for sock in itertools.chain(*device.sockets.values()):
+                sock.close()
+            await device.store.close()
 
     def _open_device(self, number: int, configured: ConfiguredDevice, notes: list[str]) -> _Device:
         """Raises StartError."""
@@ -170,6 +180,11 @@ class OnvifService:
         except RuntimeFileError as error:
             advice = "delete it to begin with the configuration"
             raise StartError(f"the running configuration of ONVIF: {error}; {advice}") from error
+        if store.loaded:  # the certificate's files are of this folder, wherever it was when the state was written
+            server = configured.default_state().server
+            store.state.server.cert_file, store.state.server.key_file = server.cert_file, server.key_file
+        else:  # it has to grow over the file's deletion, too
+            store.state.discovery.metadata_version = int(time.time())
         if self._plan.port is not None:
             store.override("network.protocols.http", Protocol(port=self._plan.port + number))
         if self._plan.host is not None:
