@@ -371,6 +371,36 @@ async def test_a_consumer_gets_what_it_subscribed_to(served: ServedDevice) -> No
         await client.ask(make("wsnt:Unsubscribe"), endpoint(again))
 
 
+async def test_what_is_pushed_can_be_neither_pulled_nor_sought(served: ServedDevice) -> None:
+    client = Client(served)
+    async with taking() as taker:
+        made = endpoint(await client.ask(subscription_to(taker.url)))
+        pull = make("tev:PullMessages", make("tev:Timeout", "PT0S"), make("tev:MessageLimit", "1"))
+        assert (await client.fault(pull, made)).says("UnableToGetMessagesFault")
+        seek = make("tev:Seek", make("tev:UtcTime", "2026-01-01T00:00:00Z"))
+        assert (await client.fault(seek, made)).says("ActionNotSupported")
+
+
+async def test_there_are_only_so_many_consumers(served: ServedDevice) -> None:
+    client = Client(served)
+    capabilities = (await client.ask(make("tev:GetServiceCapabilities"))).all("tev:Capabilities")[0]
+    async with taking() as taker:
+        for _ in range(int(str(capabilities.get("MaxNotificationProducers")))):
+            await client.ask(subscription_to(taker.url))
+        assert (await client.fault(subscription_to(taker.url))).says("SubscribeCreationFailedFault")
+        assert await client.pull_point()
+
+
+async def test_a_pull_point_goes_back_in_time(served: ServedDevice) -> None:
+    client = Client(served)
+    made = await client.pull_point(topic(RELAYS))
+    served.device.io.switch("Relay1", True)
+    await client.pull(made)
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await client.ask(make("tev:Seek", make("tev:UtcTime", later), make("tev:Reverse", "true")), made)
+    assert items(await client.pull(made))[0] == ("Changed", "Relay1", "active")
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manycast.onvif.events.push.FIRST_RETRY_S", 0.05)
