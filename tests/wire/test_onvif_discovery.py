@@ -21,6 +21,7 @@ from manycast.onvif.discovery.scopes import NONE, STRCMP0
 from manycast.onvif.discovery.service import Discovery, DiscoveryError
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.discovery import DiscoveryMode
+from manycast.onvif.state.network import IpFilter, IpFilterType
 from manycast.onvif.state.scopes import Scope
 from manycast.onvif.state.store import StateStore
 
@@ -221,6 +222,16 @@ async def test_a_device_that_does_not_want_to_be_found_is_silent() -> None:
             pass
         net.client.ask(resolve(net.endpoint))
         assert (await net.client.answer()).endpoint == net.endpoint
+
+
+async def test_who_is_filtered_out_does_not_find_it() -> None:
+    async with network(2) as net:
+        net.store.state.network.ip_filter = IpFilter(type=IpFilterType.DENY, ipv4=[IPv4Interface("127.0.0.0/8")])
+        net.store.save()
+        net.client.ask(resolve(net.endpoint))
+        net.client.ask(probe())
+        answer = await net.client.answer()
+        assert (answer.action, answer.endpoint) == ("ProbeMatches", UUID(int=1).urn)
 
 
 async def test_a_device_that_starts_unseen_says_nothing() -> None:

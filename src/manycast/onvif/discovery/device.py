@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from uuid import uuid4
 
+from manycast.onvif.device.ip_filter import lets_in
 from manycast.onvif.discovery.interfaces import Endpoint, Interface, xaddrs
 from manycast.onvif.discovery.messages import TYPES, Probe, Request, Stamp, Target
 from manycast.onvif.discovery.scopes import SUPPORTED_RULES, matches
@@ -71,6 +72,10 @@ class DiscoveredDevice:
         address = ip_address(local)
         bound = [ip_address(endpoint.address) for endpoint in self._endpoints()]
         return any(each == address or each.is_unspecified for each in bound)
+
+    def lets_in(self, host: str) -> bool:
+        """Whether its address filter lets somebody in."""
+        return lets_in(self.store.state.network.ip_filter, host)
 
     def is_meant(self, request: Request) -> bool:
         """Whether it is what is looked for."""

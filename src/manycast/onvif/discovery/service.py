@@ -179,7 +179,9 @@ class Discovery:
         asked = [
             entry
             for entry in self._entries
-            if entry.device.discoverable and (arrival.multicast or entry.device.listens_on(arrival.local))
+            if entry.device.discoverable
+            and entry.device.lets_in(arrival.host)
+            and (arrival.multicast or entry.device.listens_on(arrival.local))
         ]
         if isinstance(request, Probe) and request.rule not in SUPPORTED_RULES:
             if asked and not arrival.multicast and self._gate.may_answer(now_s=now_s):
