@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.desktop import Desktop
 from support.hearing import check_tone
 from support.media import TONE_HZ
 from support.ports import free_udp_port
@@ -30,6 +31,7 @@ from support.programs import (
 )
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
+from support.sound_source import SoundSource
 from support.srt import LossyRelay
 from support.waiting import wait_until
 
@@ -249,6 +251,21 @@ def test_the_picture_stays_whole_through_a_bad_network(srt_server: ServerProcess
 def test_the_first_picture_is_that_of_the_file(srt_server: ServerProcess, media: Path) -> None:
     wanted = rgb_picture("-i", str(media / "plain.mp4"), width=320, height=240)
     assert rgb_picture("-i", srt(srt_server, "plain.mp4"), width=320, height=240) == wanted
+
+
+def test_captures_play(tmp_path: Path) -> None:
+    with Desktop() as desktop:
+        desktop.show("Clock of mine")
+        sound = SoundSource(tmp_path)
+        environment = {**desktop.environment, **sound.environment}
+        config = "applications: [{name: app}]"
+        with ServerProcess(tmp_path, config=config, environment=environment, srt=True) as server:
+            for name, codecs in {
+                "screenlive+audiodevice": ["h264", "aac"],
+                "window=CLOCK%20of%20mine": ["h264"],
+            }.items():
+                streams = probe("-show_streams", srt(server, f"app/{name}"))["streams"]
+                assert [stream["codec_name"] for stream in streams] == codecs, name
 
 
 def test_the_server_runs_without_the_library(tmp_path: Path) -> None:
