@@ -94,7 +94,7 @@ def test_a_device_that_is_not_there_is_not_found_in_the_protocols_own_words(serv
         assert rtmp.play("app", name)[1] == "NetStream.Play.StreamNotFound"
     for suffix in ("", ".flv", ".m3u8"):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/app/{name}{suffix}", timeout=15)
+            urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/app/{name}{suffix}", timeout=60)
         assert refused.value.code == 404
         refused.value.close()
     with pytest.raises(Refused) as rejected:

@@ -45,7 +45,7 @@ def opened(url: str) -> InputContainer:
     options = (
         {"rtsp_transport": "tcp", "fflags": "nobuffer", "analyzeduration": "500000"} if url.startswith("rtsp") else {}
     )
-    container = av.open(url, options=options, timeout=15)
+    container = av.open(url, options=options, timeout=60)
     assert isinstance(container, InputContainer)
     return container
 
@@ -118,7 +118,7 @@ def test_a_window_is_followed_until_it_is_closed(server: ServerProcess, desktop:
         assert sum(1 for _ in zip(pictures, range(20), strict=False)) == 20  # the last picture, again and again
         window.do("close")
         assert sum(1 for _ in pictures) < 60
-    wait_until(lambda: "the window was closed" in server.log, "the reason is said", deadline_s=5)
+    wait_until(lambda: "the window was closed" in server.log, "the reason is said")
     with pytest.raises(av.FFmpegError):
         rtsp(server, "window=user%20manual.doc")
     desktop.show("Another user manual.doc")

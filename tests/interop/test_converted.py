@@ -246,7 +246,7 @@ def test_a_capture_in_jpeg_is_converted_too(tmp_path: Path) -> None:
 def test_it_can_be_switched_off(server: ServerProcess, film: str, player: str, tmp_path: Path) -> None:
     with ServerProcess(tmp_path, config=OFF, media=server.media, http=True, rtmp=True) as plain:
         try:
-            with av.open(source_of(plain, film, player, tmp_path)[-1], timeout=15) as container:
+            with av.open(source_of(plain, film, player, tmp_path)[-1], timeout=60) as container:
                 assert isinstance(container, InputContainer)
                 names = {stream.codec_context.name for stream in container.streams if stream.codec_context is not None}
         except av.FFmpegError:

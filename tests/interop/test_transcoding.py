@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def opened(server: ServerProcess, name: str, *, rtmp: bool = False) -> InputContainer:
     url = f"rtmp://127.0.0.1:{server.rtmp_port}/{name}" if rtmp else f"rtsp://127.0.0.1:{server.port}/{name}"
     options = {} if rtmp else {"rtsp_transport": "tcp", "analyzeduration": "500000"}
-    container = av.open(url, options=options, timeout=15)
+    container = av.open(url, options=options, timeout=60)
     assert isinstance(container, InputContainer)
     return container
 

@@ -6,9 +6,10 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -67,13 +68,14 @@ DECODERS = {
 }
 
 
+Clips = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip of each codec, in which no two pictures are alike."""
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """A clip of a codec, in which no two pictures are alike."""
     folder = tmp_path_factory.mktemp("video-payloads")
-    for name, codec in CLIPS.items():
-        make(folder / f"{name}.mkv", *PICTURES, *codec)
-    return folder
+    return cache(lambda codec: make(folder / f"{codec}.mkv", *PICTURES, *CLIPS[codec]))
 
 
 def wait_for(server: ServerProcess, name: str) -> None:
@@ -117,9 +119,9 @@ def check_order(seen: list[str], original: list[str]) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("codec", CLIPS)
 def test_what_ffmpeg_publishes_comes_out_picture_by_picture(
-    server: ServerProcess, clips: Path, codec: str, transport: str
+    server: ServerProcess, clips: Clips, codec: str, transport: str
 ) -> None:
-    clip = clips / f"{codec}.mkv"
+    clip = clips(codec)
     name = f"video/{codec}-{transport}"
     with publishing_with_ffmpeg(clip, server.url(name), transport, *LENIENT):
         wait_for(server, name)
@@ -129,8 +131,8 @@ def test_what_ffmpeg_publishes_comes_out_picture_by_picture(
 
 
 @pytest.mark.parametrize("codec", PARSERS)
-def test_what_gstreamer_publishes_comes_out_picture_by_picture(server: ServerProcess, clips: Path, codec: str) -> None:
-    clip = clips / f"{codec}.mkv"
+def test_what_gstreamer_publishes_comes_out_picture_by_picture(server: ServerProcess, clips: Clips, codec: str) -> None:
+    clip = clips(codec)
     name = f"video/{codec}-gst"
     with gst_running(
         f"filesrc location={clip} ! matroskademux ! {PARSERS[codec]}",
@@ -199,7 +201,7 @@ def test_av1_comes_out_picture_by_picture(server: ServerProcess, tmp_path: Path,
 def test_sound_in_vorbis_is_heard(server: ServerProcess, tmp_path: Path) -> None:
     clip = make(
         tmp_path / "tone.mkv",
-        *["-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000:duration=3", "-c:a", "libvorbis"],
+        *["-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000:duration=120", "-c:a", "libvorbis"],
     )
     with publishing_with_ffmpeg(clip, server.url("vorbis"), "tcp"):
         wait_for(server, "vorbis")

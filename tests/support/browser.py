@@ -18,10 +18,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-START_S = 20.0
+START_S = 60.0
 STOP_S = 10.0
 POLL_S = 0.1
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NPM_TIMEOUT_S = 60.0
 

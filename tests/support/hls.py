@@ -28,7 +28,7 @@ from support.clips import Clip, make_clip
 
 HOST = "127.0.0.1"
 QUICK = SegmenterOptions(fragment_s=1, playlist=3, part_s=0.2)
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 @dataclass

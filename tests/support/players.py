@@ -14,8 +14,8 @@ from support.lip_sync import DECODED, PICTURE_BYTES, SOUND_HZ, Received
 from support.programs import ffmpeg, find
 from support.waiting import wait_until
 
-END_S = 30.0
-SILENCE_S = 3.0
+END_S = 60.0
+SILENCE_S = 5.0
 SOME_BYTES = 65_536  # more than a file begins with before there are pictures
 VLC = os.environ.get("MANYCAST_TEST_VLC") or "cvlc"
 OPENRTSP = os.environ.get("MANYCAST_TEST_OPENRTSP") or "openRTSP"

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0  # generous: only a failing test ever waits that long
+MAKE_TIMEOUT_S = 300.0
 PACKAGES = {
     "srt-live-transmit": "srt-tools",
     "ffmpeg": "ffmpeg",
@@ -59,7 +60,7 @@ def from_server(url: str, transport: str) -> list[str]:
 
 def make(path: Path, *arguments: str) -> Path:
     """Have ffmpeg make a file."""
-    run("ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments, str(path))
+    run("ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments, str(path), timeout_s=MAKE_TIMEOUT_S)
     return path
 
 

@@ -18,7 +18,7 @@ from manycast.wire.rtmp.handshake import NOISE_BYTES, ClientHandshake
 from support.clips import Clip
 from support.sockets import kept
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 CHUNK_BYTES = 4096
 
 

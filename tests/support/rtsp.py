@@ -11,7 +11,7 @@ from typing import Self
 from manycast.wire.rtp.packet import RtpPacket
 from support.sockets import kept
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 class HungUp(Exception):

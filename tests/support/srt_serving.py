@@ -87,7 +87,7 @@ async def publishing(
 
     task = asyncio.create_task(send())
     try:
-        await until(lambda: server.hub.live(path) is not None, "the stream is there", deadline_s=10)
+        await until(lambda: server.hub.live(path) is not None, "the stream is there")
         yield publisher
     finally:
         task.cancel()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 POLL_S = 0.02
-DEADLINE_S = 20.0  # generous: only a failing test ever waits that long
+DEADLINE_S = 60.0  # generous: only a failing test ever waits that long
 
 
 def wait_until(condition: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S) -> None:

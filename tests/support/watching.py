@@ -14,7 +14,7 @@ from support.rtsp import HungUp, RawRtsp
 from support.server import ServerProcess
 from support.waiting import wait_until
 
-MAX_SILENCE_S = 3.0  # of a stream of 25 pictures a second; only a server that stands still is silent that long
+MAX_SILENCE_S = 6.0  # of a stream of 25 pictures a second; only a server that stands still is silent that long
 
 
 @dataclass

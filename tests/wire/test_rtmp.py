@@ -62,7 +62,7 @@ async def publish(server: Serving, name: str = "cam", frames: int = 60) -> tuple
     stream_id, code = await blocking(publisher.publish, "live", name)
     assert code == "NetStream.Publish.Start"
     await blocking(publisher.send_clip, CLIP, stream_id, frames)
-    await until(lambda: server.hub.live(f"live/{name}") is not None, "the stream is there", deadline_s=10)
+    await until(lambda: server.hub.live(f"live/{name}") is not None, "the stream is there")
     return publisher, stream_id
 
 
