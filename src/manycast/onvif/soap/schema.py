@@ -94,8 +94,15 @@ def make_deterministic(schema: etree._Element) -> None:
         in_choice = bool(before) and next(wildcard.iterancestors()).tag == f"{_XS}choice"
         open_before = in_choice or any(_may_repeat_or_lack(sibling) for sibling in before)
         if after or open_before or owner.get("name") in extended:
-            borrowed = any(":" in sibling.get("ref", "") for sibling in before)  # from other namespaces
-            wildcard.set("namespace", "##targetNamespace" if borrowed else "##other")
+            wildcard.set("namespace", _apart_from(before))
+
+
+def _apart_from(siblings: list[etree._Element]) -> str:
+    """What a wildcard may stand for that none of these is."""
+    borrowed = [":" in sibling.get("ref", "") for sibling in siblings]  # from other namespaces
+    if not any(borrowed):
+        return "##other"
+    return "##targetNamespace" if all(borrowed) else "##local"
 
 
 def move_wildcards_back(schema: etree._Element) -> None:
