@@ -54,6 +54,7 @@ def rtsp(server: ServerProcess, name: str) -> InputContainer:
     return opened(f"rtsp://127.0.0.1:{server.port}/app/{name}")
 
 
+@pytest.mark.alone
 def test_a_screen_is_seen_live_by_viewers_of_all_protocols_from_one_capture(
     server: ServerProcess, desktop: Desktop
 ) -> None:

@@ -30,7 +30,7 @@ from support.programs import (
     running,
 )
 from support.rtsp import RawRtsp
-from support.server import ServerProcess
+from support.server import STOP_S, STOP_SLACK_S, ServerProcess
 from support.sound_source import SoundSource
 from support.srt import LossyRelay
 from support.waiting import wait_until
@@ -132,7 +132,7 @@ def test_ffmpeg_with_a_passphrase(srt_server: ServerProcess, media: Path) -> Non
         assert len(frame_digests("-i", srt(srt_server, "live/secret", secret), "-frames:v", "20")) == 20
         wrong = srt(srt_server, "live/secret", "&passphrase=falsch-falsch")
         done = subprocess.run(
-            [find("ffmpeg"), "-nostdin", "-i", wrong, "-f", "null", "-"], capture_output=True, timeout=30, check=False
+            [find("ffmpeg"), "-nostdin", "-i", wrong, "-f", "null", "-"], capture_output=True, timeout=60, check=False
         )
         assert done.returncode != 0
         wait_until(lambda: "passphrase is wrong or missing" in srt_server.log, "it is named in the log")
@@ -230,7 +230,7 @@ def test_srt_live_transmit_publishes_and_plays(srt_server: ServerProcess, media:
             wait_until(lambda: received.stat().st_size > 200_000, "it receives")
         finally:
             player.terminate()
-            player.wait(timeout=10)
+            player.wait(timeout=60)
     assert len(frame_digests("-i", str(received), "-frames:v", "20")) == 20
 
 
@@ -291,4 +291,4 @@ def test_stopping_with_viewers_and_publishers(tmp_path: Path, media: Path) -> No
                 wait_until(lambda: "plays live" in server.log, "it is watched")
                 asked_s = time.monotonic()
                 server.stop()
-                assert time.monotonic() - asked_s < 3.5
+                assert time.monotonic() - asked_s < STOP_S + STOP_SLACK_S
