@@ -25,7 +25,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
     sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
-    coding = ["-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+    coding = ["-t", "60", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
     return make(path, *pictures, *sound, *coding, "-c:a", "aac")
 
 

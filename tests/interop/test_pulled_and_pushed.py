@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.lip_sync import make_lip_sync_clip
+from support.players import watch_with_ffmpeg
 from support.ports import free_tcp_port, free_udp_base
 from support.programs import make, probe, running
 from support.server import ServerProcess
@@ -28,7 +30,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
     sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
-    coding = ["-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+    coding = ["-t", "120", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
     return make(path, *pictures, *sound, *coding, "-c:a", "aac", "-ar", "48000")
 
 
@@ -122,3 +124,17 @@ def test_what_is_pushed_as_raw_rtp(edge: Edge, film: Path) -> None:
     with running("ffmpeg", *sent(film, *pictures, *sound)):
         wait_until(lambda: "stream raw" in edge.server.log, "it is pushed")
         assert edge.by_every_protocol("raw") == dict.fromkeys(PLAYERS, "aac h264")
+
+
+def test_pictures_and_sound_of_raw_rtp_stay_in_step(edge: Edge, tmp_path: Path) -> None:
+    with_b_frames = make_lip_sync_clip(tmp_path / "original.mp4")
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-c:a", "aac"]
+    clip = make(tmp_path / "clip.mp4", "-stream_loop", "14", "-i", str(with_b_frames), *coding)
+    # When packets come is all that there is to go by; so they must be sent when they are due.
+    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{edge.ports[0]}"]
+    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{edge.ports[1]}"]
+    url = edge.server.url("raw")
+    began = edge.server.log.count("stream raw ")
+    with running("ffmpeg", *sent(clip, *pictures, *sound)):
+        wait_until(lambda: edge.server.log.count("stream raw ") > began, "it is pushed")
+        watch_with_ffmpeg(tmp_path, url, "tcp", 6.0).after(1.0).check_lip_sync()

@@ -65,6 +65,25 @@ def test_a_proxy(tmp_path: Path, origin: ServerProcess, transfer: str, ondemand:
         assert f"stream copy (H264, the proxy of {origin.url('live')}) opened" in server.log
 
 
+def test_proxies_of_several_applications(tmp_path: Path, origin: ServerProcess) -> None:
+    names = ["one", "two"]
+    applications = [
+        {"name": name, "proxies": [proxy(origin.url(name)), proxy(origin.url(name), suffix="other")]} for name in names
+    ]
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    with (
+        publishing(origin, "one"),
+        publishing(origin, "two"),
+        ServerProcess(folder, config=configuration(applications=applications)) as server,
+    ):
+        for path in ("one/copy", "one/other", "two/copy", "two/other"):
+            with RawRtsp.connect(server.host, server.port) as viewer:
+                viewer.play(path)
+                assert viewer.rtp(20)
+            assert f"stream {path} (H264, the proxy of {origin.url(path[:3])}) opened" in server.log
+
+
 def test_a_viewer_waits_for_the_source(tmp_path: Path, origin: ServerProcess) -> None:
     with edge(tmp_path, proxy(origin.url("live"))) as server:
         wait_until(lambda: "trying again" in server.log, "the proxy has tried")

@@ -62,6 +62,7 @@ class TrackReceiver:
         self._expected: int | None = None
         self._last_timestamp: int | None = None
         self._unwrapped = 0
+        self._begun = False  # a frame of this source has come
 
     def receive(self, data: bytes, *, now_s: float) -> list[Frame]:
         """Take one RTP packet; return the frames it completes. Bad packets are counted and dropped."""
@@ -112,6 +113,7 @@ class TrackReceiver:
         self._candidate = None
         self._expected = None
         self._last_timestamp = None
+        self._begun = False
         self._reorder = None if self._ordered else ReorderBuffer()
         self._dts = DtsEstimator.for_track(self.track) if self._dts is not None else None
         self.statistics = ReceptionStatistics(packet.ssrc, self.track.clock_rate_hz)
@@ -138,6 +140,9 @@ class TrackReceiver:
             self.counters.broken_payloads += 1
             self.counters.last_fault = str(error)
             return []
+        if frames and not self._begun:
+            self._begun = True
+            self._timeline.arrived_in_one(self._index, frames[0].pts_ticks, frames[-1].pts_ticks)
         for frame in frames:
             self._place(frame)
         return frames

@@ -16,6 +16,7 @@ class _TrackClock:
     rate_hz: int
     offset_ticks: int | None = None  # stream time = RTP timestamp + offset
     unwrapper: Unwrapper | None = None
+    reported: bool = False  # a sender report has come
 
 
 class SenderTimeline:
@@ -47,11 +48,27 @@ class SenderTimeline:
         """Where an unwrapped timestamp stands on the stream's timeline."""
         return unwrapped + (self._clocks[track_index].offset_ticks or 0)
 
+    def arrived_in_one(self, track_index: int, first: int, last: int) -> None:
+        """The track's first packet held frames from one unwrapped timestamp to another: it was sent when the last of
+        them was there. Reports know better."""
+        clock = self._clocks[track_index]
+        if clock.offset_ticks is None or clock.reported:
+            return
+        clock.offset_ticks -= last - first
+        below_zero_s = -(first + clock.offset_ticks) / clock.rate_hz
+        if below_zero_s > 0 and self._start_s is not None:
+            self._start_s -= below_zero_s
+            for other in self._clocks:
+                if other.offset_ticks is not None:
+                    other.offset_ticks += round(below_zero_s * other.rate_hz)
+            self._zero_unix_s -= below_zero_s
+
     def restart(self, track_index: int, timestamp: int, *, now_s: float) -> None:
         """A new source sends this track: its timestamps have nothing to do with those before."""
         clock = self._clocks[track_index]
         clock.unwrapper = None
         clock.offset_ticks = None
+        clock.reported = False
         if self._reference == track_index:
             self._reference = None
         self.unwrap(track_index, timestamp, now_s=now_s)
@@ -62,6 +79,7 @@ class SenderTimeline:
             return
         clock = self._clocks[track_index]
         unwrapped = self.unwrap(track_index, rtp_timestamp, now_s=now_s)
+        clock.reported = True
         unix_s = unix_from_ntp(ntp)
         assert clock.offset_ticks is not None
         if self._reference is None or self._reference == track_index:

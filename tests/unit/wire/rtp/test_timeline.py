@@ -90,6 +90,25 @@ def test_a_report_before_the_first_packet_places_the_track() -> None:
     assert timeline.stream_ticks(VIDEO, timeline.unwrap(VIDEO, 180_000, now_s=6.0)) == 90_000
 
 
+def test_frames_that_were_held_back_for_one_packet_are_older() -> None:
+    timeline = SenderTimeline(RATES)
+    timeline.unwrap(VIDEO, 0, now_s=0.0)
+    first = timeline.unwrap(AUDIO, 7000, now_s=0.5)
+    timeline.arrived_in_one(AUDIO, first, first + 24_000)
+    assert timeline.stream_ticks(AUDIO, first) == 0
+    timeline.sender_report(VIDEO, ntp=ntp_from_unix(WALL_S), rtp_timestamp=0, now_s=0.6)
+    timeline.sender_report(AUDIO, ntp=ntp_from_unix(WALL_S + 0.1), rtp_timestamp=7000, now_s=0.6)
+    assert timeline.stream_ticks(AUDIO, first) == 4800
+
+
+def test_times_do_not_begin_below_zero() -> None:
+    timeline = SenderTimeline(RATES)
+    first = timeline.unwrap(AUDIO, 7000, now_s=0.0)
+    timeline.arrived_in_one(AUDIO, first, first + 24_000)
+    assert timeline.stream_ticks(AUDIO, first) == 0
+    assert timeline.stream_ticks(VIDEO, timeline.unwrap(VIDEO, 0, now_s=0.0)) == 45_000
+
+
 def test_a_new_source_goes_on_where_time_stands() -> None:
     timeline = SenderTimeline(RATES)
     timeline.unwrap(VIDEO, 777, now_s=0.0)
