@@ -28,10 +28,6 @@ class NetworkProtocols(DevicePart):
         belongs to the streams of all devices."""
         protocols = self._protocols()
         for wanted in request.NetworkProtocols:
-            if wanted.Name == "HTTPS" and not self.device.surroundings.https:
-                if wanted.Enabled:
-                    raise Fault.receiver("ter:ActionNotSupported", "ter:EnablingTlsFailed", reason="no certificate")
-                continue
             if wanted.Name not in protocols:
                 raise invalid("ter:ServiceNotSupported", f"{wanted.Name} is not supported")
             if len(wanted.Port) > 1 or not all(1 <= port <= 65535 for port in wanted.Port):

@@ -42,13 +42,13 @@ class Users(DevicePart):
 
     @operation(Access.WRITE_SYSTEM)
     async def delete_users(self, request: Any, caller: Caller) -> Reply:
-        """All or none. An administrator remains, else nobody could set anything any more."""
+        """All or none."""
         names = set(request.Username)
         for name in names:
             if self._find(name).fixed:
                 raise invalid("ter:FixedUser", f"{name!r} cannot be deleted")
         users = [user for user in self.state.users if user.username not in names]
-        _keep_an_administrator(self.state.users, users)
+        self._keep_an_administrator(users)
         self.state.users = users
         self.save()
         return NOTHING
@@ -74,7 +74,7 @@ class Users(DevicePart):
                     "earlier_passwords": [known.password, *known.earlier_passwords][:MAX_PASSWORD_HISTORY],
                 }
             )
-        _keep_an_administrator(self.state.users, users)
+        self._keep_an_administrator(users)
         self.state.users = users
         self.save()
         return NOTHING
@@ -106,6 +106,15 @@ class Users(DevicePart):
                 return user
         raise invalid("ter:UsernameMissing", f"no user {name[:MAX_NAME_CHARS]!r}")
 
+    def _keep_an_administrator(self, users: list[User]) -> None:
+        """Where a login is asked for, nobody could set anything any more without one."""
+        if (
+            self.state.server.need_auth
+            and any(map(_administers, self.state.users))
+            and not any(map(_administers, users))
+        ):
+            raise invalid("ter:FixedUser", "the last administrator remains one")
+
     def _check_password(self, name: str, password: str | None, known: User | None = None) -> None:
         if len(password or "") > MAX_PASSWORD_CHARS:
             raise prohibited("ter:PasswordTooLong", f"at most {MAX_PASSWORD_CHARS} characters")
@@ -133,11 +142,6 @@ def _level(name: str) -> UserLevel:
         return UserLevel(name)
     except ValueError:  # Extended, which comes with roles
         raise Fault.sender("ter:InvalidArgVal", reason=f"no users of the level {name}") from None
-
-
-def _keep_an_administrator(before: list[User], after: list[User]) -> None:
-    if any(_administers(user) for user in before) and not any(_administers(user) for user in after):
-        raise invalid("ter:FixedUser", "the last administrator remains one")
 
 
 def _administers(user: User) -> bool:

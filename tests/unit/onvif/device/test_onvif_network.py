@@ -202,7 +202,7 @@ async def test_the_servers_change_before_the_state_does() -> None:
     ("wanted", "subcodes"),
     [
         ({"Name": "RTSP", "Enabled": True, "Port": [10554]}, "ter:InvalidArgVal/ter:ServiceNotSupported"),
-        ({"Name": "HTTPS", "Enabled": True, "Port": [8443]}, "ter:ActionNotSupported/ter:EnablingTlsFailed"),
+        ({"Name": "HTTPS", "Enabled": True, "Port": [8443]}, "ter:InvalidArgVal/ter:ServiceNotSupported"),
         ({"Name": "HTTP", "Enabled": False, "Port": [8000]}, "ter:InvalidArgVal"),
         ({"Name": "HTTP", "Enabled": True, "Port": [0]}, "ter:InvalidArgVal"),
         ({"Name": "HTTP", "Enabled": True, "Port": [65536]}, "ter:InvalidArgVal"),
