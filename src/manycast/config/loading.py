@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,6 @@ from manycast.config.services import idle_features, without_idle_features
 from manycast.config.subject import Step, Subject, said_at
 from manycast.config.validation import build
 from manycast.config.written import Branch
-from manycast.config.xml_reader import read_xml
-from manycast.config.yaml_reader import read_yaml
 
 _DEVICE_PATHS = ("cert_file", "key_file", "runtime_file")
 
@@ -114,7 +113,13 @@ def _read(path: Path) -> Node:
     content = data.lstrip(_BEFORE_CONTENT)
     if not content:
         raise _unreadable(path, "is empty")
-    return read_xml(path, data) if content.startswith(b"<") else read_yaml(path, data)
+    if content.startswith(b"<"):
+        from manycast.config.xml_reader import read_xml  # with lxml
+
+        return read_xml(path, data)
+    from manycast.config.yaml_reader import read_yaml
+
+    return read_yaml(path, data)
 
 
 def _unreadable(path: Path, message: str) -> ConfigurationError:
@@ -143,12 +148,20 @@ def _anchored(settings: Settings, subject: Subject, paths: Sequence[Path]) -> Se
 
 
 def _anchored_onvif(onvif: OnvifSettings, subject: Subject, anchored: Callable[..., Path]) -> OnvifSettings:
-    """Each path from where it is said, else from where anything of ONVIF is said."""
+    """Each path from where it is said, else from where anything of ONVIF is said.
+
+    As a service, the folder of the configuration cannot be written to: what is kept goes where systemd wants it.
+    """
+    state_folder = os.environ.get("STATE_DIRECTORY")
 
     def changed(device: OnvifDevice, index: int | None) -> dict[str, Path]:
         places = {name: said_at(subject, index, name) for name in _DEVICE_PATHS}
         at = {name: place if subject.written(*place) else ("onvif",) for name, place in places.items()}
-        return {name: anchored(getattr(device, name), *at[name]) for name in _DEVICE_PATHS}
+        paths = {name: anchored(getattr(device, name), *at[name]) for name in _DEVICE_PATHS}
+        said = places["runtime_file"][-1] == "runtime_file" and subject.written(*places["runtime_file"])
+        if state_folder and not said and not subject.written("onvif", "runtime_file"):
+            paths["runtime_file"] = Path(state_folder) / device.runtime_file
+        return paths
 
     devices = tuple(device.model_copy(update=changed(device, index)) for index, device in enumerate(onvif.devices))
     return onvif.model_copy(update={**changed(onvif, None), "devices": devices})

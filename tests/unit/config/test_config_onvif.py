@@ -425,6 +425,23 @@ def test_files_are_looked_for_where_the_onvif_file_is(tmp_path: Path) -> None:
     assert (server.cert_file, server.key_file) == (tmp_path / "etc" / "ssl.ca", Path("/keys/key"))
 
 
+def test_as_a_service_what_is_kept_goes_to_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/manycast")
+    several = "<device><http_port>1</http_port>{}<information><SerialNumber>A</SerialNumber></information></device>"
+    files = [
+        device.runtime_file
+        for text in (
+            config("<server_ip/>"),
+            config("<https_enable>0</https_enable>", several.format("")),
+            config("<server_ip/><runtime_file>own.cfg</runtime_file>"),
+            config("<https_enable>0</https_enable>", several.format("<runtime_file>its.cfg</runtime_file>")),
+        )
+        for device in devices_of(tmp_path, text)
+    ]
+    state = Path("/var/lib/manycast")
+    assert files == [state / "onvifrun.cfg", state / "onvifrun-A.cfg", tmp_path / "own.cfg", tmp_path / "its.cfg"]
+
+
 class TestSeveralDevices:
     def test_a_device_has_what_stands_beside_it_unless_it_has_its_own(self) -> None:
         gate, yard, hall = (
