@@ -171,6 +171,17 @@ async def raw(device: ServedDevice, data: bytes, head: str) -> bytes:
     return reply
 
 
+async def test_who_waits_to_be_asked_for_the_body_is_asked() -> None:
+    async with served_device() as device:
+        reader, writer = await asyncio.open_connection(HOST, int(device.address.rpartition(":")[2]))
+        head = f"Host: h\r\nExpect: 100-continue\r\nContent-Length: {len(INFORMATION)}\r\n\r\n"
+        writer.write(f"POST /onvif/device_service HTTP/1.1\r\n{head}".encode())
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(INFORMATION)
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
 async def test_curl_asks_with_nothing_first() -> None:
     async with served_device(with_login()) as device:
         status, _ = await post(device, b"")
