@@ -16,8 +16,6 @@ from manycast.config.onvif_state import ConfiguredDevice, configured_devices
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.hub import Hub
 from manycast.listening import Listening, StartError, open_listeners
-from manycast.onvif.discovery.device import DiscoveredDevice
-from manycast.onvif.discovery.service import Discovery, DiscoveryError
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
@@ -27,6 +25,8 @@ from manycast.onvif.surroundings import Surroundings
 from manycast.tls import TlsPlan, open_certificate
 
 if TYPE_CHECKING:
+    from manycast.onvif.discovery.device import DiscoveredDevice
+    from manycast.onvif.discovery.service import Discovery
     from manycast.onvif.running import RunningDevice
 
 OPTION = "--onvif-port"
@@ -263,6 +263,8 @@ class OnvifService:
             on_restart=lambda: self._restart_streams(_streams_of(device.store)),
         )
         if self._discovery is not None:
+            from manycast.onvif.discovery.device import DiscoveredDevice
+
             found = DiscoveredDevice(device.store, device.running.server.endpoints)
             device.running.announcer = _Announcer(self._discovery, found)
         await device.running.start(device.sockets)
@@ -283,6 +285,8 @@ class _Announcer:
 
 
 def _start_discovery() -> Discovery | None:
+    from manycast.onvif.discovery.service import Discovery, DiscoveryError
+
     discovery = Discovery()
     try:
         discovery.start()
@@ -313,4 +317,5 @@ def _has_certificate(store: StateStore, notes: list[str]) -> bool:
 
 
 def _load_modules() -> None:
+    import manycast.onvif.discovery.service
     import manycast.onvif.running  # noqa: F401

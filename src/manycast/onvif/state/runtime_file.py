@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from lxml import etree
 from pydantic import BaseModel, ValidationError
 
 from manycast.errors import ManycastError
 from manycast.onvif.state.device import DeviceState
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 ROOT = "onvifrun"
 VERSION = "1"
@@ -29,6 +31,8 @@ class RuntimeFileError(ManycastError):
 
 def serialize(state: DeviceState) -> bytes:
     """The file's content. Raises ValueError for what XML cannot hold."""
+    from lxml import etree  # here and below: a server that reads no XML starts without it
+
     root = etree.Element(ROOT, version=VERSION)
     root.append(etree.Comment(_COMMENT))
     _write(root, state.model_dump(mode="json"))
@@ -38,6 +42,8 @@ def serialize(state: DeviceState) -> bytes:
 
 def parse(data: bytes) -> DeviceState:
     """Read a file's content; raises RuntimeFileError and nothing else."""
+    from lxml import etree
+
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True)
     try:
         root = etree.fromstring(data, parser)
@@ -54,12 +60,16 @@ def parse(data: bytes) -> DeviceState:
 
 
 def _write(parent: etree._Element, values: dict[str, Any]) -> None:
+    from lxml import etree
+
     for name, value in values.items():
         if value is not None:
             _write_value(etree.SubElement(parent, name), value)
 
 
 def _write_value(node: etree._Element, value: Any) -> None:
+    from lxml import etree
+
     match value:
         case dict():
             _write(node, value)
