@@ -43,7 +43,7 @@ def configuration(**more: Any) -> str:
 def server(folder: Path, **more: Any) -> Iterator[ServerProcess]:
     folder.mkdir()
     card = SoundCard(folder)
-    with ServerProcess(folder, config=configuration(**more), environment=card.environment) as running:
+    with ServerProcess(folder, config=configuration(**more), environment=card.environment, rtsps=True) as running:
         yield running
 
 
@@ -55,31 +55,33 @@ def recorded(folder: Path) -> list[int]:
     return list(samples)
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])  # and with it, SRTP
 @pytest.mark.parametrize("transfer", ["TCP", "UDP"])
-def test_a_talk_goes_through(tmp_path: Path, transfer: str) -> None:
+def test_a_talk_goes_through(tmp_path: Path, transfer: str, scheme: str) -> None:
     talks = {"backchannel": {"record": "talks", "output": "none"}}
-    with (
-        server(tmp_path / "camera", **talks) as camera,
-        publishing(camera, "door"),
-        server(
-            tmp_path / "edge",
-            backchannel={"output": "none"},
-            applications=[{"proxies": [{"suffix": "copy", "url": camera.url("door"), "transfer": transfer}]}],
-        ) as edge,
-    ):
-        wait_until(lambda: "stream copy" in edge.log, "the proxy is connected")
-        talker = open_talker(edge, "copy")
-        talker.play()
-        with speaking(talker, spoken_tone(PCMU, 2.0)):
-            wait_until(lambda: "speaks to the camera in G711U" in edge.log, "the camera is connected")
-            wait_until(lambda: list((tmp_path / "camera" / "talks").glob("*.wav")), "the camera hears it")
-            wait_until(lambda: "stream door/backchannel" in camera.log, "it is live there")
-            wait_until(lambda: len(recorded(tmp_path / "camera" / "talks")) > 12_000, "a second and a half of it")
-        talker.teardown()
-        talker.close()
-        wait_until(lambda: "spoke to door" in camera.log, "the camera's session ends with the talk")
+    with server(tmp_path / "camera", rtsps={"srtp": 1}, **talks) as camera, publishing(camera, "door"):
+        port = camera.port if scheme == "rtsp" else camera.rtsps_port
+        proxy = {"suffix": "copy", "url": f"{scheme}://{HOST}:{port}/door", "transfer": transfer, "tls_verify": 0}
+        edge = server(tmp_path / "edge", backchannel={"output": "none"}, applications=[{"proxies": [proxy]}])
+        with edge as server_of_the_edge:
+            talk_through(server_of_the_edge, camera, tmp_path / "camera" / "talks")
     samples = recorded(tmp_path / "camera" / "talks")
     assert tone_level(samples[4000:12_000], TONE_HZ) > 0.9
+
+
+def talk_through(edge: ServerProcess, camera: ServerProcess, talks: Path) -> None:
+    """Say a tone to the proxy until the camera has heard enough of it."""
+    wait_until(lambda: "stream copy" in edge.log, "the proxy is connected")
+    talker = open_talker(edge, "copy")
+    talker.play()
+    with speaking(talker, spoken_tone(PCMU, 2.0)):
+        wait_until(lambda: "speaks to the camera in G711U" in edge.log, "the camera is connected")
+        wait_until(lambda: "stream door/backchannel" in camera.log, "the camera hears it")
+        wait_until(lambda: list(talks.glob("*.wav")) and len(recorded(talks)) > 12_000, "a second and a half of it")
+    talker.teardown()
+    talker.close()
+    wait_until(lambda: "spoke to door" in camera.log, "the camera's session ends with the talk")
+    assert "thrown away" not in edge.log + camera.log
 
 
 def test_a_camera_without_a_back_channel(tmp_path: Path) -> None:

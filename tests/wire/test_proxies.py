@@ -63,6 +63,10 @@ def test_a_proxy(tmp_path: Path, origin: ServerProcess, transfer: str, ondemand:
         packets = viewer.rtp(100)
         assert {(b.sequence - a.sequence) & 0xFFFF for a, b in itertools.pairwise(packets)} == {1}
         assert f"stream copy (H264, the proxy of {origin.url('live')}) opened" in server.log
+        with RawRtsp.connect(server.host, server.port) as other:
+            other.play("copy")
+            assert other.rtp(20)
+        assert origin.log.count("plays live") == 1
 
 
 def test_proxies_of_several_applications(tmp_path: Path, origin: ServerProcess) -> None:

@@ -105,7 +105,8 @@ class Catalogue:
 
     def asked(self, name: str, via: Iterable[str]) -> None:
         """Somebody asks for a name; `via` is what a request says of the servers behind him. Raises LoopFound."""
-        self.hops.asked(self.path_of(name), parse_via(via))
+        path = self.path_of(name)
+        self.hops.asked(path, parse_via(via), remember=self.hub.owner(path) is not None)
 
     async def find(self, name: str) -> Stream | StoredMedia | None:
         """What the name in an address stands for; None where there is nothing. Raises SourceError."""

@@ -31,12 +31,15 @@ class Hops:
         """Ours for a path."""
         return blake2b(path.encode(), key=self._secret, digest_size=MARK_BYTES).digest()
 
-    def asked(self, path: str, marks: Iterable[bytes]) -> None:
-        """Somebody asks for a path, who passes it on to the servers of these marks. Raises LoopFound."""
+    def asked(self, path: str, marks: Iterable[bytes], *, remember: bool = True) -> None:
+        """Somebody asks for a path, who passes it on to the servers of these marks. Raises LoopFound.
+
+        `remember` is for paths that are fetched: there are not more of those than are configured.
+        """
         marks = tuple(marks)
         if self.mark(path) in marks:
             raise LoopFound(f"a loop: {path} is asked for by a server that gets it from here")
-        if marks:
+        if marks and remember:
             now_s = time.monotonic()
             askers = self._fresh(path, now_s)
             askers |= dict.fromkeys(marks, now_s)

@@ -40,6 +40,8 @@ def test_marks_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_do_not_grow_without_bound() -> None:
     hops = Hops()
+    hops.asked("other", [bytes(8)], remember=False)
+    assert hops.marks_for("other") == (hops.mark("other"),)
     for number in range(1000):
         hops.asked("x", [number.to_bytes(8)])
     assert len(hops.marks_for("x")) == MAX_MARKS

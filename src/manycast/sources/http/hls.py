@@ -152,12 +152,7 @@ class HlsPull:
         tracks: dict[int, Track | None] = {}
         for rendition in self._renditions:
             tracks |= rendition.tracks
-        for frame in frames:
-            track = tracks[frame.track_index]
-            assert track is not None
-            shift_ticks = self._mender.shift(frame.track_index, frame.dts_ticks, track.clock_rate_hz)
-            frame.dts_ticks += shift_ticks
-            frame.pts_ticks += shift_ticks
+        self._mender.mend(frames, tracks)
         self._gathering.push(frames, tracks, expected=tracks, now_s=time.monotonic())
 
 
