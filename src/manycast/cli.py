@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from manycast import __version__, device_lists
 from manycast.app import App, Overrides, Plan, make_plan, run
@@ -35,7 +34,13 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _complain(text: str, *, style: str = "red") -> None:
+    # Imported here: a server that starts has no use for it.
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)
 
 
 class LogLevel(StrEnum):
@@ -116,7 +121,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="C
     """Read configuration files and print what is understood; exit status 2 when something is wrong."""
     loaded = _load(files)
     for warning in loaded.warnings:
-        _errors.print(f"warning: {warning}", style="yellow", markup=False)
+        _complain(f"warning: {warning}", style="yellow")
     print(describe(loaded.settings), end="")
 
 
@@ -137,7 +142,7 @@ def cert(
     try:
         make_certificate(cert_file, key_file, names, force=force)
     except CertificateFileError as error:
-        _errors.print(f"{error}.", style="red", markup=False)
+        _complain(f"{error}.")
         raise typer.Exit(EXIT_START) from None
     print(f"{cert_file} and {key_file} are made, for {', '.join(names)}, good for {VALID_DAYS} days.")
     if (cert_file, key_file) == (DEFAULT_CERT_FILE, DEFAULT_KEY_FILE):
@@ -172,7 +177,7 @@ def _print_lines(make_lines: Callable[[], Iterable[str]]) -> None:
         for line in make_lines():
             print(line)
     except SourceError as error:
-        _errors.print(f"{error}.", style="red", markup=False)
+        _complain(f"{error}.")
         raise typer.Exit(EXIT_START) from None
 
 
@@ -258,7 +263,7 @@ def _load(files: list[Path]) -> LoadedConfiguration:
     try:
         return load(files)
     except ConfigurationError as error:
-        _errors.print(str(error), style="red", markup=False)
+        _complain(str(error))
         raise typer.Exit(EXIT_CONFIGURATION) from None
 
 
@@ -286,7 +291,7 @@ def _serve(
         set_up_logging(levels[0], log_file, onvif=levels[1])
         _run(plan, lambda app: _greet(app, loaded, background))
     except (StartError, DaemonError, PidFileError, LogFileError) as error:
-        _errors.print(f"manycast cannot start: {error}.", style="red", markup=False)
+        _complain(f"manycast cannot start: {error}.")
         raise typer.Exit(EXIT_START) from None
     finally:
         if pid_file is not None:
@@ -322,18 +327,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _greet(app: App, loaded: LoadedConfiguration, daemon: Daemon | None) -> None:
     """Say what is served where, and what is wrong."""
-    console = Console(highlight=False, soft_wrap=True)
     sources = ", ".join(map(str, loaded.files)) or "no configuration file"
-    console.print(f"manycast {__version__}: {sources}; media folder {app.plan.media_folder.resolve()}", markup=False)
+    print(f"manycast {__version__}: {sources}; media folder {app.plan.media_folder.resolve()}")
     rows = app.addresses()
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:2]]
     for protocol, purpose, address in rows:  # no table: one that is wider than the terminal cuts the addresses
-        console.print(f"  {protocol:{widths[0]}}  {purpose:{widths[1]}}  {address}", markup=False)
+        print(f"  {protocol:{widths[0]}}  {purpose:{widths[1]}}  {address}")
     for note in app.notes:
-        console.print(f"  note: {note}", markup=False)
+        print(f"  note: {note}")
     if daemon is not None:
         daemon.ready()
     else:
-        console.print("Ctrl-C stops the server.")
+        print("Ctrl-C stops the server.")
     sys.stdout.flush()
     logging.getLogger("manycast").info("started")

@@ -6,7 +6,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import SecretStr
 
 from manycast.config.problems import HIDDEN, without_login
@@ -21,6 +20,9 @@ def describe(settings: Settings) -> str:
 
 def to_yaml(settings: Settings, *, reveal: bool) -> str:
     """Settings as a YAML configuration; with `reveal`, one that reads back as the same settings."""
+    # Imported here and in loading.py: a server without a YAML file has no use for it.
+    import yaml
+
     plain = _group(settings, reveal)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=1000)
 

@@ -4,39 +4,25 @@ libsrtp keeps the roll-over counter of each SSRC itself: it begins with 0 at the
 long as packets come in order, or not more than 32768 apart. It refuses to protect a sequence number twice, which
 would give the key stream away.
 
-pylibsrtp offers no MKI, and of the suites only those that encrypt. The MKI stands between packet and tag, and the tag
-does not cover it (RFC 3711 section 3.1), so it is put in and taken out here. The suite is written into libsrtp's policy
-as it lies in memory (srtp_crypto_policy_t of srtp.h, the same in all of libsrtp 2).
+pylibsrtp offers no MKI. The MKI stands between packet and tag, and the tag does not cover it (RFC 3711 section 3.1),
+so it is put in and taken out here.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pylibsrtp import Error, Policy, Session
-from pylibsrtp._binding import ffi
-
 from manycast.errors import ProtocolError
-from manycast.wire.mikey import SALT_BYTES, MikeyMessage, SrtpPolicy
+from manycast.wire.mikey import MikeyMessage, SrtpPolicy
 from manycast.wire.rtp.packet import header
 
 MAX_PACKET_BYTES = 65535  # of an interleaved frame
-REPLAY_WINDOW_PACKETS = 1024  # UDP may bring them in another order
 
 _MAX_STEP = 0x7FFF  # forward between two packets, for the counter to be certain
-_TRAILER_BYTES = 256  # what pylibsrtp wants to be free behind a packet, and more
 _RTP_HEADER_BYTES = 12
 _RTCP_HEADER_BYTES = 8
 _INDEX_BYTES = 4  # behind each SRTCP packet
-_CRYPTO_POLICY = struct.Struct("=IiIiiI")  # cipher, its key's and salt's size, authentication, key, tag, services
-_NO_CIPHER, _AES_128, _AES_256 = 0, 1, 5
-_HMAC_SHA1 = 3
-_ENCRYPT, _AUTHENTICATE = 1, 2
-_HMAC_KEY_BYTES = 20
-
-_allocate = ffi.new_allocator(should_clear_after_alloc=False)  # memory that is not touched costs nothing
 
 
 class SrtpError(ProtocolError):
@@ -61,7 +47,10 @@ class SrtpSender:
 
     def __init__(self, key: SrtpKey) -> None:
         """The packets are without MKI: `with_mki` puts it in."""
-        session = _session(key, Policy.SSRC_ANY_OUTBOUND)
+        # Loaded by the first who needs it: libsrtp takes 5 MB.
+        from manycast.wire.rtp.libsrtp import sending_session
+
+        session = sending_session(key)
         self.protect: Callable[[bytes], bytes] = session.protect
         self.protect_rtcp: Callable[[bytes], bytes] = session.protect_rtcp
 
@@ -76,8 +65,11 @@ class SrtpReceiver:
     """Checks and decrypts what one peer sends under one key; any number of SSRCs."""
 
     def __init__(self, key: SrtpKey) -> None:
+        from manycast.wire.rtp.libsrtp import Error, receiving_session
+
         self._key = key
-        session = _session(key, Policy.SSRC_ANY_INBOUND)
+        self._library_error = Error
+        session = receiving_session(key)
         self._unprotect: Callable[[bytes], bytes] = session.unprotect
         self._unprotect_rtcp: Callable[[bytes], bytes] = session.unprotect_rtcp
         self._mki = key.mki
@@ -108,7 +100,7 @@ class SrtpReceiver:
             if not least_bytes + self._tag_bytes + len(self._mki) <= len(data) <= MAX_PACKET_BYTES:
                 raise SrtpError(f"{len(data)} bytes are no protected packet")
             return unprotect(self._without_mki(data))
-        except Error as error:
+        except self._library_error as error:
             self._count(str(error))
             raise SrtpError(str(error)) from error
         except SrtpError as error:
@@ -127,30 +119,3 @@ class SrtpReceiver:
     def _count(self, fault: str) -> None:
         self.refused += 1
         self.last_fault = fault
-
-
-def _session(key: SrtpKey, direction: int) -> Session:
-    policy = key.policy
-    if len(key.master) != policy.key_bytes + SALT_BYTES:
-        raise ValueError(f"key and salt of {len(key.master)} bytes, wanted {policy.key_bytes + SALT_BYTES}")
-    native = Policy(key=key.master, ssrc_type=direction)
-    native.window_size = REPLAY_WINDOW_PACKETS
-    for name, encrypt in (("rtp", policy.encrypt_rtp), ("rtcp", policy.encrypt_rtcp)):
-        ffi.buffer(ffi.addressof(native._policy, name))[:] = _crypto_policy(policy, encrypt=encrypt)
-    session = Session(native)
-    # pylibsrtp's own buffer has 1500 bytes, less what could be added at most; ours takes what RTP over TCP can bring.
-    session._cdata = _allocate("char[]", MAX_PACKET_BYTES + _TRAILER_BYTES)
-    session._buffer = ffi.buffer(session._cdata)
-    return session
-
-
-def _crypto_policy(policy: SrtpPolicy, *, encrypt: bool) -> bytes:
-    cipher = (_AES_256 if policy.key_bytes == 32 else _AES_128) if encrypt else _NO_CIPHER
-    return _CRYPTO_POLICY.pack(
-        cipher,
-        policy.key_bytes + SALT_BYTES,
-        _HMAC_SHA1,
-        _HMAC_KEY_BYTES,
-        policy.tag_bytes,
-        _ENCRYPT | _AUTHENTICATE if encrypt else _AUTHENTICATE,
-    )
