@@ -34,9 +34,10 @@ class Opened:
         self._open = av.open
         monkeypatch.setattr(av, "open", self)
 
-    def __call__(self, address: str, *, format: str, options: dict[str, str] | None = None) -> Any:
-        self.asked.append((address, format, options or {}))
-        if self._refuses in (options or {}):
+    def __call__(self, address: str, *, format: str, options: dict[str, str]) -> Any:
+        assert options.pop("fpsprobesize") == "0"
+        self.asked.append((address, format, options))
+        if self._refuses in options:
             raise av.error.ArgumentError(22, "no such mode")
         sound = "audio" in address or address.startswith("none:")
         return self._open(TONE if sound else PICTURES, format="lavfi")

@@ -16,6 +16,8 @@ from manycast.media.track import Codec
 from manycast.sources.capture.arrival_clock import ArrivalClock, SoundClock
 from manycast.sources.capture.inbox import Coded, Picture, Sound
 
+_AT_ONCE = {"fpsprobesize": "0"}  # devices say their rate: no pictures are to be read and kept to find it out
+
 
 class PictureReader:
     """One opened camera or screen."""
@@ -57,7 +59,7 @@ class CodedReader:
         self._what = what
         self._codec = codec
         try:
-            container = av.open(address, format=input_format, options=dict(options))
+            container = av.open(address, format=input_format, options={**_AT_ONCE, **options})
         except (FFmpegError, OSError) as error:
             raise SourceError(f"{what} cannot be opened: {error}") from error
         assert isinstance(container, InputContainer)
@@ -126,10 +128,10 @@ class SoundReader:
 
 def _open(what: str, address: str, input_format: str, options: Mapping[str, str]) -> InputContainer:
     try:
-        container = av.open(address, format=input_format, options=dict(options))
+        container = av.open(address, format=input_format, options={**_AT_ONCE, **options})
     except (FFmpegError, OSError):
         try:
-            container = av.open(address, format=input_format)
+            container = av.open(address, format=input_format, options=dict(_AT_ONCE))
         except (FFmpegError, OSError) as error:
             raise SourceError(f"{what} cannot be opened: {error}") from error
     assert isinstance(container, InputContainer)

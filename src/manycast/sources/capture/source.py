@@ -227,4 +227,5 @@ class _Station:
         block = AudioFrame(format="s16", layout="mono" if sound.channels == 1 else "stereo", samples=samples, align=1)
         block.sample_rate = sound.sample_rate_hz
         block.planes[0].update(sound.samples)
-        return self._audio.encode(block, round(time_s * sound.sample_rate_hz))
+        frames = self._audio.encode(block, round(time_s * sound.sample_rate_hz))
+        return [frame for frame in frames if frame.pts_ticks >= 0]  # the encoder's priming comes before the zero

@@ -135,7 +135,8 @@ class _Grab:
     """One opened x11grab."""
 
     def __init__(self, place: str, frame_rate: int, options: dict[str, str]) -> None:
-        options = {"framerate": str(frame_rate), "draw_mouse": "1", **options}
+        # The device says what it gives: nothing is to be read and kept to find that out.
+        options = {"framerate": str(frame_rate), "draw_mouse": "1", "fpsprobesize": "0", "probesize": "32", **options}
         container = av.open(place, format="x11grab", options=options)
         assert isinstance(container, InputContainer)
         self._container = container
