@@ -29,12 +29,12 @@ from manycast.wire.rtsp.client import (
     Redirected,
     RtspClient,
     SourceLoginRefused,
-    SourceMedia,
     TransportAgreed,
     TransportRefused,
 )
 from manycast.wire.rtsp.headers import TransportSpec
 from manycast.wire.rtsp.receiver import InterleavedReceived
+from manycast.wire.rtsp.source_description import SourceMedia
 
 TICK_S = 0.5
 UDP_SILENCE_S = 3.0  # then something on the way keeps datagrams back, and TCP is tried

@@ -27,12 +27,12 @@ from manycast.wire.rtsp.client import (
     Redirected,
     RtspClient,
     SourceLoginRefused,
-    SourceMedia,
     TransportAgreed,
     TransportRefused,
 )
 from manycast.wire.rtsp.described import CarriedMedia
 from manycast.wire.rtsp.headers import TransportSpec
+from manycast.wire.rtsp.source_description import SourceMedia
 
 FEATURE_TAG = "www.onvif.org/ver20/backchannel"
 REPORT_INTERVAL_S = 5.0

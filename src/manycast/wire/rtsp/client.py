@@ -9,27 +9,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from manycast.errors import ProtocolError
 from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.login import ClientLogin, LoginRefused
-from manycast.wire.mikey import MalformedMikey, MikeyMessage, parse_key_mgmt_attribute, serialize_key_mgmt_header
-from manycast.wire.rtsp.described import CarriedMedia, read_media, read_offers, without_clashes
+from manycast.wire.mikey import MikeyMessage, serialize_key_mgmt_header
 from manycast.wire.rtsp.errors import BadRequest, HttpOnRtspPort, RtspError, UnsupportedTransport
 from manycast.wire.rtsp.headers import SessionHeader, TransportSpec, parse_require, parse_transports
 from manycast.wire.rtsp.message import REASONS, Headers, Request, Response
 from manycast.wire.rtsp.receiver import InterleavedReceived, PeerFailed, RequestReceived, ResponseReceived, RtspReceiver
-from manycast.wire.rtsp.url import join_control
-from manycast.wire.sdp import MAX_SDP_BYTES, Direction, MalformedSdp, MediaDescription, SessionDescription
+from manycast.wire.rtsp.source_description import SourceMedia, SourceRefused, read_description
 from manycast.wire.via import serialize_via
 
 RESPONSE_TIMEOUT_S = 8.0  # less than a viewer waits for a source on demand, so that he is told why
 DEFAULT_SESSION_TIMEOUT_S = 60  # RFC 2326 section 12.37
 MIN_KEEP_ALIVE_S = 2.0
 MAX_KEEP_ALIVE_S = 30.0  # NATs forget a silent mapping after some minutes, firewalls of cameras' networks earlier
-
-
-class SourceRefused(ProtocolError):
-    """The server does not give the stream; the message says why, and never holds a password."""
 
 
 class SourceLoginRefused(SourceRefused):
@@ -46,20 +39,6 @@ class FeatureRefused(SourceRefused):
 
 class SourceTimedOut(SourceRefused):
     """The server says nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceMedia:
-    """One medium of the server's description. `carried` is None, and `refusal` says why, for what cannot be taken."""
-
-    url: str
-    kind: str
-    carried: CarriedMedia | None
-    refusal: str
-    group: str | None = None  # address and port of the multicast group, where the description names it
-    group_port: int = 0
-    key: MikeyMessage | None = None  # what its packets are protected with, if they are
-    spoken: tuple[CarriedMedia, ...] = ()  # of a back channel: what we may send, the server's favourite first
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +245,7 @@ class RtspClient:
         )
         _expect_ok(response, "DESCRIBE")
         base = response.headers.get("Content-Base") or response.headers.get("Content-Location") or ""
-        self._media = self._read_description(response.body, base.strip() or address.uri)
+        self.base_url, self._media = read_description(response.body, base.strip() or address.uri, address.uri)
         self._pending.append(Described(self._media))
 
     def _play(self, transports: Sequence[TransportSpec | None], keys: Mapping[int, MikeyMessage]) -> _Conversation:
@@ -373,87 +352,6 @@ class RtspClient:
         self._conversation = None
         self._deadline_s = self._keep_alive_s = None
         events.append(event)
-
-    # The description
-
-    def _read_description(self, body: bytes, base: str) -> tuple[SourceMedia, ...]:
-        if len(body) > MAX_SDP_BYTES:
-            raise SourceRefused(f"a description of {len(body)} bytes, at most {MAX_SDP_BYTES}")
-        try:
-            description = SessionDescription.parse(body)
-        except MalformedSdp as error:
-            raise SourceRefused(f"what describes the stream is no SDP: {error}") from error
-        if not description.media:
-            raise SourceRefused("the server describes a stream without media")
-        if "://" not in base:
-            base = join_control(self._address.uri, base)
-        # An absolute control of the session is what the controls of its media are relative to; so take it ffmpeg and
-        # LIVE555, and servers behind another address count on it.
-        self.base_url = join_control(base, description.control)
-        media_base = self.base_url if description.control and "://" in description.control else base
-        found = [read_media(section) for section in description.media]
-        settled = without_clashes([carried for carried, _ in found])
-        return tuple(
-            self._source_media(section, media_base, carried, refusal, description)
-            for section, carried, (_, refusal) in zip(description.media, settled, found, strict=True)
-        )
-
-    def _source_media(
-        self,
-        section: MediaDescription,
-        base: str,
-        carried: CarriedMedia | None,
-        refusal: str,
-        description: SessionDescription,
-    ) -> SourceMedia:
-        if section.direction is Direction.INACTIVE:
-            carried, refusal = None, f"{section.kind} is inactive"
-        speech = _is_speech(section, description)
-        if speech:
-            carried, refusal = None, f"{section.kind} for the other direction: a back channel"
-        key = None
-        if section.protocol.upper().startswith("RTP/SAVP"):
-            key = _key_of(section, description)
-            if key is None:
-                carried, refusal = None, f"{section.kind} by SRTP without a key that can be read"
-        connection = section.connection or description.connection
-        return SourceMedia(
-            url=join_control(base, section.control),
-            kind=section.kind,
-            carried=carried,
-            refusal=refusal,
-            group=None if connection is None else connection.address,
-            group_port=section.port,
-            key=key,
-            spoken=read_offers(section) if speech else (),
-        )
-
-
-def _is_speech(section: MediaDescription, description: SessionDescription) -> bool:
-    """Whether we would be the sender (ONVIF Streaming Specification, "Back channel connection").
-
-    There the other media say that they are for us. Servers that call all of theirs `sendonly` mean their own view.
-    """
-    others = [other for other in description.media if other is not section]
-    return (
-        section.kind == "audio"
-        and section.direction is Direction.SENDONLY
-        and all(other.direction is not Direction.SENDONLY or other.kind == "audio" for other in others)
-        and any(other.direction is Direction.RECVONLY for other in others)
-    )
-
-
-def _key_of(section: MediaDescription, description: SessionDescription) -> MikeyMessage | None:
-    """The first key that can be read; a medium's own go before those of the session (RFC 4567 section 3.1)."""
-    for name, value in (*section.attributes, *description.attributes):
-        if name.lower() == "key-mgmt" and value is not None:
-            try:
-                message = parse_key_mgmt_attribute(value)
-            except MalformedMikey:
-                continue
-            if message is not None:
-                return message
-    return None
 
 
 def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
