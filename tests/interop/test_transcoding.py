@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import pytest
@@ -109,3 +110,20 @@ def test_a_transcoded_file_can_be_sought_and_is_shared(server: ServerProcess) ->
         assert [stream.codec_context.name for stream in second.streams] == ["h264", "aac"]
         assert next(iter(second.decode(video=0))).width == 160
     assert server.log.count("small.mp4: transcoded to") <= 1
+
+
+def test_hardware_that_is_asked_for_and_not_there_is_replaced(tmp_path: Path) -> None:
+    """Seen on a machine without a graphics card, or with one that is hidden."""
+    source = ("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-t", "2")
+    make(tmp_path / "film.mp4", *source, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+    config = """
+transcode: {encoder: NVIDIA, decoder: NVIDIA}
+applications: [{name: app, outputs: [{video: {codec: H264, width: 160}}]}]
+"""
+    with ServerProcess(tmp_path, config=config, environment={"CUDA_VISIBLE_DEVICES": "-1"}) as server:
+        for _ in range(2):
+            with opened(server, "app/film.mp4") as container:
+                pictures, _ = played(container)
+                assert {(picture.width, picture.height) for picture in pictures} == {(160, 120)}
+        assert server.log.count("the hardware encoder h264_nvenc does not work here") == 1
+        assert server.log.count("the hardware decoder h264 (cuda) does not work here") == 1

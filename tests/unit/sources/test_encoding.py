@@ -9,8 +9,9 @@ from manycast.hub.output import AudioOutput, VideoOutput
 from manycast.media.frame import Frame
 from manycast.media.track import Codec
 from manycast.sources.encoding.audio import AudioEncoder
-from manycast.sources.encoding.sound_shape import settled
+from manycast.sources.encoding.sound_shape import settled, unlike_asked
 from manycast.sources.encoding.video import VideoEncoder
+from manycast.sources.encoding.video_form import VideoForm
 
 VIDEO = (Codec.H264, Codec.H265, Codec.MPEG4, Codec.MJPEG)
 AUDIO = (Codec.AAC, Codec.OPUS, Codec.G711A, Codec.G711U, Codec.G722, Codec.G726)
@@ -155,3 +156,24 @@ def test_a_codec_gets_the_nearest_that_it_can_do(
     output = AudioOutput(codec=codec, sample_rate_hz=asked[0], channels=asked[1])
     shape = settled(output, 22_050, 8)
     assert (shape.sample_rate_hz, shape.channels) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (AudioOutput(codec=Codec.G722, sample_rate_hz=44_100), "G722 cannot do what is asked, it is 16000 Hz with 1 "),
+        (AudioOutput(codec=Codec.G726, channels=2), "G726 cannot do what is asked, it is 8000 Hz with 1 "),
+        (AudioOutput(codec=Codec.OPUS, sample_rate_hz=44_100), "OPUS cannot do what is asked, it is 48000 Hz with 2 "),
+        (AudioOutput(codec=Codec.G722), None),
+        (AudioOutput(codec=Codec.AAC, sample_rate_hz=44_100, channels=1), None),
+    ],
+)
+def test_what_a_codec_cannot_do_is_said(output: AudioOutput, said: str | None) -> None:
+    found = unlike_asked(output, settled(output, 22_050, 2))
+    assert found is None if said is None else found is not None and found.startswith(said)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0, 2_764_800), (500_000, 500_000)])
+def test_a_bit_rate_of_0_is_worked_out_from_size_and_rate(asked: int, expected: int) -> None:
+    form = VideoForm(codec=Codec.H264, width=1280, height=720, rate=30.0, bit_rate_bps=asked)
+    assert form.settled_bit_rate_bps == expected
