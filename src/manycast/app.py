@@ -35,6 +35,7 @@ from manycast.onvif_service import OnvifPlan, OnvifService, onvif_plan
 from manycast.outputs import output_rules
 from manycast.proxies import Proxies, ProxyPlan, proxy_plans
 from manycast.pushers import PusherPlan, Pushers, pusher_plans
+from manycast.rtsp_port import RtspPort
 from manycast.servers.certificate import Certificate
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.front import HttpFront
@@ -325,6 +326,7 @@ class App:
         self.srt: SrtServer | None = None
         self.front: HttpFront | None = None
         self.onvif: OnvifService | None = None
+        self._rtsp_port: RtspPort | None = None
         self.notes = list(plan.notes)  # to be said at start
         self._certificate: Certificate | None = None
         self._srt_library: SrtLibrary | None = None
@@ -447,10 +449,16 @@ class App:
             plan,
             hub=self.hub,
             rtsp_port=None if rtsp is None else rtsp.port,
+            move_rtsp=self._move_rtsp,
             restart_streams=self._restart_streams,
         )
         onvif.open(self.notes)
         return onvif
+
+    def _move_rtsp(self, number: int | None) -> None:
+        """Raises OSError."""
+        if self._rtsp_port is not None:
+            self._rtsp_port.move(number)
 
     async def _restart_streams(self, paths: Sequence[str]) -> None:
         for path in paths:
@@ -461,7 +469,9 @@ class App:
         if options.users is not None and self.onvif is not None:
             options = replace(options, users=self.onvif.with_users(options.users))
         server = RtspServer(self.catalogue, options)
-        server.listen(self._opened.get("RTSP", ()))
+        acceptor = server.listen(self._opened.get("RTSP", ()))
+        if self.plan.rtsp is not None:
+            self._rtsp_port = RtspPort(server, self.plan.rtsp, acceptor)
         if self._certificate is not None:
             server.listen(self._opened.get("RTSPS", ()), make_context=self._certificate.context)
         server.start()

@@ -16,12 +16,14 @@ from manycast.config.onvif_state import ConfiguredDevice, configured_devices
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.hub import Hub
 from manycast.listening import Listening, StartError, open_listeners
+from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
 from manycast.onvif.state.store import StateStore
 from manycast.onvif.state.users import UserLevel
 from manycast.onvif.surroundings import Surroundings
+from manycast.onvif_wake import until_wanted
 from manycast.tls import TlsPlan, open_certificate
 
 if TYPE_CHECKING:
@@ -92,10 +94,27 @@ class _Device:
     sockets: dict[str, list[socket.socket]] = field(default_factory=dict)
     https: bool = False
     running: RunningDevice | None = None
+    answers: bool = False
+    announcer: _Announcer | None = None
+
+    def endpoints(self) -> list[Endpoint]:
+        """What it listens on."""
+        if self.running is not None and self.answers:
+            return self.running.server.endpoints()
+        return [Endpoint.of(name.lower(), sock) for name, sockets in self.sockets.items() for sock in sockets]
+
+    def streams(self) -> list[str]:
+        """The paths that it shows."""
+        profiles = self.store.state.profiles
+        return [profile.stream_uri.stream for profile in profiles if profile.stream_uri.uri is None]
+
+    def close_ports(self) -> None:
+        for sock in itertools.chain(*self.sockets.values()):
+            sock.close()
 
 
 class OnvifService:
-    """Opens the ports at once, and answers on them as soon as the WSDL files are read."""
+    """Opens the ports at once, and has the devices found. They are loaded when somebody wants something of them."""
 
     def __init__(
         self,
@@ -103,15 +122,18 @@ class OnvifService:
         *,
         hub: Hub,
         rtsp_port: int | None,
+        move_rtsp: Callable[[int | None], None],
         restart_streams: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
-        """`restart_streams` restarts the streams at some paths."""
+        """`move_rtsp` has RTSP listen at another port or at none, `restart_streams` restarts the streams at paths."""
         self._plan = plan
         self._hub = hub
         self._rtsp_port = rtsp_port
+        self._move_rtsp = move_rtsp
         self._restart_streams = restart_streams
         self._system_log = LogMemory()
         self._devices: list[_Device] = []
+        self._started_s = 0.0
         self._starting: asyncio.Task[None] | None = None
         self._discovery: Discovery | None = None
 
@@ -142,13 +164,12 @@ class OnvifService:
 
     def close_ports(self) -> None:
         for device in self._devices:
-            for sockets in device.sockets.values():
-                for sock in sockets:
-                    sock.close()
+            device.close_ports()
         self._devices.clear()
 
     def start(self) -> None:
-        """Begin to answer, soon."""
+        """Have the devices found, and answer who connects."""
+        self._started_s = time.monotonic()
         logging.getLogger("manycast").addHandler(self._system_log)
         self._starting = asyncio.get_running_loop().create_task(self._start(), name="onvif start")
 
@@ -164,10 +185,9 @@ class OnvifService:
     async def _stop_device(self, device: _Device) -> None:
         if device.running is not None:
             await device.running.stop()
-        else:  # it has not come to that
-            for sock in itertools.chain(*device.sockets.values()):
-                sock.close()
+        else:
             await device.store.close()
+        device.close_ports()  # where it has not come to answering
 
     def _open_device(self, number: int, configured: ConfiguredDevice, notes: list[str]) -> _Device:
         """Raises StartError."""
@@ -198,9 +218,7 @@ class OnvifService:
             if device.https:
                 self._bind_https(device, protocols.https.port, notes)
         except StartError:
-            for sockets in device.sockets.values():
-                for sock in sockets:
-                    sock.close()
+            device.close_ports()
             raise
         return device
 
@@ -236,13 +254,35 @@ class OnvifService:
             raise OSError(str(error)) from error
 
     async def _start(self) -> None:
-        await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
+        await asyncio.to_thread(_load_discovery)
         self._discovery = _start_discovery()
+        for device in self._devices:
+            await self._announce(device)
+        await until_wanted(itertools.chain(*(s for d in self._devices for s in d.sockets.values())), self._is_wanted)
+        await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
         for device in self._devices:
             try:
                 await self._run(device)
             except Exception:
                 log.exception("%s could not be started", device.name)
+
+    async def _announce(self, device: _Device) -> None:
+        if self._discovery is None:
+            return
+        from manycast.onvif.discovery.device import DiscoveredDevice
+
+        device.announcer = _Announcer(self._discovery, DiscoveredDevice(device.store, device.endpoints))
+        await device.announcer.hello()
+
+    def _is_wanted(self) -> bool:
+        """Whether a device has something to do before anybody connects."""
+        if any(device.store.state.network.protocols.rtsp is not None for device in self._devices):
+            return True  # RTSP is to listen elsewhere
+        shown = {path for device in self._devices for path in device.streams()}
+        watched = {feed.path for feed in self._hub.metadata}  # events are told there
+        on_demand = set(self._hub.offered)
+        live = {stream.path for stream in self._hub if stream.path not in on_demand}  # and when they are lost
+        return not shown.isdisjoint(watched | live)
 
     async def _run(self, device: _Device) -> None:
         from manycast.onvif.running import RunningDevice
@@ -250,9 +290,11 @@ class OnvifService:
         server = device.store.state.server
         surroundings = Surroundings(
             rtsp_port=self._rtsp_port,
+            # Of several devices none has RTSP for itself.
+            move_rtsp=self._move_rtsp if self._rtsp_port is not None and len(self._devices) == 1 else None,
             system_log=self._system_log,
             hub=self._hub,
-            shows=lambda path: path in _streams_of(device.store),
+            shows=lambda path: path in device.streams(),
         )
         device.running = RunningDevice(
             device.store,
@@ -260,27 +302,28 @@ class OnvifService:
             surroundings=surroundings,
             open_port=lambda protocol, port: self._reopen(device.store, protocol, port),
             certificate=(server.cert_file, server.key_file) if device.https else None,
-            on_restart=lambda: self._restart_streams(_streams_of(device.store)),
+            on_restart=lambda: self._restart_streams(device.streams()),
         )
-        if self._discovery is not None:
-            from manycast.onvif.discovery.device import DiscoveredDevice
-
-            found = DiscoveredDevice(device.store, device.running.server.endpoints)
-            device.running.announcer = _Announcer(self._discovery, found)
-        await device.running.start(device.sockets)
+        device.running.announcer = device.announcer
+        await device.running.start(device.sockets, time.monotonic() - self._started_s)
+        device.answers = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Announcer:
     """What a device says to the network when it comes and goes."""
 
     discovery: Discovery
     device: DiscoveredDevice
+    there: bool = False
 
     async def hello(self) -> None:
-        self.discovery.add(self.device)
+        if not self.there:
+            self.there = True
+            self.discovery.add(self.device)
 
     async def bye(self) -> None:
+        self.there = False
         self.discovery.remove(self.device)
 
 
@@ -294,11 +337,6 @@ def _start_discovery() -> Discovery | None:
         log.warning("ONVIF devices are not found by themselves: %s", error)
         return None
     return discovery
-
-
-def _streams_of(store: StateStore) -> list[str]:
-    """The paths that the device shows."""
-    return [profile.stream_uri.stream for profile in store.state.profiles if profile.stream_uri.uri is None]
 
 
 def _has_certificate(store: StateStore, notes: list[str]) -> bool:
@@ -316,6 +354,9 @@ def _has_certificate(store: StateStore, notes: list[str]) -> bool:
     return open_certificate(plan, notes) is not None
 
 
+def _load_discovery() -> None:
+    import manycast.onvif.discovery.service  # noqa: F401
+
+
 def _load_modules() -> None:
-    import manycast.onvif.discovery.service
     import manycast.onvif.running  # noqa: F401

@@ -17,6 +17,7 @@ from manycast.onvif.state.store import StateStore
 from manycast.onvif.surroundings import Surroundings
 from manycast.onvif.tls import make_context
 
+RETRY_S = 5.0  # when a port cannot be opened after a restart
 RESTART_PAUSE_S = 0.2  # for clients to notice that the device is away
 
 Sockets = Sequence[socket.socket]
@@ -62,12 +63,13 @@ class RunningDevice:
         surroundings.listen = self._listen
         surroundings.certificates_changed = lambda: self.device.run(self._use_certificates())
 
-    async def start(self, opened: Mapping[str, Sockets]) -> None:
-        """Answer on these sockets, by protocol."""
+    async def start(self, opened: Mapping[str, Sockets], ago_s: float = 0.0) -> None:
+        """Answer on these sockets, by protocol; they have been open for some time."""
         await self.device.load()
-        self.device.start()
+        self.device.start(ago_s)
         for protocol, sockets in opened.items():
             await self._open(protocol, sockets)
+        self._place_rtsp()
         await self._say_hello()
         self.device.run(self.device.prepare())
 
@@ -85,10 +87,30 @@ class RunningDevice:
         await self._pause()
         await self._on_restart()
         await asyncio.sleep(RESTART_PAUSE_S)
-        if not self._stopped:
-            self.device.start()
-            await self._listen(self.device.store.state.network.protocols)
+        if self._stopped:
+            return
+        self.device.start()
+        while not self._stopped:
+            try:
+                await self._listen(self.device.store.state.network.protocols)
+            except OSError as error:
+                log.error("%s: cannot listen, tries again: %s", self.device.name, error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._place_rtsp()
             await self._say_hello()
+            return
+
+    def _place_rtsp(self) -> None:
+        """RTSP listens where clients want it, or else where it is configured."""
+        around, wanted = self.device.surroundings, self.device.store.state.network.protocols.rtsp
+        if around.move_rtsp is None:
+            return
+        port = around.rtsp_port if wanted is None else (wanted.port if wanted.enabled else None)
+        try:
+            around.move_rtsp(port)
+        except OSError as error:
+            log.error("%s: RTSP stays where it is: %s", self.device.name, error)
 
     async def _say_hello(self) -> None:
         if self.announcer is not None:

@@ -24,5 +24,6 @@ class Surroundings:
     https: bool = False  # whether there is a certificate to serve HTTPS with
     system_log: LogMemory = field(default_factory=LogMemory)
     restart: Callable[[], Awaitable[None]] = _nothing  # of this device, as its reboot
+    move_rtsp: Callable[[int | None], None] | None = None  # to another port, None: off; raises OSError
     listen: Callable[[Protocols], Awaitable[None]] | None = None  # on other ports; raises OSError
     certificates_changed: Callable[[], None] = lambda: None

@@ -30,10 +30,11 @@ class TcpService(ABC):
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
-    def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> None:
+    def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> ClientAcceptor:
         """Take connections from bound sockets; the server owns them from now on.
 
         With `make_context` they speak TLS; it is asked for each connection, so that a certificate can be renewed.
+        What is returned can be given to `deafen`.
         """
         acceptor = ClientAcceptor(
             self._plain_name if make_context is None else self._secure_name,
@@ -45,6 +46,12 @@ class TcpService(ABC):
         )
         acceptor.listen(listeners)
         self._acceptors.append(acceptor)
+        return acceptor
+
+    def deafen(self, acceptor: ClientAcceptor) -> None:
+        """Take no more connections from these sockets; those that are open stay."""
+        acceptor.close()
+        self._acceptors.remove(acceptor)
 
     def start(self) -> None:
         """Begin to look after time limits."""

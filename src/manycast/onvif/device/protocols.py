@@ -24,8 +24,7 @@ class NetworkProtocols(DevicePart):
 
     @operation(Access.WRITE_SYSTEM)
     async def set_network_protocols(self, request: Any, caller: Caller) -> Reply:
-        """The device's own servers change their ports at once; that of RTSP is kept and told, but not changed: it
-        belongs to the streams of all devices."""
+        """All servers that are named change their ports at once, or none does."""
         protocols = self._protocols()
         for wanted in request.NetworkProtocols:
             if wanted.Name not in protocols:
@@ -40,22 +39,33 @@ class NetworkProtocols(DevicePart):
         )
         if not changed.http.enabled and not ("HTTPS" in protocols and changed.https.enabled):
             raise Fault.sender("ter:InvalidArgVal", reason="without HTTP and HTTPS nobody could reach the device")
-        if (changed.http, changed.https) != (kept.http, kept.https):
-            await self._listen(changed)
+        await self._apply(changed)
         self.state.network.protocols = changed
         self.save()
         return NOTHING
 
-    async def _listen(self, protocols: Protocols) -> None:
+    async def _apply(self, protocols: Protocols) -> None:
+        """Raises Fault."""
         ports = [each.port for each in (protocols.http, protocols.https, protocols.rtsp) if each and each.enabled]
         if len(set(ports)) < len(ports):
             raise invalid("ter:PortAlreadyInUse", "two servers on one port")
-        if self.device.surroundings.listen is None:
-            return
+        around, before = self.device.surroundings, self._protocols().get("RTSP")
         try:
-            await self.device.surroundings.listen(protocols)
+            self._move_rtsp(protocols.rtsp)
+            if around.listen is not None:
+                await around.listen(protocols)
         except OSError as error:
+            try:
+                self._move_rtsp(before)
+            except OSError as trouble:  # somebody has taken it meanwhile
+                self.device.log.error("%s: RTSP cannot go back to its port: %s", self.device.name, trouble)
             raise invalid("ter:PortAlreadyInUse", f"a port cannot be opened: {error.strerror or error}") from error
+
+    def _move_rtsp(self, rtsp: Protocol | None) -> None:
+        """Raises OSError."""
+        move = self.device.surroundings.move_rtsp
+        if move is not None and rtsp is not None:
+            move(rtsp.port if rtsp.enabled else None)
 
     def _protocols(self) -> dict[str, Protocol]:
         """What there is, by ONVIF's names."""

@@ -181,6 +181,33 @@ async def test_the_port_of_rtsp_is_kept_and_told() -> None:
         assert (await listed(device))["RTSP"] == (enabled, [10554])
 
 
+async def test_rtsp_moves_and_goes_back_when_another_server_cannot() -> None:
+    moves: list[int | None] = []
+
+    def move(port: int | None) -> None:
+        if port == 1:
+            raise OSError("it is taken")
+        moves.append(port)
+
+    async def listen(protocols: Protocols) -> None:
+        if protocols.http.port == 1:
+            raise OSError("it is taken")
+
+    device = await asked_device(surroundings=Surroundings(rtsp_port=8554, move_rtsp=move, listen=listen))
+    await device.ask("tds:SetNetworkProtocols", NetworkProtocols=[{"Name": "RTSP", "Enabled": True, "Port": [10554]}])
+    await device.ask("tds:SetNetworkProtocols", NetworkProtocols=[{"Name": "RTSP", "Enabled": False, "Port": [10554]}])
+    assert moves == [10554, None]
+    assert (await listed(device))["RTSP"] == (False, [10554])
+    for wanted in (
+        [{"Name": "RTSP", "Enabled": True, "Port": [1]}],
+        [{"Name": "RTSP", "Enabled": True, "Port": [554]}, {"Name": "HTTP", "Enabled": True, "Port": [1]}],
+    ):
+        with pytest.raises(SoapFault, match="ter:PortAlreadyInUse"):
+            await device.ask("tds:SetNetworkProtocols", NetworkProtocols=wanted)
+        assert (await listed(device))["RTSP"] == (False, [10554])
+    assert moves == [10554, None, None, 554, None]
+
+
 async def test_the_servers_change_before_the_state_does() -> None:
     asked: list[Protocols] = []
 

@@ -1,0 +1,102 @@
+"""ONVIF beside the streams, in a process of its own."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+from support.ports import free_tcp_port
+from support.rtsp import RawRtsp
+from support.server import ServerProcess
+from support.soap import envelope
+from support.waiting import wait_until
+
+from manycast.onvif.soap.contract import contract
+from manycast.onvif.soap.names import ENVELOPE, expanded
+
+
+def asked(server: ServerProcess, name: str, **values: Any) -> etree._Element:
+    """The reply's element."""
+    contract("tds").read()
+    data = envelope(contract("tds").rendered(expanded(name), values))
+    url = f"http://{server.host}:{server.onvif_port}/onvif/device_service"
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=20) as reply:
+        body = etree.fromstring(reply.read()).find(f"{{{ENVELOPE}}}Body")
+    assert body is not None
+    return body[0]
+
+
+def speaks_rtsp(server: ServerProcess, port: int) -> bool:
+    try:
+        client = RawRtsp.connect(server.host, port)
+    except ConnectionRefusedError:
+        return False
+    client.close()
+    return True
+
+
+def move_rtsp(server: ServerProcess, port: int, *, enabled: bool = True) -> None:
+    asked(server, "tds:SetNetworkProtocols", NetworkProtocols=[{"Name": "RTSP", "Enabled": enabled, "Port": [port]}])
+
+
+def test_onvif_is_on_without_a_file_and_says_where(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, onvif=True) as server:
+        services = asked(server, "tds:GetServices", IncludeCapability=False)
+        address = f"http://{server.host}:{server.onvif_port}/onvif/device_service"
+        assert services[0].findtext(expanded("tds:XAddr")) == address
+        assert address in server.output
+        protocols = {
+            each.findtext(expanded("tt:Name")): each.findtext(expanded("tt:Port"))
+            for each in asked(server, "tds:GetNetworkProtocols")
+        }
+        assert (protocols["HTTP"], protocols["RTSP"]) == (str(server.onvif_port), str(server.port))
+
+
+def test_rtsp_moves_to_another_port_and_is_there_at_the_next_start(tmp_path: Path) -> None:
+    port = free_tcp_port()
+    with ServerProcess(tmp_path, onvif=True) as server:
+        move_rtsp(server, port)
+        assert speaks_rtsp(server, port)
+        assert not speaks_rtsp(server, server.port)
+        with pytest.raises(urllib.error.HTTPError):
+            move_rtsp(server, server.onvif_port)
+        assert speaks_rtsp(server, port)
+    with ServerProcess(tmp_path, onvif=True) as server:
+        wait_until(lambda: speaks_rtsp(server, port), "RTSP listens where a client wanted it")
+        move_rtsp(server, port, enabled=False)
+        assert not speaks_rtsp(server, port)
+        asked(server, "tds:SetSystemFactoryDefault", FactoryDefault="Hard")
+        wait_until(lambda: speaks_rtsp(server, server.port), "RTSP listens where it is configured")
+
+
+def test_a_reboot_ends_the_stream_which_begins_anew(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, onvif=True) as server:
+        viewer = RawRtsp.connect(server.host, server.port)
+        assert viewer.play("demo").status == 200
+        viewer.rtp(1)
+        asked(server, "tds:SystemReboot")
+        wait_until(lambda: "onvif: restarts" in server.log, "the device restarts")
+        viewer.hangs_up()
+        again = RawRtsp.connect(server.host, server.port)
+        assert again.play("demo").status == 200
+        again.rtp(1)
+        again.close()
+
+        def answers() -> bool:
+            try:
+                asked(server, "tds:GetDeviceInformation")
+            except OSError:
+                return False
+            return True
+
+        wait_until(answers, "the device answers")
+
+
+def test_onvif_can_be_off(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, onvif=False) as server:
+        assert "ONVIF" not in server.output
+        assert not (tmp_path / "onvifrun.cfg").exists()
