@@ -196,6 +196,20 @@ async def test_a_picture_without_end() -> None:
     assert "a picture of more than" in await failure(handler)
 
 
+@pytest.mark.parametrize(("content_type", "module"), [("image/jpeg", "source"), ("audio/mpegurl", "hls")])
+async def test_what_comes_drop_by_drop(content_type: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"manycast.sources.http.{module}.READ_TIMEOUT_S", 0.5)
+
+    async def handler(_head: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + content_type.encode() + b"\r\n\r\n")
+        while True:
+            writer.write(b"\xff")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    assert "takes longer than" in await failure(handler)
+
+
 async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manycast.sources.http.client.SILENCE_S", 0.3)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.programs import make
 
 from manycast.errors import ManycastError
 from manycast.hub.source import SourceError
 from manycast.media.aac import AudioSpecificConfig, adts_header
+from manycast.media.track import Codec
+from manycast.sources.http.mp4_segment import read_mp4
 from manycast.sources.http.segments import AUDIO, AacSegments, Mp4Segments, TsSegments, reader_for
 
 CONFIG = AudioSpecificConfig.simple(48_000, 2)
@@ -53,3 +56,32 @@ async def test_hostile_bytes(data: bytes) -> None:
             await reader.read(data, b"")
         except ManycastError:
             pass
+
+
+@pytest.fixture(scope="module")
+def fragment(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    source = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-f", "lavfi", "-i", "sine", "-t", "1"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    form = ["-movflags", "frag_keyframe+empty_moov"]
+    return make(tmp_path_factory.mktemp("mp4") / "film.mp4", *source, *coding, *form).read_bytes()
+
+
+def test_a_fragment(fragment: bytes) -> None:
+    found = read_mp4(fragment)
+    assert [track.codec for track in found.tracks.values()] == [Codec.H264, Codec.AAC]
+    assert sum(frame.track_index == 0 for frame in found.frames) == 25
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20),
+    kept=st.floats(0.1, 1),
+)
+def test_damaged_fragments(fragment: bytes, changes: list[tuple[float, int]], kept: float) -> None:
+    data = bytearray(fragment[: int(len(fragment) * kept)])
+    for place, value in changes:
+        data[int(place**3 * len(data))] = value  # most of them near the front, where the boxes are
+    try:
+        read_mp4(bytes(data))
+    except ManycastError:
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from manycast.wire.login import ClientLogin, LoginRefused
 from manycast.wire.via import serialize_via
 
 SILENCE_S = 10.0  # without a byte
+READ_TIMEOUT_S = 30  # for a picture or a playlist, however slowly it drips
 MAX_REDIRECTS = 5
 MAX_CONNECTIONS = 4  # to one source: its playlists and segments may come from several servers
 PIECE_BYTES = 64 * 1024
@@ -37,14 +39,19 @@ class Answer:
     response: aiohttp.ClientResponse
     address: SourceAddress
 
-    async def read(self, limit_bytes: int, what: str) -> bytes:
-        """The whole body. Raises SourceError for one that is too long."""
-        async with self.response:
-            data = bytearray()
-            async for piece in self.response.content.iter_chunked(PIECE_BYTES):
-                data += piece
-                if len(data) > limit_bytes:
-                    raise SourceError(f"{what} of more than {limit_bytes} bytes")
+    async def read(self, limit_bytes: int, what: str, *, limit_s: float | None) -> bytes:
+        """The whole body. Raises SourceError for one that is too long, or takes too long."""
+        data = bytearray()
+        try:
+            async with asyncio.timeout(limit_s) as timeout, self.response:
+                async for piece in self.response.content.iter_chunked(PIECE_BYTES):
+                    data += piece
+                    if len(data) > limit_bytes:
+                        raise SourceError(f"{what} of more than {limit_bytes} bytes")
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise SourceError(f"{what} that takes longer than {limit_s} s") from None
         return bytes(data)
 
 

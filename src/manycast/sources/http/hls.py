@@ -12,7 +12,7 @@ from manycast.hub.gathering import Gathering
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
-from manycast.sources.http.client import PARTIAL_CONTENT, SILENCE_S, Answer, HttpClient, NotThere
+from manycast.sources.http.client import PARTIAL_CONTENT, READ_TIMEOUT_S, SILENCE_S, Answer, HttpClient, NotThere
 from manycast.sources.http.paced import PacedSink
 from manycast.sources.http.segments import AUDIO, VIDEO, SegmentReader, reader_for
 from manycast.wire.address import MalformedAddress, SourceAddress
@@ -87,7 +87,7 @@ class HlsPull:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _find_renditions(self, answer: Answer) -> list[_Rendition]:
-        playlist = parse_playlist(await answer.read(MAX_PLAYLIST_BYTES, "a playlist"))
+        playlist = parse_playlist(await answer.read(MAX_PLAYLIST_BYTES, "a playlist", limit_s=READ_TIMEOUT_S))
         if isinstance(playlist, SegmentList):
             return [_Rendition(self, self._address, answer.address, playlist, (VIDEO, AUDIO))]
         variant = _best(playlist)
@@ -106,23 +106,23 @@ class HlsPull:
     async def load(self, address: SourceAddress) -> tuple[SegmentList, SourceAddress]:
         """A playlist of segments, and where it was found. Raises ManycastError."""
         answer = await self._client.get(address)
-        playlist = parse_playlist(await answer.read(MAX_PLAYLIST_BYTES, "a playlist"))
+        playlist = parse_playlist(await answer.read(MAX_PLAYLIST_BYTES, "a playlist", limit_s=READ_TIMEOUT_S))
         if isinstance(playlist, VariantList):
             raise SourceError("a playlist of variants where one of segments should be")
         return playlist, answer.address
 
     async def fetch(self, address: SourceAddress, part: ByteRange | None, limit_bytes: int, what: str) -> bytes:
-        """Raises SourceError, NotThere."""
+        """A resource, or a part of it; how long it may take is for the caller. Raises SourceError, NotThere."""
         if part is None:
             answer = await self._client.get(address, is_stream=False)
-            return await answer.read(limit_bytes, what)
+            return await answer.read(limit_bytes, what, limit_s=None)
         if part.count > limit_bytes:
             raise SourceError(f"{what} of {part.count} bytes, at most {limit_bytes}")
         span = {"Range": f"bytes={part.first}-{part.first + part.count - 1}"}
         answer = await self._client.get(address, span, is_stream=False)
         if answer.response.status == PARTIAL_CONTENT:
-            return await answer.read(limit_bytes, what)
-        data = await answer.read(limit_bytes, what)  # of a server that knows no ranges: the whole
+            return await answer.read(limit_bytes, what, limit_s=None)
+        data = await answer.read(limit_bytes, what, limit_s=None)  # of a server that knows no ranges: the whole
         return data[part.first : part.first + part.count]
 
     async def room(self, target_s: float) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions
-from manycast.sources.http.client import SILENCE_S, Answer, HttpClient, http_client
+from manycast.sources.http.client import READ_TIMEOUT_S, SILENCE_S, Answer, HttpClient, http_client
 from manycast.sources.http.hls import HlsPull, is_playlist
 from manycast.sources.http.intake import Intake, Pictures, intake_for
 from manycast.sources.http.paced import PacedSink
@@ -85,7 +85,7 @@ async def _poll(client: HttpClient, answer: Answer, pictures: Pictures) -> None:
     """One picture after the other. Raises SourceError."""
     began_s = time.monotonic()
     while True:
-        pictures.picture(await answer.read(MAX_PART_BYTES, "a picture"), now_s=time.monotonic())
+        pictures.picture(await answer.read(MAX_PART_BYTES, "a picture", limit_s=READ_TIMEOUT_S), now_s=time.monotonic())
         if pictures.last_fault:
             raise SourceError(pictures.last_fault)
         await asyncio.sleep(began_s + POLL_S - time.monotonic())
