@@ -154,7 +154,9 @@ class Catalogue:
         path = self.path_of(name)
         local = self._local_name(path)
         if is_capture_name(local):
-            return self._captures is not None and self._captures.holds(path.removesuffix(local).removesuffix("/"), local)
+            return self._captures is not None and self._captures.holds(
+                path.removesuffix(local).removesuffix("/"), local
+            )
         if self.backchannels is not None and (spoken := spoken_path(path)) is not None:
             return self.backchannels.is_spoken_to(spoken)
         if self.hub.live(path) is not None or self.hub.owner(path) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -160,10 +159,10 @@ class _Station:
         self._video: VideoEncoder | None = None
         self._decoder: VideoDecoder | None = None
         self._coded_track: Track | None = None  # of what the camera codes
+        self._coded_ticks = -1  # when its last picture was
         self._audio: AudioEncoder | None = None
         self._video_track: Track | None = None
         self._zero_s: float | None = None
-        self._began_s = time.monotonic()
 
     @property
     def tracks(self) -> tuple[Track, ...] | None:
@@ -197,6 +196,7 @@ class _Station:
             if not coded.keyframe:
                 return []
             self._coded_track = video_track(coded.codec)
+        ticks = self._coded_ticks = max(ticks, self._coded_ticks + 1)
         units = [coded.data] if coded.codec is Codec.MJPEG else split_annex_b(coded.data)
         frame = Frame(track_index=0, dts_ticks=ticks, pts_ticks=ticks, keyframe=coded.keyframe, units=units)
         self._coded_track = normalise(frame, self._coded_track)
