@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 
 from lxml import etree
 
@@ -170,11 +171,11 @@ class OnvifDevice:
         for prefix in self.prefixes():
             await contract(prefix).prepare()
 
-    def start(self) -> None:
-        """Begin to run: timers, events."""
-        self.started = self.clock.now()
+    def start(self, ago_s: float = 0.0) -> None:
+        """Begin to run: timers, events. For its clients it has been there for some time already."""
+        self.started = self.clock.now() - timedelta(seconds=ago_s)
         self.io.start()
-        self.history.start()
+        self.history.start(self.started)
         for service in self.services:
             service.start()
         self._event_sources = EventSources(
@@ -199,7 +200,12 @@ class OnvifDevice:
         """Do something beside the requests."""
         task = asyncio.get_running_loop().create_task(work, name=f"{self.name} work")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("%s: %s failed", self.name, task.get_name(), exc_info=error)
 
     def allows(self, level: UserLevel, access: Access) -> bool:
         return access in self.policy[level]

@@ -73,11 +73,7 @@ class OnvifServer:
     def endpoints(self) -> list[Endpoint]:
         """What it listens on."""
         return [
-            Endpoint(
-                scheme="https" if secure else "http",
-                address=sock.getsockname()[0].partition("%")[0],
-                port=port.number,
-            )
+            Endpoint.of("https" if secure else "http", sock)
             for secure, port in self._ports.items()
             for sock in port.sockets
         ]

@@ -25,9 +25,10 @@ class OperatingHistory:
         for topic in (LAST_REBOOT, LAST_RESET, LAST_CLOCK_SYNCHRONIZATION, LAST_BACKUP):
             broker.declare(EventDescription(topic=topic, is_property=True, data={"Status": "xs:dateTime"}))
 
-    def start(self) -> None:
+    def start(self, started: datetime) -> None:
+        """Tell of the past; the device was started at this moment."""
         history = self._store.state.history
-        self._tell(LAST_REBOOT, self._clock.now())
+        self._tell(LAST_REBOOT, started)
         self._tell(LAST_RESET, history.last_reset)
         self._tell(LAST_CLOCK_SYNCHRONIZATION, history.last_clock_synchronization)
         self._tell(LAST_BACKUP, history.last_backup)

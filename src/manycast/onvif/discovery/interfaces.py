@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
@@ -38,6 +39,12 @@ class Endpoint:
     scheme: str  # http or https
     address: str  # 0.0.0.0 and :: are all of their version
     port: int
+
+    @classmethod
+    def of(cls, scheme: str, sock: socket.socket) -> Endpoint:
+        """Where a socket is bound to."""
+        address, port = sock.getsockname()[:2]
+        return cls(scheme=scheme, address=address.partition("%")[0], port=port)
 
 
 def machine_interfaces() -> list[Interface]:
