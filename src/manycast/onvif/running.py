@@ -57,6 +57,7 @@ class RunningDevice:
         self._certificate = certificate
         self._on_restart = on_restart
         self._stopped = False
+        self._restarting = False
         self.announcer: Announcer | None = None  # set before `start`
         surroundings.https = certificate is not None
         surroundings.restart = self.restart
@@ -81,8 +82,15 @@ class RunningDevice:
 
     async def restart(self) -> None:
         """What a reboot is: everybody is sent away, and the ports open again as the state has them."""
-        if self._stopped:
+        if self._stopped or self._restarting:
             return
+        self._restarting = True
+        try:
+            await self._restart()
+        finally:
+            self._restarting = False
+
+    async def _restart(self) -> None:
         log.info("%s: restarts", self.device.name)
         await self._pause()
         await self._on_restart()

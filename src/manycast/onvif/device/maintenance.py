@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -26,10 +26,9 @@ class Maintenance(DevicePart):
     def start(self) -> None:
         offer = self.device.transfers.offer
         secret = Access.READ_SYSTEM_SECRET
-        log, access_log = self.device.surroundings.system_log, self.device.access_log
         texts = (
-            (SYSTEM_LOG, "system.log", lambda: _or_none(log.text())),
-            (ACCESS_LOG, "access.log", lambda: _or_none(access_log.text())),
+            (SYSTEM_LOG, "system.log", self._system_log),
+            (ACCESS_LOG, "access.log", self._access_log),
             (SUPPORT, "support.txt", self._support),
         )
         for path, name, text in texts:
@@ -54,9 +53,8 @@ class Maintenance(DevicePart):
 
     @operation(Access.READ_SYSTEM_SECRET)
     async def get_system_log(self, request: Any, caller: Caller) -> Reply:
-        if request.LogType == "System":
-            return {"SystemLog": {"String": _printable(_or_none(self.device.surroundings.system_log.text()))}}
-        return {"SystemLog": {"String": _printable(_or_none(self.device.access_log.text()))}}
+        text = self._system_log() if request.LogType == "System" else self._access_log()
+        return {"SystemLog": {"String": _printable(text)}}
 
     @operation(Access.READ_SYSTEM_SECRET)
     async def get_system_support_information(self, request: Any, caller: Caller) -> Reply:
@@ -90,7 +88,7 @@ class Maintenance(DevicePart):
             "ExpectedDownTime": DOWN_TIME,
         }
 
-    def _restart_soon(self, before: Any = None) -> None:
+    def _restart_soon(self, before: Callable[[], None] | None = None) -> None:
         async def restart() -> None:
             await asyncio.sleep(RESTART_DELAY_S)
             if before is not None:
@@ -106,13 +104,13 @@ class Maintenance(DevicePart):
 
     async def _restore(self, chunks: AsyncIterator[bytes]) -> None:
         """Takes a backup of our own, whole or not at all, and restarts with it."""
-        data = b""
+        data = bytearray()
         async for chunk in chunks:
             data += chunk
             if len(data) > MAX_FILE_BYTES:
                 raise UploadTooLarge(f"a backup has at most {MAX_FILE_BYTES} bytes")
         try:
-            state = await asyncio.to_thread(parse, data)
+            state = await asyncio.to_thread(parse, bytes(data))
         except RuntimeFileError as error:
             raise UploadRefused(f"no backup: {error}") from error
         # What tells the device from others stays, should the backup be that of another.
@@ -125,6 +123,12 @@ class Maintenance(DevicePart):
         path = self.device.store.path
         await keep_firmware(chunks, None if path is None else path.with_name(f"{path.stem}-firmware.bin"))
         self._restart_soon()
+
+    def _system_log(self) -> str:
+        return _never_empty(self.device.surroundings.system_log.text())
+
+    def _access_log(self) -> str:
+        return _never_empty(self.device.access_log.text())
 
     def _support(self) -> str:
         state, about = self.state, self.state.information
@@ -140,14 +144,14 @@ class Maintenance(DevicePart):
         )
 
 
-def _download(access: Access, content_type: str, file_name: str, text: Any) -> Download:
+def _download(access: Access, content_type: str, file_name: str, text: Callable[[], str]) -> Download:
     async def produce() -> bytes:
-        return str(text()).encode()
+        return text().encode()
 
     return Download(access=access, content_type=content_type, file_name=file_name, produce=produce)
 
 
-def _or_none(text: str) -> str:
+def _never_empty(text: str) -> str:
     """A log is never empty: clients take that for a failure."""
     return text or "Nothing has been logged yet.\n"
 
