@@ -14,12 +14,13 @@ import av
 from support.media import AAC, FRAME_RATE, H264, HEIGHT, TONE_HZ, WIDTH, WITH_B_FRAMES
 from support.programs import make, run, tone_level
 
-SECONDS = 4
+SECONDS = 6
 FRAMES = SECONDS * FRAME_RATE
 SOUND_HZ = 8000
 PICTURE_BYTES = WIDTH * HEIGHT * 3 // 2
 FIRST_FLASH, FLASH_FRAMES = 12, 3  # within each second
 MAX_SHIFT_S = 0.06
+MAX_STEP_S = 0.1
 PRIMING_S = 0.05  # of AAC, at the start of each round of a clip
 _TOP = WIDTH * HEIGHT // 4  # the luma bytes that a flash makes white, at the least
 _WHITE = 200
@@ -80,9 +81,11 @@ class Received:
     def digests(self) -> list[str]:
         return [picture.digest for picture in self.pictures]
 
-    def after(self, seconds: float) -> Received:
-        """Without what comes first."""
-        start_s = self.pictures[0].time_s + seconds
+    def settled(self, seconds: float) -> Received:
+        """Without what comes first, nor what comes before a player last adjusted its clock to a report."""
+        times = [picture.time_s for picture in self.pictures]
+        adjusted = [after for before, after in pairwise(times) if not 0 < after - before < MAX_STEP_S]
+        start_s = max([times[0] + seconds, *adjusted[-1:]])
         return Received(
             [picture for picture in self.pictures if picture.time_s > start_s],
             [(time_s, samples) for time_s, samples in self.sound if time_s > start_s],
