@@ -19,7 +19,7 @@ from manycast.onvif.soap.contract import contract
 from manycast.onvif.soap.names import ENVELOPE
 from manycast.onvif.state.runtime_file import parse, serialize
 
-PREFIXES = ("tds", "tmd")
+PREFIXES = ("tds", "tev", "tmd")
 
 _ENV = f"{{{ENVELOPE}}}"
 
@@ -47,7 +47,7 @@ def operations() -> list[Any]:
     found = []
     for prefix in PREFIXES:
         described = contract(prefix).operations
-        own = [each for each in described if etree.QName(each).namespace == SERVICES[prefix].namespace]
+        own = [each for each in described if prefix != "tmd" or SERVICES[prefix].namespace in each]
         found += [pytest.param(prefix, each, id=f"{prefix}:{etree.QName(each).localname}") for each in own]
     return found
 
