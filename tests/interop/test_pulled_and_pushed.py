@@ -48,7 +48,7 @@ def address(server: ServerProcess, protocol: str, name: str) -> str:
 @dataclass
 class Edge:
     server: ServerProcess
-    ports: tuple[int, int]  # of the pusher
+    ports: dict[str, tuple[int, int]]  # of the pushers
 
     def codecs(self, protocol: str, name: str) -> list[str]:
         options = ["-rtsp_transport", "tcp"] if protocol == "rtsp" else []
@@ -70,6 +70,7 @@ def sent(film: Path, *output: str) -> list[str]:
 def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]:
     """A server that pulls from another one by all protocols, and from a camera, and has a pusher."""
     pictures, base = f"http://{HOST}:{free_tcp_port()}/film", free_udp_base()
+    ports = {"raw": (base, base + 2), "flashes": (base + 4, base + 6)}
     make_server = partial(ServerProcess, http=True, rtmp=True, srt=True)
     with ExitStack() as stack:
         origin = stack.enter_context(
@@ -84,13 +85,16 @@ def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]
         wait_until(lambda: "stream live" in origin.log, "the film is published")
         proxies = [{"suffix": f"by-{kind}", "url": address(origin, kind, "live"), "ondemand": 1} for kind in PULLED]
         proxies.append({"suffix": "camera", "url": pictures, "ondemand": 1})
-        pusher = {
-            "suffix": "raw",
-            "video": {"codec": "H264"},
-            "audio": {"codec": "AAC", "samplerate": 48000, "channels": 1},
-            "transfer": {"mode": "UDP", "ip": HOST, "vport": base, "aport": base + 2},
-        }
-        config = {"hls": {"fragment": 1}, "applications": [{"proxies": proxies, "pushers": [pusher]}]}
+        pushers = [
+            {
+                "suffix": name,
+                "video": {"codec": "H264"},
+                "audio": {"codec": "AAC", "samplerate": 48000, "channels": 1},
+                "transfer": {"mode": "UDP", "ip": HOST, "vport": vport, "aport": aport},
+            }
+            for name, (vport, aport) in ports.items()
+        ]
+        config = {"hls": {"fragment": 1}, "applications": [{"proxies": proxies, "pushers": pushers}]}
         server = stack.enter_context(
             make_server(
                 tmp_path_factory.mktemp("edge"),
@@ -103,7 +107,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]
                 "ffmpeg", *sent(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, pictures)
             )
         )
-        yield Edge(server, (base, base + 2))
+        yield Edge(server, ports)
         server.check_log()
 
 
@@ -119,22 +123,23 @@ def test_a_cameras_pictures(edge: Edge) -> None:
 
 
 def test_what_is_pushed_as_raw_rtp(edge: Edge, film: Path) -> None:
-    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{edge.ports[0]}"]
-    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{edge.ports[1]}"]
+    vport, aport = edge.ports["raw"]
+    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{vport}"]
+    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{aport}"]
     with running("ffmpeg", *sent(film, *pictures, *sound)):
         wait_until(lambda: "stream raw" in edge.server.log, "it is pushed")
         assert edge.by_every_protocol("raw") == dict.fromkeys(PLAYERS, "aac h264")
 
 
 def test_pictures_and_sound_of_raw_rtp_stay_in_step(edge: Edge, tmp_path: Path) -> None:
+    vport, aport = edge.ports["flashes"]
     with_b_frames = make_lip_sync_clip(tmp_path / "original.mp4")
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-c:a", "aac"]
     clip = make(tmp_path / "clip.mp4", "-stream_loop", "14", "-i", str(with_b_frames), *coding)
     # When packets come is all that there is to go by; so they must be sent when they are due.
-    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{edge.ports[0]}"]
-    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{edge.ports[1]}"]
-    url = edge.server.url("raw")
-    began = edge.server.log.count("stream raw ")
+    pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{vport}"]
+    sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{aport}"]
+    url = edge.server.url("flashes")
     with running("ffmpeg", *sent(clip, *pictures, *sound)):
-        wait_until(lambda: edge.server.log.count("stream raw ") > began, "it is pushed")
+        wait_until(lambda: "stream flashes" in edge.server.log, "it is pushed")
         watch_with_ffmpeg(tmp_path, url, "tcp", 6.0).after(1.0).check_lip_sync()

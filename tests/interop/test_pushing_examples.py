@@ -30,7 +30,7 @@ class Examples:
 
 def examples() -> Examples:
     section = PAGE.read_text().split("\n## Raw RTP\n")[1].split("\n## ")[0]
-    yaml, shell = re.findall(r"```(?:yaml|sh)\n(.*?)```", section, re.DOTALL)
+    yaml, shell, *_others = re.findall(r"```(?:yaml|sh)\n(.*?)```", section, re.DOTALL)
     commands: dict[str, list[str]] = {}
     for block in shell.strip().split("\n\n"):
         comment, _, lines = block.partition("\n")
