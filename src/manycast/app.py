@@ -469,6 +469,8 @@ class App:
         if options.users is not None and self.onvif is not None:
             options = replace(options, users=self.onvif.with_users(options.users))
         server = RtspServer(self.catalogue, options)
+        if self.onvif is not None:
+            server.admits = self.onvif.admits
         acceptor = server.listen(self._opened.get("RTSP", ()))
         if self.plan.rtsp is not None:
             self._rtsp_port = RtspPort(server, self.plan.rtsp, acceptor)

@@ -17,6 +17,7 @@ from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.hub import Hub
 from manycast.listening import Listening, StartError, open_listeners
 from manycast.onvif.discovery.interfaces import Endpoint
+from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
@@ -147,6 +148,11 @@ class OnvifService:
             if self._plan.required:
                 raise
             notes.append(f"no ONVIF: {error}")
+
+    def admits(self, address: str) -> bool:
+        """Whether some device's filter lets this address in: then it is served streams, too."""
+        filters = [device.store.state.network.ip_filter for device in self._devices]
+        return not filters or any(lets_in(rules, address) for rules in filters)
 
     def with_users(self, own: Mapping[str, str]) -> Mapping[str, str]:
         """The logins of the streams, and those of the devices: recorders use theirs for both."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -94,6 +95,25 @@ def test_a_reboot_ends_the_stream_which_begins_anew(tmp_path: Path) -> None:
             return True
 
         wait_until(answers, "the device answers")
+
+
+def test_who_is_denied_is_served_no_streams_either(tmp_path: Path) -> None:
+    denied = "127.0.0.2"
+
+    def hears(address: str) -> bytes:
+        with socket.create_connection((server.host, server.port), timeout=20, source_address=(address, 0)) as sock:
+            try:
+                sock.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+                return sock.recv(8)
+            except ConnectionResetError:
+                return b""
+
+    with ServerProcess(tmp_path, onvif=True) as server:
+        assert hears(denied) == b"RTSP/1.0"
+        wanted = {"Type": "Deny", "IPv4Address": [{"Address": denied, "PrefixLength": 32}]}
+        asked(server, "tds:SetIPAddressFilter", IPAddressFilter=wanted)
+        assert hears(denied) == b""
+        assert hears("127.0.0.1") == b"RTSP/1.0"
 
 
 def test_onvif_can_be_off(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 
 from manycast.onvif.connection import Connection
-from manycast.onvif.device.ip_filter import lets_in
 from manycast.onvif.discovery.interfaces import Endpoint
+from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.onvif_device import Answer, Delivery, NeedsLogin, OnvifDevice
 from manycast.onvif.onvif_paths import FILES
 from manycast.onvif.security.login import LoginFailed, TooManyAttempts

@@ -7,7 +7,7 @@ import logging
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from manycast.servers.client import Client
 from manycast.servers.client_acceptor import ClientAcceptor, ContextMaker
@@ -26,6 +26,7 @@ class TcpService(ABC):
         self._plain_name = plain_name
         self._secure_name = secure_name
         self._handshake_timeout_s = handshake_timeout_s
+        self.admits: Callable[[str], bool] = _everybody  # whether clients of an address are served
         self._acceptors: list[ClientAcceptor] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -38,7 +39,7 @@ class TcpService(ABC):
         """
         acceptor = ClientAcceptor(
             self._plain_name if make_context is None else self._secure_name,
-            self.take,
+            self._admit,
             self.faults,
             self.log,
             make_context=make_context,
@@ -77,8 +78,18 @@ class TcpService(ABC):
     def end_all(self, reason: str) -> None:
         """Tell all clients why, and hang up."""
 
+    def _admit(self, client: Client) -> None:
+        if self.admits(client.peer[0]):
+            self.take(client)
+        else:
+            client.pipe.close()
+
     def _tick(self) -> None:
         now_s = time.monotonic()
         self.handle_timer(now_s)
         self.faults.handle_timer(now_s)
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._tick)
+
+
+def _everybody(address: str) -> bool:
+    return True

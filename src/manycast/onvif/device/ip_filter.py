@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from manycast.onvif.device.arguments import invalid, prefixed_ipv4, prefixed_ipv6, written_prefixed
@@ -66,21 +66,6 @@ class IpFilters(DevicePart):
             raise invalid("ter:IPFilterListIsFull", f"at most {MAX_ENTRIES} entries")
         self.state.network.ip_filter = IpFilter(type=kind, ipv4=ipv4, ipv6=ipv6)
         self.save()
-
-
-def lets_in(rules: IpFilter, address: str) -> bool:
-    """Whether a client of this address is served. A filter without entries filters nothing."""
-    if not rules.ipv4 and not rules.ipv6:
-        return True
-    client = ip_address(address.partition("%")[0])
-    if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
-        client = client.ipv4_mapped
-    networks: tuple[IPv4Network | IPv6Network, ...] = (
-        *(each.network for each in rules.ipv4),
-        *(each.network for each in rules.ipv6),
-    )
-    listed = any(client in network for network in networks)
-    return listed == (rules.type is IpFilterType.ALLOW)
 
 
 def _entries(wanted: Any) -> tuple[list[IPv4Interface], list[IPv6Interface]]:

@@ -10,7 +10,8 @@ import pytest
 from support.soap import SoapFault, asked_device
 
 from manycast.onvif import machine
-from manycast.onvif.device.ip_filter import MAX_ENTRIES, lets_in
+from manycast.onvif.device.ip_filter import MAX_ENTRIES
+from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.state.network import IpFilter, IpFilterType, Protocols
 from manycast.onvif.surroundings import Surroundings
 
