@@ -175,7 +175,7 @@ class OnvifService:
 
     def start(self) -> None:
         """Have the devices found, and answer who connects."""
-        self._started_s = time.monotonic()
+        self._started_s = asyncio.get_running_loop().time()
         logging.getLogger("manycast").addHandler(self._system_log)
         self._starting = asyncio.get_running_loop().create_task(self._start(), name="onvif start")
 
@@ -311,7 +311,7 @@ class OnvifService:
             on_restart=lambda: self._restart_streams(device.streams()),
         )
         device.running.announcer = device.announcer
-        await device.running.start(device.sockets, time.monotonic() - self._started_s)
+        await device.running.start(device.sockets, asyncio.get_running_loop().time() - self._started_s)
         device.answers = True
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
 from collections.abc import Sequence
+from ipaddress import IPv4Interface
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.ports import free_tcp_port
+from support.waiting import until
 
+from manycast import onvif_service, onvif_wake
 from manycast.config import load
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
+from manycast.hub.metadata import METADATA_TRACK
 from manycast.listening import StartError
+from manycast.onvif.discovery.device import DiscoveredDevice
+from manycast.onvif.discovery.interfaces import Interface
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import parse, serialize
 from manycast.onvif_service import OnvifPlan, OnvifService, onvif_plan
@@ -28,6 +35,10 @@ async def restart_nothing(paths: Sequence[str]) -> None:
     pass
 
 
+def move_nothing(port: int | None) -> None:
+    pass
+
+
 def planned(folder: Path, text: str, port: int | None = None) -> OnvifPlan:
     file = folder / "onvif.cfg"
     file.write_text(text)
@@ -37,7 +48,11 @@ def planned(folder: Path, text: str, port: int | None = None) -> OnvifPlan:
 
 
 def made(plan: OnvifPlan) -> OnvifService:
-    return OnvifService(plan, hub=Hub(ViewerLimits()), rtsp_port=None, restart_streams=restart_nothing)
+    return on(Hub(ViewerLimits()), plan)
+
+
+def on(hub: Hub, plan: OnvifPlan) -> OnvifService:
+    return OnvifService(plan, hub=hub, rtsp_port=None, move_rtsp=move_nothing, restart_streams=restart_nothing)
 
 
 def opened(plan: OnvifPlan) -> tuple[OnvifService, list[str]]:
@@ -107,8 +122,10 @@ async def test_the_version_of_what_is_announced_grows_over_the_files_deletion(
 
 def test_a_newer_configuration_is_noted(tmp_path: Path) -> None:
     plan = planned(tmp_path, ONE)
+    state = DeviceState()
+    state.network.protocols.https.enabled = False
     runtime = tmp_path / "onvifrun.cfg"
-    runtime.write_bytes(serialize(DeviceState()))
+    runtime.write_bytes(serialize(state))
     os.utime(runtime, (1, 1))
     service, notes = opened(plan)
     service.close_ports()
@@ -133,3 +150,111 @@ def test_when_a_device_cannot_open_its_port_none_stays_open(tmp_path: Path) -> N
     with socket.create_server((HOST, second)), pytest.raises(StartError, match=str(second)):
         made(plan).open([])
     socket.create_server((HOST, first)).close()
+
+
+class Network:
+    """Stands in for discovery: what was said, and where the device was said to be."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.device: DiscoveredDevice | None = None
+
+    def add(self, device: DiscoveredDevice) -> None:
+        self.said.append("hello")
+        self.device = device
+
+    def remove(self, device: DiscoveredDevice) -> None:
+        self.said.append("bye")
+
+    async def stop(self) -> None:
+        self.said.append("end")
+
+    def addresses(self) -> tuple[str, ...]:
+        assert self.device is not None
+        loopback = Interface(name="lo", index=1, ipv4=(IPv4Interface(f"{HOST}/8"),))
+        target = self.device.target(loopback, 4)
+        return () if target is None else target.xaddrs
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    found = Network()
+    monkeypatch.setattr(onvif_service, "_start_discovery", lambda: found)
+    return found
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When devices were loaded."""
+    moments: list[float] = []
+    load_modules = onvif_service._load_modules
+
+    def load() -> None:
+        moments.append(time.monotonic())
+        load_modules()
+
+    monkeypatch.setattr(onvif_service, "_load_modules", load)
+    monkeypatch.setattr(onvif_wake, "LOOK_INTERVAL_S", 0.01)
+    return moments
+
+
+async def reply_to(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"GET /onvif/device_service HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    reply = await reader.read()
+    writer.close()
+    return reply
+
+
+async def test_a_device_is_found_before_it_is_loaded_and_loaded_by_who_connects(
+    tmp_path: Path, network: Network, loaded: list[float]
+) -> None:
+    plan = planned(tmp_path, ONE)
+    assert plan.port is not None
+    service, _ = opened(plan)
+    service.start()
+    await until(lambda: network.said, "the device is announced")
+    assert network.addresses() == (f"http://{HOST}:{plan.port}/onvif/device_service",)
+    await asyncio.sleep(0.1)
+    assert loaded == []
+    assert (await reply_to(plan.port)).startswith(b"HTTP/1.1 405 ")
+    assert len(loaded) == 1
+    assert network.addresses() == (f"http://{HOST}:{plan.port}/onvif/device_service",)
+    await service.stop()
+    assert network.said == ["hello", "bye", "end"]
+
+
+async def test_a_device_that_nobody_wanted_stops(tmp_path: Path, network: Network, loaded: list[float]) -> None:
+    plan = planned(tmp_path, ONE)
+    assert plan.port is not None
+    service, _ = opened(plan)
+    service.start()
+    await until(lambda: network.said, "the device is announced")
+    await service.stop()
+    assert loaded == []
+    assert network.said == ["hello", "end"]
+    socket.create_server((HOST, plan.port)).close()
+    assert kept(tmp_path).network.protocols.http.port == 8000
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_streams_that_it_has_something_to_tell_of_load_it(
+    tmp_path: Path, network: Network, loaded: list[float], watched: bool
+) -> None:
+    """`watched`: somebody has the metadata track of its stream; else the stream is published."""
+    hub = Hub(ViewerLimits())
+    service = on(hub, planned(tmp_path, ONE))
+    service.open([])
+    service.start()
+    try:
+        for path in ("another", "test.mp4"):
+            assert loaded == []
+            if watched:
+                hub.metadata.open(path)
+            else:
+                hub.publish(path, (METADATA_TRACK,), "a camera")
+            if path == "another":
+                await asyncio.sleep(0.1)
+        await until(lambda: loaded, "the device is loaded")
+    finally:
+        await service.stop()

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Group(BaseModel):
     """A group of nodes. Unknown nodes are sorted out beforehand, so an extra field is our own bug."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Its validator is made when it is first needed: most are parts of others, and never needed by themselves.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 def setting(default: Any, description: str, *, node: str | None = None, ours: bool = False, show: bool = True) -> Any:

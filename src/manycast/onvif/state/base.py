@@ -18,4 +18,5 @@ class Part(BaseModel):
         hide_input_in_errors=True,
         ser_json_bytes="base64",
         val_json_bytes="base64",
+        defer_build=True,  # most parts are never needed by themselves
     )
