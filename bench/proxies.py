@@ -92,6 +92,9 @@ def _hop(origin: Server, edge: Server) -> None:
     both = [(at_s, arrivals[1][one]) for one, at_s in arrivals[0].items() if at_s > first_s and one in arrivals[1]]
     added = [1000 * (through_s - direct_s) for direct_s, through_s in both]
     print(f"latency that a hop adds, RTSP to RTSP, {len(added)} packets")
+    if not added:
+        print("  nothing has come through in time: the machine is too busy with other work")
+        return
     row("added", spread(added, "ms"))
     verdict("added, 95th percentile", percentile(added, 0.95), TARGET_HOP_MS, " ms")
 
