@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.inprocess_http import make_files
 from support.ports import free_tcp_port, free_udp_base
-from support.programs import gst_running, make, mono_samples, probe, running, tone_level
+from support.programs import find, gst_running, make, mono_samples, probe, running, tone_level
 from support.server import ServerProcess
 from support.speech import TONE_HZ, spoken_tone
 from support.talking import open_talker, speaking
@@ -165,13 +165,14 @@ def test_ffmpeg_as_rtmp_listener(tmp_path: Path, film: Path) -> None:
 def nginx(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """With its RTMP module and the application `live`."""
     folder.mkdir(exist_ok=True)
+    modules = Path(find("nginx")).parents[1] / "lib" / "nginx" / "modules"
     path = folder / "nginx.conf"
     path.write_text(
-        "load_module modules/ngx_rtmp_module.so; daemon off; master_process off; "
+        f"load_module {modules}/ngx_rtmp_module.so; daemon off; master_process off; "
         f"pid {folder}/pid; error_log {folder}/error.log; events {{}} "
         f"rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
     )
-    with running("nginx", "-p", "/usr/share/nginx", "-c", str(path)) as process:
+    with running("nginx", "-p", str(folder), "-c", str(path)) as process:
         wait_until(lambda: listens(port), "nginx listens")
         yield process
 

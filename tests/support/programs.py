@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ PACKAGES = {
     "ffmpeg": "ffmpeg",
     "ffprobe": "ffmpeg",
     "rtmpdump": "rtmpdump",
-    "nginx": "libnginx-mod-rtmp",
+    "nginx": "nginx libnginx-mod-rtmp",
     "node": "nodejs",
     "cvlc": "vlc-bin vlc-plugin-base vlc-plugin-access-extra",
     "gst-launch-1.0": "gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "
@@ -31,7 +32,8 @@ PACKAGES = {
 
 def find(program: str) -> str:
     """Where a program is. A test without it fails, and says what to install; it is never passed over."""
-    path = shutil.which(program)
+    unpacked = Path(sys.prefix, "clients", program, "usr", "sbin", program)  # by script/setup
+    path = str(unpacked) if unpacked.exists() else shutil.which(program)
     if path is None:
         pytest.fail(f"{program} is missing: apt install {PACKAGES[program]}")
     return path
