@@ -22,6 +22,7 @@ from manycast.onvif.soap.names import ENVELOPE, expanded
 
 def asked(server: ServerProcess, name: str, **values: Any) -> etree._Element:
     """The reply's element."""
+    wait_until(lambda: "Ctrl-C stops" in server.output, "all ports are open")
     contract("tds").read()
     data = envelope(contract("tds").rendered(expanded(name), values))
     url = f"http://{server.host}:{server.onvif_port}/onvif/device_service"

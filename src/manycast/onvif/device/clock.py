@@ -15,6 +15,7 @@ from manycast.onvif.state.clock import Clock, DateTimeType
 from manycast.onvif.state.network import Ntp
 
 MAX_NTP_SERVERS = 8
+FIRST_YEAR, LAST_YEAR = 1970, 2999  # far from the ends of the calendar, so that times can be reckoned with
 
 
 class DateAndTime(DevicePart):
@@ -84,6 +85,8 @@ def _has_server(ntp: Ntp) -> bool:
 def _moment(written: Any) -> datetime:
     """Of tt:DateTime, in UTC."""
     date, time = written.Date, written.Time
+    if not FIRST_YEAR <= date.Year <= LAST_YEAR:
+        raise invalid("ter:InvalidDateTime", f"a year of {FIRST_YEAR} to {LAST_YEAR} is wanted")
     try:
         return datetime(date.Year, date.Month, date.Day, time.Hour, time.Minute, _second(time.Second), tzinfo=UTC)
     except (ValueError, OverflowError):

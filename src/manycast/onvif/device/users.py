@@ -45,7 +45,7 @@ class Users(DevicePart):
         """All or none."""
         names = set(request.Username)
         for name in names:
-            if self._find(name).fixed:
+            if _find(self.state.users, name).fixed:
                 raise invalid("ter:FixedUser", f"{name!r} cannot be deleted")
         users = [user for user in self.state.users if user.username not in names]
         self._keep_an_administrator(users)
@@ -61,7 +61,7 @@ class Users(DevicePart):
         for wanted in request.User:
             if not everything and wanted.Username != caller.user:
                 raise Fault.sender("ter:NotAuthorized")
-            known = self._find(wanted.Username)
+            known = _find(users, wanted.Username)
             level = _level(wanted.UserLevel) if everything else known.level
             if known.fixed and level is not known.level:
                 raise invalid("ter:FixedUser", f"{known.username!r} keeps the level")
@@ -100,12 +100,6 @@ class Users(DevicePart):
         self.save()
         return NOTHING
 
-    def _find(self, name: str) -> User:
-        for user in self.state.users:
-            if user.username == name:
-                return user
-        raise invalid("ter:UsernameMissing", f"no user {name[:MAX_NAME_CHARS]!r}")
-
     def _keep_an_administrator(self, users: list[User]) -> None:
         """Where a login is asked for, nobody could set anything any more without one."""
         if (
@@ -125,6 +119,13 @@ class Users(DevicePart):
 
 def prohibited(subcode: str, reason: str) -> Fault:
     return Fault.sender("ter:OperationProhibited", subcode, reason=reason)
+
+
+def _find(users: list[User], name: str) -> User:
+    for user in users:
+        if user.username == name:
+            return user
+    raise invalid("ter:UsernameMissing", f"no user {name[:MAX_NAME_CHARS]!r}")
 
 
 def _check_name(name: str) -> None:

@@ -89,7 +89,15 @@ async def test_a_zone_that_is_none_is_refused(zone: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "field", "value"),
-    [("Time", "Hour", 24), ("Time", "Minute", 60), ("Time", "Second", 62), ("Date", "Month", 13), ("Date", "Day", 31)],
+    [
+        ("Time", "Hour", 24),
+        ("Time", "Minute", 60),
+        ("Time", "Second", 62),
+        ("Date", "Month", 13),
+        ("Date", "Day", 31),
+        ("Date", "Year", 1969),
+        ("Date", "Year", 3000),
+    ],
 )
 async def test_a_time_that_is_none_is_refused(part: str, field: str, value: int) -> None:
     device = await asked_device()

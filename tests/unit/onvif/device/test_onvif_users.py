@@ -61,6 +61,12 @@ async def test_the_same_name_twice_in_a_request_is_a_clash() -> None:
         await device.ask("tds:CreateUsers", User=[user(), user()])
 
 
+async def test_the_last_of_two_changes_of_a_user_holds() -> None:
+    device = await asked_device()
+    await device.ask("tds:SetUser", User=[user("user", "first"), user("user", "second", "Operator")])
+    assert (device.state.users[2].password, device.state.users[2].level) == ("second", "Operator")
+
+
 async def test_names_and_passwords_may_have_their_full_lengths() -> None:
     device = await asked_device()
     await device.ask("tds:CreateUsers", User=[user("n" * MAX_NAME_CHARS, "p" * MAX_PASSWORD_CHARS)])
