@@ -87,7 +87,11 @@ class OnvifServer:
         """
         secure = context is not None
         port = _Port(number, sockets)
-        await self._serve(port, context)
+        try:
+            await self._serve(port, context)
+        except BaseException:  # it is to end before it began, too
+            port.close()
+            raise
         self.silence(secure=secure)
         self._ports[secure] = port
         if self._watcher is None:
@@ -144,8 +148,10 @@ class OnvifServer:
                 sock=sock.dup(),
                 ssl=context,
                 ssl_handshake_timeout=timeout_s,
+                start_serving=False,
             )
             port.servers.append(server)
+            await server.start_serving()
 
     async def _watch(self) -> None:
         """End connections on which nothing moves, and those of addresses that are let in no more."""
