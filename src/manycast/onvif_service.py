@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -293,6 +294,11 @@ class OnvifService:
     async def _run(self, device: _Device) -> None:
         from manycast.onvif.running import RunningDevice
 
+        if device.https:
+            await asyncio.to_thread(_make_certificate, device)
+        if not device.https:
+            for sock in device.sockets.pop("HTTPS", ()):
+                sock.close()
         server = device.store.state.server
         surroundings = Surroundings(
             rtsp_port=self._rtsp_port,
@@ -345,11 +351,10 @@ def _start_discovery() -> Discovery | None:
     return discovery
 
 
-def _has_certificate(store: StateStore, notes: list[str]) -> bool:
-    """Whether HTTPS can be served; a certificate is made where the default one is not there."""
+def _tls_plan(store: StateStore) -> TlsPlan:
     server = store.state.server
     names = (server.cert_file.name, server.key_file.name)
-    plan = TlsPlan(
+    return TlsPlan(
         cert_file=server.cert_file,
         key_file=server.key_file,
         origin="onvif",
@@ -357,7 +362,22 @@ def _has_certificate(store: StateStore, notes: list[str]) -> bool:
         required=False,
         demanded=False,
     )
+
+
+def _has_certificate(store: StateStore, notes: list[str]) -> bool:
+    """Whether HTTPS can be served. The default certificate is made when a device is loaded, where there is none."""
+    plan = _tls_plan(store)
+    if plan.make and not plan.cert_file.exists() and not plan.key_file.exists():
+        return os.access(plan.cert_file.parent, os.W_OK)
     return open_certificate(plan, notes) is not None
+
+
+def _make_certificate(device: _Device) -> None:
+    """Where there is none yet. It blocks."""
+    notes: list[str] = []
+    device.https = open_certificate(_tls_plan(device.store), notes) is not None
+    for note in notes:
+        log.warning("%s: %s", device.name, note)
 
 
 def _load_discovery() -> None:

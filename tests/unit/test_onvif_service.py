@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Interface
@@ -26,6 +27,7 @@ from manycast.onvif.discovery.interfaces import Interface
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import parse, serialize
 from manycast.onvif_service import OnvifPlan, OnvifService, onvif_plan
+from manycast.self_signed import CertificateFileError
 
 HOST = "127.0.0.1"
 ONE = "<config><https_enable>0</https_enable></config>"
@@ -222,6 +224,46 @@ async def test_a_device_is_found_before_it_is_loaded_and_loaded_by_who_connects(
     assert network.addresses() == (f"http://{HOST}:{plan.port}/onvif/device_service",)
     await service.stop()
     assert network.said == ["hello", "bye", "end"]
+
+
+async def test_a_certificate_is_made_for_who_connects(tmp_path: Path, network: Network, loaded: list[float]) -> None:
+    secure = free_tcp_port()
+    plan = planned(tmp_path, f"<config><https_enable>1</https_enable><https_port>{secure}</https_port></config>")
+    service, notes = opened(plan)
+    service.start()
+    try:
+        await until(lambda: network.said, "the device is announced")
+        assert network.addresses()[-1] == f"https://{HOST}:{secure}/onvif/device_service"
+        assert not (tmp_path / "ssl.ca").exists()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        _, writer = await asyncio.open_connection(HOST, secure, ssl=context)
+        writer.close()
+        assert (tmp_path / "ssl.ca").exists()
+        assert notes == []
+    finally:
+        await service.stop()
+
+
+async def test_a_folder_without_a_certificate_that_cannot_be_made_has_no_https(
+    tmp_path: Path, network: Network, loaded: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secure = free_tcp_port()
+    plan = planned(tmp_path, f"<config><https_enable>1</https_enable><https_port>{secure}</https_port></config>")
+    assert plan.port is not None
+    service, _ = opened(plan)
+
+    def fail(*_: object) -> None:
+        raise CertificateFileError("the disk is full")
+
+    monkeypatch.setattr("manycast.tls.make_certificate", fail)
+    service.start()
+    try:
+        assert (await reply_to(plan.port)).startswith(b"HTTP/1.1 405 ")
+        assert network.addresses() == (f"http://{HOST}:{plan.port}/onvif/device_service",)
+        socket.create_server((HOST, secure)).close()
+    finally:
+        await service.stop()
 
 
 async def test_a_device_that_nobody_wanted_stops(tmp_path: Path, network: Network, loaded: list[float]) -> None:
