@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -34,13 +34,15 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.fixture(scope="module")
 def device(loop: asyncio.AbstractEventLoop) -> Iterator[AskedDevice]:
     device = loop.run_until_complete(asked_device())
-    device.device.surroundings.restart = _restart
-    yield device
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device.device, "run", _forget)
+        yield device
     loop.run_until_complete(device.device.close())
 
 
-async def _restart() -> None:
-    pass
+def _forget(work: Coroutine[None, None, None]) -> None:
+    """Restarts and resets, which come later, would change the state under another operation."""
+    work.close()
 
 
 def operations() -> list[Any]:
