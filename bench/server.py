@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,9 +38,22 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+@cache
+def _bytecode_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="manycast-bench-bytecode-")
+
+
+def _environment() -> dict[str, str]:
+    """With compiled modules, as an installed server has them; else each start compiles everything."""
+    environment = dict(os.environ)
+    if environment.pop("PYTHONDONTWRITEBYTECODE", None):
+        environment["PYTHONPYCACHEPREFIX"] = _bytecode_folder().name
+    return environment
+
+
 class Server:
-    def __init__(self, command: str, *, config: str | None = None) -> None:
-        """`config` is a configuration file's text, in YAML."""
+    def __init__(self, command: str, *, config: str | None = None, onvif: bool = False) -> None:
+        """`config` is a configuration file's text, in YAML; `onvif`: ONVIF has a free port, else that of the file."""
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="manycast-bench-")
         self._log = Path(self._folder.name, "log")
@@ -46,6 +61,8 @@ class Server:
         self.media.mkdir()
         self.ports = {name: free_port() for name in ("http", "https", "rtsps", "rtmp", "srt")}
         arguments = ["serve", "--host", HOST, "--rtsp-port", str(self.port), "--media", str(self.media)]
+        if onvif:
+            self.ports["onvif"] = free_port()
         for protocol, port in self.ports.items():
             arguments += [f"--{protocol}-port", str(port)]
         if config is not None:
@@ -60,6 +77,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder.name,  # a certificate is made there
+                env=_environment(),
             )
         self.ready_s = self._wait_until_ready()
 

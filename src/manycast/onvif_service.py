@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -266,12 +268,13 @@ class OnvifService:
         for device in self._devices:
             await self._announce(device)
         await until_wanted(itertools.chain(*(s for d in self._devices for s in d.sockets.values())), self._is_wanted)
-        await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
-        for device in self._devices:
-            try:
-                await self._run(device)
-            except Exception:
-                log.exception("%s could not be started", device.name)
+        with _to_stay():
+            await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
+            for device in self._devices:
+                try:
+                    await self._run(device)
+                except Exception:
+                    log.exception("%s could not be started", device.name)
 
     async def _announce(self, device: _Device) -> None:
         if self._discovery is None:
@@ -378,6 +381,19 @@ def _make_certificate(device: _Device) -> None:
     device.https = open_certificate(_tls_plan(device.store), notes) is not None
     for note in notes:
         log.warning("%s: %s", device.name, note)
+
+
+@contextmanager
+def _to_stay() -> Iterator[None]:
+    """What is made in the block stays: no garbage is looked for in it, which would only take time, now and later."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _load_discovery() -> None:
