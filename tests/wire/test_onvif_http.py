@@ -89,7 +89,10 @@ async def test_a_message_may_be_compressed_and_in_chunks() -> None:
     async with served_device() as device:
         for data, headers in (
             (gzip.compress(INFORMATION), {"Content-Encoding": "gzip"}),
+            (gzip.compress(INFORMATION), {"Content-Encoding": "GZIP"}),
             (zlib.compress(INFORMATION), {"Content-Encoding": "deflate"}),
+            (zlib.compress(INFORMATION, wbits=-zlib.MAX_WBITS), {"Content-Encoding": "deflate"}),
+            (INFORMATION, {"Content-Encoding": "identity"}),
             (chunks(), {}),
         ):
             status, body = await post(device, data, headers=headers)
@@ -103,6 +106,9 @@ async def test_a_message_may_be_compressed_and_in_chunks() -> None:
         (b"no XML", {}, 400),
         (b"<a/>", {}, 500),  # VersionMismatch, as SOAP 1.2 has it
         (b"not compressed", {"Content-Encoding": "gzip"}, 400),
+        (gzip.compress(INFORMATION)[:-9], {"Content-Encoding": "gzip"}, 400),
+        (INFORMATION, {"Content-Encoding": "br"}, 415),
+        (INFORMATION, {"Content-Encoding": "gzip, gzip"}, 415),
         (INFORMATION, {"Content-Type": 'multipart/related; type="application/xop+xml"; boundary=b'}, 415),
         (b"x" * (MAX_MESSAGE_BYTES + 1), {}, 413),
         (gzip.compress(b" " * 50_000_000), {"Content-Encoding": "gzip"}, 413),

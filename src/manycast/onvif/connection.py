@@ -38,6 +38,7 @@ class Connection(web.RequestHandler):
             keepalive_timeout=IDLE_TIMEOUT_S,
             lingering_time=LINGER_S,
             access_log_class=_NoAccessLog,
+            auto_decompress=False,  # aiohttp unpacks all before it looks how large that is
         )
         self.secure = secure
         self.peer: tuple[str, int] = ("", 0)

@@ -60,6 +60,7 @@ from manycast.onvif.transfers import Transfers
 from manycast.wire.digest import Algorithm
 
 NO_ADDRESSING = Addressing()
+AT_ONCE_BYTES = 64 * 1024  # most messages have one or two kilobytes
 
 _PARTS = (
     Capabilities,
@@ -241,7 +242,7 @@ class OnvifDevice:
         addressing = NO_ADDRESSING
         self.answered += 1
         try:
-            request = parse_request(data)
+            request = await _parsed(data)
             addressing = request.addressing
             return Answer(status=200, body=await self._perform(request, delivery))
         except NeedsLogin:
@@ -329,6 +330,11 @@ class OnvifDevice:
     def _on_login_failure(self, user: str, address: str) -> None:
         self.log.warning("%s: wrong password for %r, from %s", self.name, user[:64], address)
         self.failed_logins.note(address)
+
+
+async def _parsed(data: bytes) -> Request:
+    """A large message is read in a thread, so that streams do not wait for it. Raises Fault."""
+    return parse_request(data) if len(data) <= AT_ONCE_BYTES else await asyncio.to_thread(parse_request, data)
 
 
 def _written(operation: Operation, result: Reply, addressing: Addressing) -> bytes:

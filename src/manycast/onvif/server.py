@@ -18,6 +18,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 
 from manycast.onvif.connection import Connection
+from manycast.onvif.content_coding import CODINGS, Damaged, TooLarge, unpack
 from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.onvif_device import Answer, Delivery, NeedsLogin, OnvifDevice
@@ -172,12 +173,14 @@ class OnvifServer:
             return await self._respond(request, delivery)
         except TooManyAttempts as error:
             return _plain(503, str(error), {"Retry-After": "5"})
-        except UploadTooLarge as error:
+        except (UploadTooLarge, TooLarge) as error:
             return _plain(413, str(error), {"Connection": "close"})
         except UploadRefused as error:
             return _plain(415, str(error), {"Connection": "close"})
         except HTTPException as error:  # of aiohttp's own: a body that is too large, or damaged
             return _plain(error.status, error.reason)
+        except Damaged as error:
+            return _plain(400, str(error))
         except web.RequestPayloadError:
             return _plain(400, "the request is damaged", {"Connection": "close"})
         except TimeoutError:
@@ -196,6 +199,9 @@ class OnvifServer:
         transfers = self.device.transfers
         if (download := transfers.downloads.get(request.path)) is not None:
             return await self._send_file(request, delivery, download)
+        coding = request.headers.get("Content-Encoding", "identity").strip().lower().replace("identity", "")
+        if coding and (coding not in CODINGS or request.path.startswith(FILES)):
+            return _plain(415, f"{coding[:60]!r} is not unpacked here", {"Accept-Encoding": ", ".join(CODINGS)})
         if request.method == "POST" and (receive := transfers.take(request.path)) is not None:
             await _take_file(request, receive)
             return _plain(200, "taken")
@@ -208,6 +214,8 @@ class OnvifServer:
         _let_it_come(request)
         async with asyncio.timeout(BODY_TIMEOUT_S):
             data = await request.read()
+        if coding:
+            data = unpack(data, coding, MAX_MESSAGE_BYTES)
         if data:
             return _answered(await self.device.answer(data, delivery))
         if delivery.authorization is None and self.device.store.state.server.need_auth:

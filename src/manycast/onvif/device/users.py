@@ -27,6 +27,8 @@ class Users(DevicePart):
     async def create_users(self, request: Any, caller: Caller) -> Reply:
         """All or none."""
         users = list(self.state.users)
+        if len(users) + len(request.User) > MAX_USERS:  # before each is compared with all
+            raise Fault.receiver("ter:Action", "ter:TooManyUsers", reason=f"at most {MAX_USERS} users")
         for wanted in request.User:
             _check_name(wanted.Username)
             if any(user.username == wanted.Username for user in users):
@@ -34,8 +36,6 @@ class Users(DevicePart):
             level = _level(wanted.UserLevel)
             self._check_password(wanted.Username, wanted.Password)
             users.append(User(username=wanted.Username, password=wanted.Password, level=level))
-        if len(users) > MAX_USERS:
-            raise Fault.receiver("ter:Action", "ter:TooManyUsers", reason=f"at most {MAX_USERS} users")
         self.state.users = users
         self.save()
         return NOTHING

@@ -6,9 +6,9 @@ import binascii
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from typing import Self
 
 from lxml import etree
@@ -17,7 +17,7 @@ from manycast.errors import ManycastError
 from manycast.onvif.soap.names import SECURITY_EXTENSIONS, SECURITY_UTILITY
 
 MAX_AGE = timedelta(minutes=5)  # either way: clocks differ
-MAX_NONCES = 50_000  # only those of right passwords are kept, so nobody else can fill it
+MAX_NONCES = 20_000  # of one user; only those of right passwords are kept, so nobody else can fill it
 MAX_NONCE_BYTES = 256
 MAX_NAME_CHARS = 256
 
@@ -93,30 +93,44 @@ def digest(nonce: bytes, created: str, password: str) -> str:
 
 
 class NonceMemory:
-    """Takes every token once."""
+    """Takes every token once. Who logs in so often that not all can be remembered has the older ones refused, and
+    nobody else's."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, bytes], datetime] = OrderedDict()
+        self._users: dict[str, _Seen] = {}
 
     def check(self, token: UsernameToken, now: datetime) -> None:
         """Raises TokenRefused for one that is too old, too young, or was here before. Its password has to be right."""
-        if abs(now - token.created) > MAX_AGE:
+        created = token.created
+        if abs(now - created) > MAX_AGE:
             raise TokenRefused(f"made at {token.created_text[:40]}, more than {MAX_AGE} from now")
-        self._forget(now)
-        key = (token.username, token.nonce)
-        if key in self._seen:
+        seen = self._users.setdefault(token.username, _Seen())
+        if token.nonce in seen.nonces:
             raise TokenRefused("a nonce that was used already")
-        if len(self._seen) >= MAX_NONCES:
-            raise TokenRefused("more logins than can be remembered")
-        self._seen[key] = now
+        if created <= seen.forgotten:
+            raise TokenRefused("older than what is remembered of this user")
+        seen.add(created, token.nonce)
+        while len(seen.nonces) > MAX_NONCES or seen.by_age[0][0] < now - MAX_AGE:
+            seen.forget_oldest()
 
-    def _forget(self, now: datetime) -> None:
-        """What was made as late as possible, and came as early as possible, is too old after twice the time."""
-        while self._seen:
-            key, seen = next(iter(self._seen.items()))
-            if abs(now - seen) <= 2 * MAX_AGE:
-                return
-            del self._seen[key]
+
+class _Seen:
+    """The tokens of one user."""
+
+    __slots__ = ("by_age", "forgotten", "nonces")
+
+    def __init__(self) -> None:
+        self.nonces: set[bytes] = set()
+        self.by_age: list[tuple[datetime, bytes]] = []  # a heap, by when they were made
+        self.forgotten = datetime.min.replace(tzinfo=UTC)  # what is not younger may have been here
+
+    def add(self, created: datetime, nonce: bytes) -> None:
+        self.nonces.add(nonce)
+        heappush(self.by_age, (created, nonce))
+
+    def forget_oldest(self) -> None:
+        self.forgotten, nonce = heappop(self.by_age)
+        self.nonces.discard(nonce)
 
 
 def _nonce(text: str) -> bytes:

@@ -14,6 +14,8 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # certificates and backups in a request are
 MAX_DEPTH = 64
 MAX_ELEMENTS = 20_000
 MAX_ATTRIBUTES = 64  # of one element; those of ONVIF have a dozen
+MAX_ALL_ATTRIBUTES = 20_000  # and declared prefixes, of the whole message
+MAX_HEADERS = 64
 
 _ENV = f"{{{ENVELOPE}}}"
 _WSA = f"{{{ADDRESSING}}}"
@@ -61,6 +63,8 @@ def parse_request(data: bytes) -> Request:
         raise Fault.sender("ter:TagMismatch", reason=f"{len(content)} elements in the Body, wanted one")
     header = root.find(f"{_ENV}Header")
     headers = () if header is None else tuple(header.iterchildren(tag=etree.Element))
+    if len(headers) > MAX_HEADERS:
+        raise Fault.sender("ter:InvalidArgs", reason=f"{len(headers)} headers, at most {MAX_HEADERS}")
     _refuse_what_is_not_understood(headers)
     security = next((each for each in headers if each.tag == f"{{{SECURITY_EXTENSIONS}}}Security"), None)
     return Request(body=content[0], headers=headers, security=security, addressing=_addressing(headers))
@@ -109,6 +113,8 @@ def _parse(data: bytes) -> etree._Element:
         raise Fault.sender("ter:InvalidArgs", reason=f"a message of {len(data)} bytes, at most {MAX_MESSAGE_BYTES}")
     if any(doctype in data for doctype in _DOCTYPES):
         raise _doctype()
+    if data.count(b"<") > 2 * MAX_ELEMENTS or data.count(b"=") > MAX_ALL_ATTRIBUTES:  # cheaper than to read them all
+        raise Fault.sender("ter:InvalidArgs", reason="more elements or attributes than any request has")
     # Without huge_tree, libxml2 bounds depth, names, texts and what entities grow to.
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.history import LAST_CLOCK_SYNCHRONIZATION
 from manycast.onvif.device.time_zone import machine_zone, read_zone
 from manycast.onvif.events.message import EventMessage
+from manycast.onvif.state.clock import Clock
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 SUMMER = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -52,6 +54,12 @@ async def test_a_time_set_by_hand_goes_on_from_there_and_the_machines_stays() ->
     assert read(now.LocalDateTime) - read(now.UTCDateTime) == timedelta(hours=2)
     assert abs(device.device.clock.now() - SUMMER) < timedelta(minutes=2)
     assert LAST_CLOCK_SYNCHRONIZATION in [message.topic for message in heard]
+
+
+@pytest.mark.parametrize("offset_s", [float("nan"), float("inf"), 1e300, -1e12])
+def test_no_file_sets_a_clock_beyond_the_calendar(offset_s: float) -> None:
+    with pytest.raises(ValidationError):
+        Clock(offset_s=offset_s)
 
 
 async def test_without_a_time_only_the_zone_changes() -> None:

@@ -73,6 +73,12 @@ async def test_names_and_passwords_may_have_their_full_lengths() -> None:
     assert "n" * MAX_NAME_CHARS in await names(device)
 
 
+async def test_far_too_many_users_are_refused_before_they_are_compared() -> None:
+    device = await asked_device()
+    with pytest.raises(SoapFault, match="TooManyUsers"):
+        await device.ask("tds:CreateUsers", User=[user("admin")] * (MAX_USERS + 1))
+
+
 async def test_there_are_as_many_users_as_announced_and_no_more() -> None:
     device = await asked_device()
     await device.ask("tds:CreateUsers", User=[user(f"user {number}") for number in range(MAX_USERS - 3)])

@@ -92,15 +92,30 @@ def test_a_nonce_is_known_for_as_long_as_its_token_would_be_taken() -> None:
         memory.check(early, NOW + 2 * MAX_AGE)
 
 
-def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_logs_in_too_often_to_be_remembered_can_go_on_and_nothing_is_taken_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MAX_NONCES", 2)
     memory = NonceMemory()
-    for nonce in (b"1", b"2"):
-        memory.check(parsed(nonce=nonce), NOW)
-    with pytest.raises(TokenRefused, match="remembered"):
-        memory.check(parsed(nonce=b"3"), NOW)
-    later = NOW + 2 * MAX_AGE + timedelta(seconds=1)
-    memory.check(parsed(nonce=b"3", created=later), later)
+    tokens = [parsed(nonce=bytes([second]), created=NOW + timedelta(seconds=second)) for second in range(5)]
+    for token in tokens:
+        memory.check(token, NOW)
+    for token in tokens:
+        with pytest.raises(TokenRefused, match=r"used|older"):
+            memory.check(token, NOW)
+    other = UsernameToken.parse(username_token("operator", "secret", nonce=b"once", created=NOW))
+    assert other is not None
+    memory.check(other, NOW)
+
+
+def test_what_is_too_old_is_not_remembered() -> None:
+    memory = NonceMemory()
+    memory.check(parsed(), NOW)
+    later = NOW + MAX_AGE + timedelta(seconds=1)
+    memory.check(parsed(nonce=b"later", created=later), later)
+    assert len(memory._users["admin"].nonces) == 1
+    with pytest.raises(TokenRefused, match="older"):
+        memory.check(parsed(nonce=b"early", created=NOW), NOW)  # the clock was put back
 
 
 def test_two_users_may_have_the_same_nonce() -> None:

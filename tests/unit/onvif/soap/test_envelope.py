@@ -12,9 +12,11 @@ from lxml import etree
 from support.soap import addressing_headers, envelope
 
 from manycast.onvif.soap.envelope import (
+    MAX_ALL_ATTRIBUTES,
     MAX_ATTRIBUTES,
     MAX_DEPTH,
     MAX_ELEMENTS,
+    MAX_HEADERS,
     MAX_MESSAGE_BYTES,
     Addressing,
     fault_reply,
@@ -104,6 +106,8 @@ BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in 
         soap("<a " + " ".join(f'a{n}="1"' for n in range(10_000)) + "/>"),
         soap("<a " + " ".join(f'a{n}="1"' for n in range(MAX_ATTRIBUTES + 1)) + "/>"),
         soap(f"<a>{'<b/>' * MAX_ELEMENTS}</a>"),
+        soap("<a " + " ".join(f'xmlns:a{n}="u"' for n in range(MAX_ALL_ATTRIBUTES)) + "/>"),
+        soap(header="<h/>" * (MAX_HEADERS + 1)),
         soap("<a>" + "x" * MAX_MESSAGE_BYTES + "</a>"),
         b"<" * 1_000_000,
     ],
