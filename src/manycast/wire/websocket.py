@@ -1,19 +1,14 @@
-"""WebSocket, the server's side (RFC 6455): the handshake, what is received, and the frames that are sent.
+"""WebSocket, the server's side (RFC 6455): the handshake, and the frames that are sent.
 
-Receiving is wsproto's. What is sent is built here: a server's frames carry no mask, so one frame does for all
-who are to get the same bytes.
+A server's frames carry no mask, so one frame does for all who are to get the same bytes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
-
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import generate_accept_token
 
 from manycast.wire.http import HttpError, RequestHead, response_head
 
@@ -23,6 +18,8 @@ MAX_CONTROL_BYTES = 125  # RFC 6455 section 5.5
 _FINAL_TEXT, _FINAL_BINARY, _FINAL_CLOSE, _FINAL_PONG = 0x81, 0x82, 0x88, 0x8A
 _MAX_SHORT, _MAX_MEDIUM = 125, 0xFFFF
 _KEY_BYTES = 16
+_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 4.2.2
+_NO_CODE = 1005  # RFC 6455 section 7.4.1
 
 
 def asks_for_websocket(head: RequestHead) -> bool:
@@ -52,7 +49,7 @@ def accept_upgrade(head: RequestHead, subprotocol: str | None) -> bytes:
     headers = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode()),
+        ("Sec-WebSocket-Accept", _accept_token(key)),
         *([("Sec-WebSocket-Protocol", subprotocol)] if subprotocol is not None else []),
         ("Sec-WebSocket-Version", VERSION),
     ]
@@ -90,41 +87,6 @@ class PeerFailed:
 WebSocketEvent = DataReceived | PingReceived | CloseReceived | PeerFailed
 
 
-class WebSocketReceiver:
-    """Bytes of one client in, events out. Messages of any size stream through, nothing of them is kept."""
-
-    def __init__(self) -> None:
-        self._connection = Connection(ConnectionType.SERVER)
-        self._ended = False
-
-    def receive(self, data: bytes) -> list[WebSocketEvent]:
-        """Feed what the socket gave; the data in the events does not depend on how it was cut."""
-        if self._ended:
-            return []
-        self._connection.receive_data(data)
-        events: list[WebSocketEvent] = []
-        for event in self._connection.events():
-            match event:
-                case BytesMessage():
-                    events.append(DataReceived(bytes(event.data)))
-                case TextMessage():  # some clients send RTSP, which is text, in text messages
-                    events.append(DataReceived(event.data.encode()))
-                case Ping():
-                    events.append(PingReceived(bytes(event.payload)))
-                case CloseConnection():
-                    self._ended = True
-                    events.append(self._closed(int(event.code), event.reason or ""))
-                case _:  # pongs nobody asked for are allowed (RFC 6455 section 5.5.3)
-                    pass
-        return events
-
-    def _closed(self, code: int, reason: str) -> CloseReceived | PeerFailed:
-        # wsproto tells a peer that closes from one that failed by nothing but its own state.
-        if self._connection.state is ConnectionState.REMOTE_CLOSING:
-            return CloseReceived(code, reason)
-        return PeerFailed(code, reason)
-
-
 def text_frame(text: str) -> bytes:
     data = text.encode()
     return _head(_FINAL_TEXT, len(data)) + data
@@ -141,7 +103,7 @@ def pong_frame(payload: bytes) -> bytes:
 
 def close_frame(code: int, reason: str = "") -> bytes:
     """What announces the end, or answers the peer's announcement; without a code for code 1005, "none was said"."""
-    if code == CloseReason.NO_STATUS_RCVD:
+    if code == _NO_CODE:
         return _head(_FINAL_CLOSE, 0)
     text = reason.encode()[: MAX_CONTROL_BYTES - 2].decode(errors="ignore").encode()
     return _head(_FINAL_CLOSE, 2 + len(text)) + code.to_bytes(2) + text
@@ -153,6 +115,10 @@ def _head(first: int, size: int) -> bytes:
     if size <= _MAX_MEDIUM:
         return bytes((first, 126)) + size.to_bytes(2)
     return bytes((first, 127)) + size.to_bytes(8)
+
+
+def _accept_token(key: str) -> str:
+    return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_GUID).digest()).decode()
 
 
 def _is_key(key: str) -> bool:

@@ -15,13 +15,13 @@ from manycast.wire.websocket import (
     DataReceived,
     PeerFailed,
     PingReceived,
-    WebSocketReceiver,
     accept_upgrade,
     asks_for_websocket,
     binary_frame,
     close_frame,
     pong_frame,
 )
+from manycast.wire.websocket_receiver import WebSocketReceiver
 
 RTSP = "rtsp.onvif.org"
 UPGRADE = {

@@ -13,7 +13,6 @@ from manycast.wire.websocket import (
     DataReceived,
     PeerFailed,
     PingReceived,
-    WebSocketReceiver,
     accept_upgrade,
     asks_for_websocket,
     binary_frame,
@@ -56,6 +55,8 @@ class WebSocketLink:
     """A WebSocket, behind its handshake."""
 
     def __init__(self, pipe: PipeLink, note: Callable[[WebSocketLink, str], None]) -> None:
+        from manycast.wire.websocket_receiver import WebSocketReceiver
+
         self.name, self.secure = pipe.name, pipe.secure
         self.peer_address, self.peer_port = pipe.peer_address, pipe.peer_port
         self.local_address = pipe.local_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
@@ -31,13 +31,15 @@ from manycast.wire.websocket import (
     CloseReceived,
     PeerFailed,
     PingReceived,
-    WebSocketReceiver,
     accept_upgrade,
     asks_for_websocket,
     binary_frame,
     close_frame,
     pong_frame,
 )
+
+if TYPE_CHECKING:
+    from manycast.wire.websocket_receiver import WebSocketReceiver
 
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only
 MAX_IGNORED_BYTES = 1024 * 1024  # of what a viewer sends, who has nothing more to say
@@ -80,7 +82,7 @@ class StreamConnection:
         self._client = request.client
         self._pipe = request.client.pipe
         self._loop = asyncio.get_running_loop()
-        self._receiver = WebSocketReceiver() if asks_for_websocket(request.head) else None
+        self._receiver = _receiver() if asks_for_websocket(request.head) else None
         names = ("HTTP", "HTTPS") if self._receiver is None else ("WebSocket", "secure WebSocket")
         protocol = names[request.client.secure]
         self.log = ConnectionLog(host.log, f"{protocol} {request.client}")
@@ -315,3 +317,9 @@ class StreamConnection:
                     self.close(f"no WebSocket frame: {event.reason}")
             if self.closed:
                 return
+
+
+def _receiver() -> WebSocketReceiver:
+    from manycast.wire.websocket_receiver import WebSocketReceiver
+
+    return WebSocketReceiver()
