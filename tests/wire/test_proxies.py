@@ -266,9 +266,9 @@ def test_many_proxies_of_which_half_are_dead(tmp_path: Path, origin: ServerProce
     with publishing(origin):
         began_s = time.monotonic()
         with edge(tmp_path, *mixed) as server:
-            assert time.monotonic() - began_s < 8
+            assert time.monotonic() - began_s < 30
             wait_until(lambda: server.log.count("opened") >= 100, "the good ones play")
-            assert time.monotonic() - began_s < 15
+            assert time.monotonic() - began_s < 60
             with RawRtsp.connect(server.host, server.port) as viewer:
                 viewer.play("good99")
                 assert viewer.rtp(20)
