@@ -128,7 +128,7 @@ def test_nobody_waits_for_a_source_that_wants_another_login(tmp_path: Path, onde
     ):
         began_s = time.monotonic()
         assert describe(server) == 404
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 9  # of the ten that a viewer waits for a source
         assert "refuses user and pass" in server.log
 
 
