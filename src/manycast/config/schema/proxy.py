@@ -30,8 +30,8 @@ class Proxy(Group):
     suffix: Suffix = setting("proxy", "Name under which the stream is offered.")
     url: ProxyUrl | None = setting(
         None,
-        "Address of the source: RTSP, RTMP, SRT or HTTP MJPEG; also HTTP-FLV, HLS, and MPEG-TS by HTTP and UDP. Not configured: the "
-        "proxy is not active.",
+        "Address of the source: RTSP, RTMP, SRT or HTTP MJPEG; also HTTP-FLV, HLS, and MPEG-TS by HTTP and UDP. "
+        "Not configured: the proxy is not active.",
         show=False,
     )
     user: Text | None = setting(None, "Login name for the source.")
