@@ -83,7 +83,9 @@ class Speaker:
         return self._rtsp.emit("push-backchannel-sample", self._stream, sample)
 
     def _failed(self, _bus, message):
-        self._fault = message.parse_error().gerror.message
+        fault = message.parse_error()
+        details = (fault.debug or "").splitlines()[-1:]  # the server's answer, such as 453: somebody else speaks
+        self._fault = " ".join([fault.gerror.message, *details])
         self._loop.quit()
 
 

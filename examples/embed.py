@@ -11,6 +11,7 @@ import math
 import sys
 
 from manycast.embed import Frame, Overrides, Server
+from manycast.errors import ManycastError
 from manycast.media.track import AudioParameters, Codec, Track
 from manycast.sources.demo import DemoSource
 
@@ -55,5 +56,7 @@ if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8554
     try:
         asyncio.run(main("127.0.0.1", port))
+    except ManycastError as error:
+        sys.exit(f"cannot start: {error}")
     except KeyboardInterrupt:
         pass
