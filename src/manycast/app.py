@@ -597,7 +597,8 @@ class App:
     def _how_to_play(self) -> str:
         rows = [(f"{protocol}:", purpose, address) for protocol, purpose, address in self.addresses()]
         lines = [f"{protocol:22} {address:50} {purpose}" for protocol, purpose, address in rows]
-        return "\n".join([*lines, "", "Over HTTP: ffplay -rtsp_transport http ADDRESS, vlc --rtsp-http ADDRESS", ""])
+        lines += ["", "Over HTTP: ffplay -rtsp_transport http ADDRESS, vlc --rtsp-http ADDRESS"]
+        return "\n".join([*lines, "Over HTTPS: ffplay -rtsp_transport https ADDRESS", ""])
 
 
 def _backchannels(hub: Hub, plan: Plan, speech: SpeechPlan, transcoding: Transcoding) -> Backchannels:

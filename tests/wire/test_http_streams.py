@@ -494,6 +494,16 @@ async def test_the_page_lists_what_there_is() -> None:
         assert not json.loads((await page(server, "/-/streams.json"))[1])["streams"]
 
 
+async def test_a_terminal_gets_the_same_as_text() -> None:
+    async with serving_streams(names=["b.mp4"] * 300) as server, server.publishing("a\x1b[2J"):
+        reply = await server.ask("/", more="Connection: close\r\n")
+        lines = (await reply.read_all()).decode().splitlines()
+        assert lines[lines.index("Streams:") + 1].split()[:2] == ["'a\\x1b[2J'", "H264,"]
+        assert lines[lines.index("Files:") + 1] == "  b.mp4"
+        assert lines.count("  b.mp4") == 200
+        assert lines[-1] == "There are more."
+
+
 async def test_a_stream_may_follow_on_the_page_s_connection() -> None:
     async with serving_streams() as server, server.publishing():
         reply = await server.ask("/-/streams.json")

@@ -38,19 +38,35 @@ class Overview:
         self._player = player
 
     async def as_json(self) -> dict[str, object]:
-        hub = self._catalogue.hub
-        live = {stream.path: _about(stream) for stream in hub}
-        started = dict.fromkeys(hub.offered, "starts when it is watched") | live
-        names = list(await self._list_files(MAX_FILES + 1))
-        files = [{"path": self._catalogue.path_of(name)} for name in names[:MAX_FILES]]
+        streams, files, more = await self._listed()
         return {
             "version": __version__,
             "offers": self._offers,
             "player": self._player,
-            "streams": [{"path": path, "about": about} for path, about in sorted(started.items())[:MAX_STREAMS]],
-            "files": files,
-            "more": len(names) > MAX_FILES or len(started) > MAX_STREAMS,
+            "streams": [{"path": path, "about": about} for path, about in streams],
+            "files": [{"path": path} for path in files],
+            "more": more,
         }
+
+    async def as_text(self) -> str:
+        """For terminals."""
+        streams, files, more = await self._listed()
+        lines = ["", "Streams:", *(f"  {_shown(path):38} {about}" for path, about in streams)]
+        lines += ["", "Files:", *(f"  {_shown(path)}" for path in files)]
+        return "\n".join([*lines, *(["", "There are more."] if more else []), ""])
+
+    async def _listed(self) -> tuple[list[tuple[str, str]], list[str], bool]:
+        """Paths of streams and what is known about them, paths of files, and whether there are more of them."""
+        hub = self._catalogue.hub
+        live = {stream.path: _about(stream) for stream in hub}
+        started = dict.fromkeys(hub.offered, "starts when it is watched") | live
+        names = list(await self._list_files(MAX_FILES + 1))
+        files = [self._catalogue.path_of(name) for name in names[:MAX_FILES]]
+        return sorted(started.items())[:MAX_STREAMS], files, len(names) > MAX_FILES or len(started) > MAX_STREAMS
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else repr(path)  # no name tells a terminal what to do
 
 
 def _about(stream: Stream) -> str:

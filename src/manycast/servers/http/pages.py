@@ -113,7 +113,8 @@ class Pages:
         await self._admit(request)
         if self._overview is not None and "text/html" in request.headers.get("Accept", ""):
             return _file_named(_INDEX)
-        return web.Response(text=f"manycast {__version__}\n\n{self._describe()}")
+        names = "" if self._overview is None else await self._overview.as_text()
+        return web.Response(text=f"manycast {__version__}\n\n{self._describe()}{names}")
 
     async def _streams(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
