@@ -74,7 +74,7 @@ def test_a_screen_with_sound_is_seen_and_heard(server: ServerProcess, tmp_path: 
     assert len(times) > 5
     assert len(set(times)) > 5
     assert loudest_hz(sounds) == pytest.approx(440, abs=12)
-    assert server.log.count("capture of ('screenlive', 15) opened") == 1
+    assert server.log.count("capture of screenlive at 15 pictures a second opened") == 1
     assert server.log.count("capture of default opened") == 1
 
 
@@ -105,4 +105,4 @@ def test_a_device_that_is_not_there_is_not_found_in_the_protocols_own_words(serv
 def test_the_log_says_what_is_not_there(server: ServerProcess) -> None:
     with RawRtsp.connect(server.host, server.port) as client:
         assert client.ask("DESCRIBE", "app/screenlive7").status == 404
-    wait_until(lambda: "there is no monitor 7, only 1, counted from 0" in server.log, "the reason is in the log")
+    wait_until(lambda: "there is no monitor 7: the only one is number 0" in server.log, "the reason is in the log")

@@ -111,7 +111,7 @@ class Conversions:
         if kind not in told:
             told.add(kind)
             target = Codec.H264 if kind is MediaKind.VIDEO else Codec.AAC
-            log.info("%s: %s goes as %s to who cannot have it as it is", stream, track.codec.value, target.value)
+            log.info("%s: %s goes as %s to those who cannot have it as it is", stream, track.codec.value, target.value)
 
     async def _open(self, stream: Stream, wanted: _Wanted) -> Stream:
         kinds = self._running.setdefault(stream, {})
@@ -142,7 +142,9 @@ class Conversions:
             self._live.discard(converted)
             converted.end(reason)
 
-        return OnDemand(make_source, publish=publish, unpublish=unpublish, linger_s=self._linger_s)
+        return OnDemand(
+            make_source, publish=publish, unpublish=unpublish, name=f"{path}, converted", linger_s=self._linger_s
+        )
 
     def _handle_timer(self) -> None:
         now_s, unix_s = time.monotonic(), time.time()

@@ -73,6 +73,7 @@ class Hub:
             make_source,
             publish=lambda tracks: self._add(path, tracks, description),
             unpublish=self.unpublish,
+            name=path,
             linger_s=linger_s,
         )
 

@@ -25,11 +25,13 @@ class OnDemand:
         *,
         publish: Callable[[Sequence[Track]], Stream],
         unpublish: Callable[[Stream, str], None],
+        name: str,
         linger_s: float = LINGER_S,
     ) -> None:
         self._make_source = make_source
         self._publish = publish
         self._unpublish = unpublish
+        self._name = name
         self._linger_s = linger_s
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Stream] | None = None
@@ -84,7 +86,7 @@ class OnDemand:
             reason = str(error)
         except SourceError as error:
             reason = str(error)
-            log.warning("source failed: %s", error)
+            log.warning("source of %s failed: %s", self._name, error)
         finally:
             self._stop_timer()
             for stream in streams:

@@ -139,8 +139,8 @@ async def test_all_who_need_the_same_share_it_and_it_is_said_once(caplog: pytest
     assert transcoding.asked == [[Codec.MPEG4, Codec.OPUS], [Codec.H264, Codec.OPUS]]
     said = [record.getMessage() for record in caplog.records if "goes as" in record.getMessage()]
     assert [line.partition(": ")[2] for line in said] == [
-        "MPEG4 goes as H264 to who cannot have it as it is",
-        "OPUS goes as AAC to who cannot have it as it is",
+        "MPEG4 goes as H264 to those who cannot have it as it is",
+        "OPUS goes as AAC to those who cannot have it as it is",
     ]
     await converting.close()
     assert not transcoding.running

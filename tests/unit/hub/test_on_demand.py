@@ -49,6 +49,7 @@ class Stage:
             lambda: FakeSource(self.events, self.opening, self.ending),
             publish=lambda tracks: self.hub.publish("demo", tracks, "test"),
             unpublish=self.hub.unpublish,
+            name="demo",
             linger_s=0.05,
         )
 
@@ -130,7 +131,7 @@ async def test_a_source_that_comes_to_its_end_ends_the_stream(stage: Stage) -> N
     assert reasons == ["the source has ended"]
 
 
-async def test_a_source_that_fails_to_start_says_why_and_may_be_tried_again() -> None:
+async def test_a_source_that_fails_to_start_says_why_and_may_be_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     tries = 0
 
     class Failing:
@@ -145,6 +146,7 @@ async def test_a_source_that_fails_to_start_says_why_and_may_be_tried_again() ->
         with pytest.raises(SourceError, match="no camera"):
             await hub.open("camera")
     assert tries == 2
+    assert caplog.messages == ["source of camera failed: no camera"] * 2
     await hub.close("over")
 
 

@@ -110,7 +110,7 @@ def test_windows_screens_and_windows_are_opened_through_gdi(monkeypatch: pytest.
         ("desktop", "gdigrab", {"framerate": "15", "draw_mouse": "1", **place}),
         ("hwnd=1010", "gdigrab", {"framerate": "15", "draw_mouse": "1"}),
     ]
-    with pytest.raises(SourceMissing, match="no monitor 2, only 2"):
+    with pytest.raises(SourceMissing, match="no monitor 2: they have the numbers 0 to 1"):
         system.open_screen(2, 15)
 
 

@@ -22,7 +22,7 @@ from manycast.sources.encoding.video import VideoEncoder
 from manycast.sources.transcoding import overload
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
 from manycast.sources.transcoding.live import TranscodedSource
-from manycast.sources.transcoding.plan import needed
+from manycast.sources.transcoding.plan import described, needed
 from manycast.sources.transcoding.transcoder import Transcoder
 
 VIDEO = (Codec.H264, Codec.H265, Codec.MPEG4, Codec.MJPEG)
@@ -47,6 +47,17 @@ def audio_of(codec: Codec, count: int = 80) -> tuple[Track, list[Frame]]:
     for index, sound in enumerate(tone(count)):
         frames += encoder.encode(sound, index * 1000)
     return encoder.track, frames
+
+
+def test_the_log_says_what_changes_where_the_codec_stays() -> None:
+    video, _ = video_of(Codec.H264, 1)
+    assert described(video, VideoOutput(codec=Codec.H265)) == "H264 to H265"
+    assert (
+        described(video, VideoOutput(codec=Codec.H264, width=640, frame_rate=5))
+        == "H264 to H264 (width 640, framerate 5)"
+    )
+    sound, _ = audio_of(Codec.AAC, 10)
+    assert described(sound, AudioOutput(codec=Codec.AAC, channels=1)) == "AAC to AAC (channels 1)"
 
 
 @pytest.mark.parametrize("source", VIDEO)

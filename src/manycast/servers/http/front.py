@@ -164,7 +164,7 @@ class HttpFront:
         if first[0] != _TLS_HANDSHAKE:
             async with asyncio.timeout(self._head_timeout_s):
                 await _read_head(client)
-            raise HttpError(400, "plain HTTP on the HTTPS port: the address begins with https:// there")
+            raise HttpError(400, "plain HTTP on the HTTPS port: use https://, or in an RTSP player RTSP over HTTPS")
         pipe = TlsPipe(sock, make_context())
         try:
             await pipe.handshake(self._head_timeout_s)

@@ -63,6 +63,8 @@ async def handle(context: RtspContext, connection: RtspConnection, request: Requ
 def _check_options(context: RtspContext, request: Request) -> None:
     supported = () if context.catalogue.backchannels is None else (backchannel.FEATURE_TAG,)
     unknown = [tag for tag in _required(request) if tag not in supported]
+    if unknown == [backchannel.FEATURE_TAG]:
+        raise OptionNotSupported(unknown, "nobody can speak here: the configuration has no backchannel")
     if unknown:
         raise OptionNotSupported(unknown)
 

@@ -112,7 +112,7 @@ def find_system_sound(system: System) -> Microphone:
 def find_monitor(index: int, monitors: Sequence[Monitor]) -> Monitor:
     """Raises SourceMissing."""
     if index >= len(monitors):
-        raise SourceMissing(f"there is no monitor {index}, only {len(monitors)}, counted from 0")
+        raise _no_number("monitor", index, len(monitors))
     return monitors[index]
 
 
@@ -134,5 +134,12 @@ def find_window(windows: Sequence[Window], title: str) -> Window:
 
 def _no_device(kind: str, index: int, name: str | None, count: int) -> SourceMissing:
     if name is None:
-        return SourceMissing(f"there is no {kind} device {index}, only {count}, counted from 0")
+        return _no_number(f"{kind} device", index, count)
     return SourceMissing(f"there is no {kind} device {name!r}")
+
+
+def _no_number(what: str, index: int, count: int) -> SourceMissing:
+    if not count:
+        return SourceMissing(f"there is no {what}")
+    there = "the only one is number 0" if count == 1 else f"they have the numbers 0 to {count - 1}"
+    return SourceMissing(f"there is no {what} {index}: {there}")

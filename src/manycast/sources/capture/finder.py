@@ -161,9 +161,10 @@ class CaptureFinder:
 
     def _screen(self, part: Part, rate: int) -> Device:
         system, title = self._system, part.name or ""
+        key = f"{part} at {rate} pictures a second"  # which the log shows
         if part.kind is PartKind.WINDOW:
-            return Device(key=(str(part), rate), make_reader=lambda: system.open_window(title, rate))
-        return Device(key=(str(part), rate), make_reader=lambda: system.open_screen(part.index, rate))
+            return Device(key=key, make_reader=lambda: system.open_window(title, rate))
+        return Device(key=key, make_reader=lambda: system.open_screen(part.index, rate))
 
     def _camera(self, camera: Camera, output: Output) -> Device:
         """Asked for the rate and size that are wanted; who comes later gets what there is."""

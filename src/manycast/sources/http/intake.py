@@ -111,5 +111,6 @@ def intake_for(content_type: str, path: str, publish: Publish) -> Intake:
     if kind in ("video/mp2t", "video/mpeg") or name.endswith(".ts"):
         return TsIntake(publish)
     raise SourceError(
-        f"the server answers with {kind or 'something without a type'}; wanted multipart JPEG, a JPEG, FLV or MPEG-TS"
+        f"the server answers with {kind or 'something without a type'}; "
+        "wanted multipart JPEG, a JPEG, FLV, MPEG-TS or HLS"
     )

@@ -19,7 +19,7 @@ from manycast.media.track import Track
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.outlet import Outlet
 from manycast.sources.transcoding.overload import Overload, Treatment
-from manycast.sources.transcoding.plan import compromises, needed
+from manycast.sources.transcoding.plan import compromises, described, needed
 
 if TYPE_CHECKING:
     from manycast.sources.transcoding.transcoder import Transcoder
@@ -71,7 +71,7 @@ class TranscodedSource:
 
         wanted = needed(tracks, self._output)
         changes = [
-            f"{track.codec.value} to {output.codec.value}"
+            described(track, output)
             for track, output in zip(tracks, wanted, strict=True)
             if output is not None and output.codec is not None
         ]

@@ -41,6 +41,18 @@ def compromises(tracks: Sequence[Track], wanted: Sequence[Wanted]) -> Iterator[s
                 yield said
 
 
+def described(track: Track, output: VideoOutput | AudioOutput) -> str:
+    """A change, for the log: the codecs, and whatever else is asked for."""
+    match output:
+        case VideoOutput():
+            asked = {"width": output.width, "height": output.height, "framerate": output.frame_rate}
+        case AudioOutput():
+            asked = {"samplerate": output.sample_rate_hz, "channels": output.channels}
+    codec = track.codec if output.codec is None else output.codec
+    said = [f"{name} {value}" for name, value in asked.items() if value]
+    return f"{track.codec.value} to {codec.value}" + (f" ({', '.join(said)})" if said else "")
+
+
 def shape_of(track: Track) -> tuple[int, int]:
     """Sample rate in Hz and channels; 0 where the track does not tell."""
     match track.parameters:

@@ -161,8 +161,8 @@ class LoopDetected(RtspError):
 class OptionNotSupported(RtspError):
     status = 551  # RFC 2326 section 11.3.14
 
-    def __init__(self, tags: Sequence[str]) -> None:
-        super().__init__(f"required options that are not there: {', '.join(map(repr, tags))}")
+    def __init__(self, tags: Sequence[str], reason: str | None = None) -> None:
+        super().__init__(reason or f"required options that are not there: {', '.join(map(repr, tags))}")
         self.tags = tuple(tags)
 
     def headers(self) -> list[tuple[str, str]]:
