@@ -11,10 +11,13 @@ from typing import Any
 from manycast import __version__
 from manycast.onvif.device.firmware import keep_firmware
 from manycast.onvif.device.part import DevicePart
+from manycast.onvif.device.time_zone import read_zone
 from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, FIRMWARE, RESTORE, SUPPORT, SYSTEM_LOG
-from manycast.onvif.security.access import Access
+from manycast.onvif.security.access import Access, PolicyError, parse_policy
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse, serialize
+from manycast.onvif.state.users import UserLevel
 from manycast.onvif.transfers import Download, UploadRefused, UploadTooLarge
 
 RESTART_DELAY_S = 0.5  # for the reply to get out
@@ -113,10 +116,26 @@ class Maintenance(DevicePart):
             state = await asyncio.to_thread(parse, bytes(data))
         except RuntimeFileError as error:
             raise UploadRefused(f"no backup: {error}") from error
+        self._refuse_what_locks_out(state)
         # What tells the device from others stays, should the backup be that of another.
         state.discovery.endpoint = self.state.discovery.endpoint
         state.information.serial_number = self.state.information.serial_number
         self._restart_soon(lambda: self.device.store.replace(state))
+
+    def _refuse_what_locks_out(self, state: DeviceState) -> None:
+        """Nobody could take back a state that nobody can reach, log in to, or ask. Raises UploadRefused."""
+        protocols = state.network.protocols
+        if not protocols.http.enabled and not (protocols.https.enabled and self.device.surroundings.https):
+            raise UploadRefused("a backup without HTTP and HTTPS, by which nobody could reach the device")
+        if state.server.need_auth and not any(user.level is UserLevel.ADMINISTRATOR for user in state.users):
+            raise UploadRefused("a backup without an administrator")
+        try:
+            if state.access_policy is not None:
+                parse_policy(state.access_policy)
+            if state.clock.time_zone is not None:
+                read_zone(state.clock.time_zone, daylight_savings=True)
+        except (PolicyError, ValueError) as error:
+            raise UploadRefused(f"no backup: {error}") from error
 
     async def _upgrade(self, chunks: AsyncIterator[bytes]) -> None:
         """Keeps firmware that is ours beside the state's file, and restarts."""

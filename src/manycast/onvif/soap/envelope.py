@@ -12,9 +12,9 @@ from manycast.onvif.soap.names import ADDRESSING, ENVELOPE, ENVELOPE_11, PREFIXE
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # certificates and backups in a request are smaller
 MAX_DEPTH = 64
-MAX_ELEMENTS = 20_000
+MAX_ELEMENTS = 5000  # the largest requests of ONVIF have some hundreds
 MAX_ATTRIBUTES = 64  # of one element; those of ONVIF have a dozen
-MAX_ALL_ATTRIBUTES = 20_000  # and declared prefixes, of the whole message
+MAX_ALL_ATTRIBUTES = 10_000  # and declared prefixes, of the whole message
 MAX_HEADERS = 64
 
 _ENV = f"{{{ENVELOPE}}}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, SUPPORT, SYSTEM_LOG
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import parse, serialize
+from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
 from manycast.onvif.transfers import UploadRefused, UploadTooLarge
 
@@ -136,6 +137,36 @@ async def test_what_is_no_backup_changes_nothing(data: bytes) -> None:
     uri = (await device.ask("tds:StartSystemRestore")).UploadUri
     with pytest.raises(UploadRefused):
         await send(device, uri, data)
+    assert serialize(device.state) == before
+    assert restarts.count == 0
+
+
+def everybody_leaves(state: DeviceState) -> None:
+    state.server.need_auth = True
+    state.users = [User(username="user", level=UserLevel.USER)]
+
+
+def every_port_closes(state: DeviceState) -> None:
+    state.network.protocols.http.enabled = False  # HTTPS is on, but there is no certificate
+
+
+def the_policy_is_damaged(state: DeviceState) -> None:
+    state.access_policy = b"{"
+
+
+def there_is_no_such_zone(state: DeviceState) -> None:
+    state.clock.time_zone = "here"
+
+
+@pytest.mark.parametrize("harm", [everybody_leaves, every_port_closes, the_policy_is_damaged, there_is_no_such_zone])
+async def test_a_backup_that_locks_everybody_out_changes_nothing(harm: Callable[[DeviceState], None]) -> None:
+    device, restarts = await restarting()
+    before = serialize(device.state)
+    harmful = device.state.model_copy(deep=True)
+    harm(harmful)
+    uri = (await device.ask("tds:StartSystemRestore")).UploadUri
+    with pytest.raises(UploadRefused):
+        await send(device, uri, serialize(harmful))
     assert serialize(device.state) == before
     assert restarts.count == 0
 
