@@ -34,7 +34,9 @@ class AccessLog:
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
 
     def note(self, line: str) -> None:
-        self._lines.append(line[:MAX_LINE_CHARS])
+        """What is in it may come from anybody: it stays one line."""
+        one = "".join(character if character.isprintable() else " " for character in line[:MAX_LINE_CHARS])
+        self._lines.append(one)
 
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)

@@ -36,6 +36,12 @@ def test_the_latest_lines_are_kept_and_no_more_of_each(log: tuple[logging.Logger
     assert all(len(line) == MAX_LINE_CHARS for line in lines)
 
 
+def test_nobody_writes_lines_of_others_into_the_access_log() -> None:
+    log = AccessLog()
+    log.note("refused: 'x\n2026-11-21 admin SystemReboot\r\x1b[0m'")
+    assert log.text() == "refused: 'x 2026-11-21 admin SystemReboot  [0m'\n"
+
+
 def test_the_access_log_is_bounded_too() -> None:
     log = AccessLog()
     for number in range(MAX_LINES + 1):

@@ -89,6 +89,16 @@ async def test_what_the_schema_forbids_is_a_fault_in_words(content: str) -> None
     assert "{http" not in caught.value.reason.replace("{" + PREFIXES["tds"] + "}", "")
 
 
+async def test_binary_data_that_is_damaged_is_not_repeated() -> None:
+    read = await prepared("tds")
+    request = etree.Element(expanded("tds:SetAccessPolicy"))
+    policy = etree.SubElement(request, expanded("tds:PolicyFile"))
+    etree.SubElement(policy, expanded("tt:Data")).text = "secret!"
+    with pytest.raises(Fault) as caught:
+        read.parse(request)
+    assert (caught.value.subcodes, "secret" in caught.value.reason) == (("ter:InvalidArgs",), False)
+
+
 async def test_words_out_of_an_enumeration_are_refused() -> None:
     read = await prepared("tds")
     with pytest.raises(Fault, match="InvalidArgs"):
