@@ -17,6 +17,7 @@ from support.ports import free_tcp_port, free_udp_base, free_udp_port
 from support.waiting import wait_until
 
 CONFIG = "rtsp:\n  udp_base_port: UDP_BASE\n"
+GREETING_END = "Ctrl-C stops the server."
 START_S = 60.0
 STOP_S = 2.0  # what a stop may take
 STOP_SLACK_S = 6.0  # for a machine that is busy with the tests' other programs
@@ -165,7 +166,7 @@ class ServerProcess:
             socket.create_connection((self.host, self.port), timeout=1).close()
         except OSError:
             return False
-        return True
+        return GREETING_END in self.output  # the other ports are open, too
 
 
 ServerFactory = Callable[..., ServerProcess]
