@@ -17,6 +17,7 @@ from support.onvif_device import ServedDevice, served_device
 from support.onvif_schema import assert_valid
 from support.waiting import until
 
+from manycast.onvif.events.push import MAX_PARAMETERS_BYTES
 from manycast.onvif.events.subscription import PullPoint
 from manycast.onvif.state.clock import Clock
 from manycast.onvif.state.device import DeviceState
@@ -476,6 +477,13 @@ async def test_what_cannot_be_notified_cannot_subscribe(served: ServedDevice, ad
     client = Client(served)
     fault = await client.fault(subscription_to(address))
     assert fault.says("SubscribeCreationFailedFault", "InvalidArgs")
+    assert not len(served.device.events.subscriptions)
+
+
+async def test_what_a_consumer_wants_back_with_each_message_is_bounded(served: ServedDevice) -> None:
+    parameters = make("wsa:ReferenceParameters", etree.fromstring(f"<ticket>{'1' * MAX_PARAMETERS_BYTES}</ticket>"))
+    fault = await Client(served).fault(subscription_to("http://127.0.0.1:9/", parameters))
+    assert fault.says("SubscribeCreationFailedFault")
     assert not len(served.device.events.subscriptions)
 
 

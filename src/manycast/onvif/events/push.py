@@ -21,6 +21,7 @@ TIMEOUT_S = 10.0  # for a consumer to take a Notify
 FIRST_RETRY_S = 1.0  # doubling
 LAST_RETRY_S = 30.0
 MAX_ADDRESS = 2048  # characters
+MAX_PARAMETERS_BYTES = 8 * 1024  # they are kept, and sent with each Notify
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,14 @@ class ConsumerReference:
     parameters: tuple[etree._Element, ...] = ()
 
     def check(self) -> None:
-        """Raise ValueError unless it is an address that HTTP can send to."""
+        """Raise ValueError unless it is an address that HTTP can send to, with parameters of a bearable size."""
         parts = urlsplit(self.address)
         if parts.scheme not in ("http", "https") or not parts.hostname or len(self.address) > MAX_ADDRESS:
             raise ValueError(f"notifications cannot be sent to {self.address[:200]!r}")
         if parts.port == 0:
             raise ValueError("port 0")
+        if sum(len(etree.tostring(each)) for each in self.parameters) > MAX_PARAMETERS_BYTES:
+            raise ValueError(f"reference parameters of more than {MAX_PARAMETERS_BYTES} bytes")
 
 
 class Consumers:
