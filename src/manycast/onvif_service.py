@@ -195,6 +195,8 @@ class OnvifService:
         if device.running is not None:
             await device.running.stop()
         else:
+            if device.announcer is not None:
+                await device.announcer.bye()  # which says where it was: its ports are still open
             await device.store.close()
         device.close_ports()  # where it has not come to answering
 

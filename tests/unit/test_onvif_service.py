@@ -166,6 +166,7 @@ class Network:
         self.device = device
 
     def remove(self, device: DiscoveredDevice) -> None:
+        assert self.addresses(), "Bye says where the device was"
         self.said.append("bye")
 
     async def stop(self) -> None:
@@ -274,7 +275,7 @@ async def test_a_device_that_nobody_wanted_stops(tmp_path: Path, network: Networ
     await until(lambda: network.said, "the device is announced")
     await service.stop()
     assert loaded == []
-    assert network.said == ["hello", "end"]
+    assert network.said == ["hello", "bye", "end"]
     socket.create_server((HOST, plan.port)).close()
     assert kept(tmp_path).network.protocols.http.port == 8000
 
