@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from manycast.camera_talks import CameraTalks
 from manycast.config import LoadedConfiguration
@@ -71,6 +72,7 @@ SPARE_DESCRIPTORS = 200  # for files, logs, listeners
 DEMO_NAME = "demo"
 WIDE_FOLDERS = (Path("/"), Path.home())  # as media folders, hardly meant
 TIDY_INTERVAL_S = 5.0
+MAX_ROWS = 20  # of proxies and pushers: where there are more, nobody reads them at the start
 PAGE_BLOCKS: tuple[Literal["rtsp", "http_flv", "http_mp4", "hls"], ...] = ("rtsp", "http_flv", "http_mp4", "hls")
 
 log = logging.getLogger(__name__)
@@ -144,7 +146,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     users = {user.username: user.password.get_secret_value() for user in settings.users}
     pulled_notes: list[str] = []
     proxies = proxy_plans(settings, pulled_notes)
-    pushers = pusher_plans(settings, pulled_notes)
+    pushers = pusher_plans(settings, pulled_notes, overrides.host)
     descriptors = raise_descriptor_limit()
     options = RtspOptions(
         udp_base_port=settings.rtsp.udp_base_port,
@@ -297,6 +299,20 @@ def _folder_notes(media_folder: Path) -> tuple[str, ...]:
     return ()
 
 
+def _login_notes(plan: Plan) -> list[str]:
+    """What is missing from the addresses that are printed."""
+    notes = []
+    if plan.rtsp is not None and plan.rtsp_options.users is not None:
+        notes.append("RTSP asks for a login: rtsp://NAME:PASSWORD@HOST/...")
+    if plan.rtmp is not None and plan.rtmp_options.users is not None and not plan.rtmp_options.adobe_auth:
+        notes.append("RTMP asks for a login: rtmp://HOST/...?user=NAME&pass=PASSWORD")
+    if plan.srt is not None and plan.srt_options.users is not None:
+        notes.append("SRT asks for a login: srt://HOST?streamid=...,u=NAME,s=PASSWORD")
+    if plan.srt is not None and plan.srt_options.passphrase is not None and plan.srt_options.passphrase_required:
+        notes.append("SRT asks for the passphrase: srt://HOST?streamid=...&passphrase=SECRET")
+    return notes
+
+
 class App:
     """The running server."""
 
@@ -327,7 +343,7 @@ class App:
         self.front: HttpFront | None = None
         self.onvif: OnvifService | None = None
         self._rtsp_port: RtspPort | None = None
-        self.notes = list(plan.notes)  # to be said at start
+        self.notes = [*plan.notes, *_login_notes(plan)]  # to be said at start
         self._certificate: Certificate | None = None
         self._srt_library: SrtLibrary | None = None
         self._opened: dict[str, list[socket.socket]] = {}  # listening sockets, by the protocol
@@ -592,6 +608,10 @@ class App:
             base = f"{listening.base}/{application}/" if application else f"{listening.base}/"
             rows.append((listening.protocol, "a file of the media folder", f"{base}FILENAME"))
             rows.append((listening.protocol, "publish and watch", f"{base}ANY-NAME"))
+        fetched = [(plan.path, "a proxy") for plan in self.plan.proxies]
+        fetched += [(plan.path, str(plan)) for plan in self.plan.pushers]
+        if len(fetched) <= MAX_ROWS:
+            rows += [(listening.protocol, what, f"{listening.base}/{quote(path)}") for path, what in fetched]
         return rows
 
     def _how_to_play(self) -> str:

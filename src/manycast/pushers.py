@@ -47,8 +47,8 @@ class PusherPlan:
         return f"raw RTP by {'TCP' if self.tcp else 'UDP'} at port {ports}"
 
 
-def pusher_plans(settings: Settings, notes: list[str]) -> tuple[PusherPlan, ...]:
-    """Those in mode TCP or UDP; what cannot be is said in `notes`."""
+def pusher_plans(settings: Settings, notes: list[str], host: str | None = None) -> tuple[PusherPlan, ...]:
+    """Those in mode TCP or UDP, at `host` where they name no address; what cannot be is said in `notes`."""
     plans: dict[str, PusherPlan] = {}
     for application in settings.applications:
         for pusher in application.pushers:
@@ -64,7 +64,8 @@ def pusher_plans(settings: Settings, notes: list[str]) -> tuple[PusherPlan, ...]
                 notes.append(f"the pusher {path} is left out: it has neither video nor audio")
                 continue
             transfer = pusher.transfer
-            plans[path] = PusherPlan(path=path, media=media, tcp=transfer.mode is PusherMode.TCP, ip=transfer.ip)
+            tcp = transfer.mode is PusherMode.TCP
+            plans[path] = PusherPlan(path=path, media=media, tcp=tcp, ip=transfer.ip or host)
     return tuple(plans.values())
 
 

@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from support.desktop import Desktop
-from support.ports import free_tcp_port
+from support.ports import free_tcp_port, free_udp_port
 from support.rtsp import HungUp, Interleaved, RawRtsp
 from support.server import STOP_S, STOP_SLACK_S, ServerProcess
 from support.sound_source import SoundSource
@@ -274,6 +274,37 @@ def test_an_own_certificate_that_is_missing_is_status_1(tmp_path: Path, missing:
     assert done.returncode == 1
     for word in (missing, "cert_file", "a.yaml", "manycast cert", "--https-port 0"):
         assert word in done.stderr
+
+
+def test_the_start_names_proxies_and_pushers_and_what_addresses_lack(tmp_path: Path) -> None:
+    video, audio = free_tcp_port(), free_tcp_port()
+    pusher = f"{{suffix: raw, video: {{codec: H264}}, transfer: {{mode: TCP, vport: {video}, aport: {audio}}}}}"
+    proxy = "{suffix: my door, url: 'rtsp://127.0.0.1:9/x', ondemand: 1}"
+    (tmp_path / "a.yaml").write_text(
+        "{rtsp: {need_auth: 1}, srt: {passphrase: ten letters}, users: [{username: anna, password: secret}], "
+        f"applications: [{{name: a, proxies: [{proxy}], pushers: [{pusher}]}}]}}"
+    )
+    loaded = load([tmp_path / "a.yaml"])
+    port = free_tcp_port()
+    overrides = Overrides(
+        host="127.0.0.1", rtsp_port=port, http_port=0, https_port=0, rtmp_port=0, srt_port=free_udp_port(), onvif_port=0
+    )
+    app = App(make_plan(loaded, overrides))
+
+    async def start_and_stop() -> None:
+        await app.start()
+        rows = [row[1:] for row in app.addresses()]
+        assert ("a proxy", f"rtsp://127.0.0.1:{port}/a/my%20door") in rows
+        assert (f"raw RTP by TCP at port {video}", f"rtsp://127.0.0.1:{port}/a/raw") in rows
+        await app.stop("the test is over")
+
+    asyncio.run(start_and_stop())
+    assert app.plan.pushers[0].ip == "127.0.0.1"
+    assert [note.partition(":")[0] for note in app.notes] == [
+        "RTSP asks for a login",
+        "SRT asks for a login",
+        "SRT asks for the passphrase",
+    ]
 
 
 def test_a_default_port_that_is_taken_costs_only_its_protocol(tmp_path: Path) -> None:

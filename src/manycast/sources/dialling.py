@@ -70,7 +70,7 @@ class Link(asyncio.Protocol):
         name = self._transport.get_extra_info(which) if self._transport is not None else None
         if name is None:
             raise SourceError("the server hung up")
-        return str(name[0]), int(name[1])
+        return str(name[0]).removeprefix("::ffff:"), int(name[1])  # IPv4 at a socket for both
 
 
 async def dial(address: SourceAddress, make: Callable[[], ProtocolT], options: DialOptions) -> ProtocolT:
