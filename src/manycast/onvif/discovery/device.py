@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from uuid import uuid4
 
-from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.discovery.interfaces import Endpoint, Interface, xaddrs
 from manycast.onvif.discovery.messages import TYPES, Probe, Request, Stamp, Target
 from manycast.onvif.discovery.scopes import SUPPORTED_RULES, matches
+from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.state.discovery import DiscoveryMode
 from manycast.onvif.state.store import StateStore
 
