@@ -13,13 +13,15 @@ from typing import Annotated, Any
 import typer
 
 from manycast import __version__, device_lists
-from manycast.app import App, Overrides, Plan, make_plan, run
+from manycast.app.app import App
+from manycast.app.listening import StartError
+from manycast.app.plan import Overrides, Plan, make_plan
+from manycast.app.run import run
 from manycast.config import ConfigurationError, LoadedConfiguration, describe, load
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.config.schema.settings import Settings
 from manycast.daemon import Daemon, DaemonError
 from manycast.hub.source import SourceError
-from manycast.listening import StartError
 from manycast.logs import LogFileError, set_up_logging
 from manycast.pid_file import PidFile, PidFileError
 from manycast.self_signed import VALID_DAYS, CertificateFileError, make_certificate, own_names
@@ -329,7 +331,7 @@ def _greet(app: App, loaded: LoadedConfiguration, daemon: Daemon | None) -> None
     """Say what is served where, and what is wrong."""
     sources = ", ".join(map(str, loaded.files)) or "no configuration file"
     print(f"manycast {__version__}: {sources}; media folder {app.plan.media_folder.resolve()}")
-    rows = app.addresses()
+    rows = app.addresses().rows()
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:2]]
     for protocol, purpose, address in rows:  # no table: one that is wider than the terminal cuts the addresses
         print(f"  {protocol:{widths[0]}}  {purpose:{widths[1]}}  {address}")

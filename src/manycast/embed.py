@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from manycast.app import App, Overrides, make_plan
+from manycast.app.app import App
+from manycast.app.listening import StartError
+from manycast.app.plan import Overrides, make_plan
 from manycast.config import ConfigurationError, load
 from manycast.hub.hub import PathTaken
 from manycast.hub.source import FrameSink, Source, SourceError
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
-from manycast.listening import StartError
 from manycast.media.frame import Frame
 from manycast.media.track import Track
 
@@ -56,7 +57,7 @@ class Server:
     @property
     def addresses(self) -> Sequence[tuple[str, str, str]]:
         """Protocol, what for, and the address, for people to paste."""
-        return self._app.addresses()
+        return self._app.addresses().rows()
 
     def publish(self, name: str, tracks: Sequence[Track], source: str = "this program") -> Stream:
         """Make a live stream; push frames into it, and end it by `unpublish`. Raises PathTaken."""

@@ -25,10 +25,11 @@ from support.tunnels import get_request, plain_connection, read_head, upgrade_re
 from support.waiting import wait_until
 
 from manycast import __version__
-from manycast.app import App, Overrides, make_plan
+from manycast.app.app import App
+from manycast.app.listening import StartError
+from manycast.app.plan import Overrides, make_plan
+from manycast.app.tls import open_certificate
 from manycast.config import load
-from manycast.listening import StartError
-from manycast.tls import open_certificate
 
 NO_HTTP = ("--http-port", "0", "--https-port", "0", "--rtmp-port", "0", "--srt-port", "0", "--onvif-port", "0")
 
@@ -293,7 +294,7 @@ def test_the_start_names_proxies_and_pushers_and_what_addresses_lack(tmp_path: P
 
     async def start_and_stop() -> None:
         await app.start()
-        rows = [row[1:] for row in app.addresses()]
+        rows = [row[1:] for row in app.addresses().rows()]
         assert ("a proxy", f"rtsp://127.0.0.1:{port}/a/my%20door") in rows
         assert (f"raw RTP by TCP at port {video}", f"rtsp://127.0.0.1:{port}/a/raw") in rows
         await app.stop("the test is over")
@@ -318,7 +319,7 @@ def test_a_default_port_that_is_taken_costs_only_its_protocol(tmp_path: Path) ->
 
         async def start_and_stop() -> None:
             await app.start()
-            assert [protocol for protocol, _, _ in app.addresses() if "HTTP" in protocol] == []
+            assert [protocol for protocol, _, _ in app.addresses().rows() if "HTTP" in protocol] == []
             await app.stop("the test is over")
 
         asyncio.run(start_and_stop())

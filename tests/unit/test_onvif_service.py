@@ -16,17 +16,17 @@ import pytest
 from support.ports import free_tcp_port
 from support.waiting import until
 
-from manycast import onvif_service, onvif_wake
+from manycast.app import onvif_service, onvif_wake
+from manycast.app.listening import StartError
+from manycast.app.onvif_service import OnvifPlan, OnvifService, onvif_plan
 from manycast.config import load
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.metadata import METADATA_TRACK
-from manycast.listening import StartError
 from manycast.onvif.discovery.device import DiscoveredDevice
 from manycast.onvif.discovery.interfaces import Interface
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import parse, serialize
-from manycast.onvif_service import OnvifPlan, OnvifService, onvif_plan
 from manycast.self_signed import CertificateFileError
 
 HOST = "127.0.0.1"
@@ -117,7 +117,7 @@ async def test_the_version_of_what_is_announced_grows_over_the_files_deletion(
     await stopped_at_once(planned(tmp_path, ONE))
     first = kept(tmp_path).discovery.metadata_version
     os.remove(tmp_path / "onvifrun.cfg")
-    monkeypatch.setattr("manycast.onvif_service.time", SimpleNamespace(time=lambda: time.time() + 60))
+    monkeypatch.setattr("manycast.app.onvif_service.time", SimpleNamespace(time=lambda: time.time() + 60))
     await stopped_at_once(planned(tmp_path, ONE))
     assert kept(tmp_path).discovery.metadata_version > first
 
@@ -257,7 +257,7 @@ async def test_a_folder_without_a_certificate_that_cannot_be_made_has_no_https(
     def fail(*_: object) -> None:
         raise CertificateFileError("the disk is full")
 
-    monkeypatch.setattr("manycast.tls.make_certificate", fail)
+    monkeypatch.setattr("manycast.app.tls.make_certificate", fail)
     service.start()
     try:
         assert (await reply_to(plan.port)).startswith(b"HTTP/1.1 405 ")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from support.waiting import until
 
-from manycast import onvif_wake
-from manycast.onvif_wake import until_wanted
+from manycast.app import onvif_wake
+from manycast.app.onvif_wake import until_wanted
 
 HOST = "127.0.0.1"
 PATIENCE_S = 30.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from manycast.app import Overrides, make_plan
+from manycast.app.plan import Overrides, make_plan
 from manycast.config import ConfigurationError
 
 from .documents import load_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from manycast.listening import StartError
+from manycast.app.listening import StartError
 from manycast.self_signed import CertificateFileError, make_certificate, own_names
 from manycast.servers.certificate import Certificate, CertificateError
 

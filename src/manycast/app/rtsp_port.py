@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from manycast.listening import Listening, StartError, open_listeners
+from manycast.app.listening import Listening, StartError, open_listeners
 from manycast.servers.client_acceptor import ClientAcceptor
 from manycast.servers.tcp_service import TcpService
 

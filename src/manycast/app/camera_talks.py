@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from manycast.app.proxies import ProxyPlan
 from manycast.hub.backchannel import Ear, Listener
 from manycast.hub.transcoding import Transcoding
-from manycast.proxies import ProxyPlan
 from manycast.sources.path_log import PathLog
 from manycast.sources.rtsp.source import Transfer
 from manycast.sources.rtsp.talk import CameraEar

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from manycast.app.outputs import output_of
 from manycast.config.schema.proxy import Proxy, ProxyTransfer
 from manycast.config.schema.settings import Settings
 from manycast.hub.hops import Hops
@@ -15,7 +16,6 @@ from manycast.hub.on_demand import START_TIMEOUT_S
 from manycast.hub.output import Output
 from manycast.hub.source import Source
 from manycast.hub.transcoding import Transcoding
-from manycast.outputs import output_of
 from manycast.sources.dialling import DialOptions
 from manycast.sources.fetching import FetchPlan, make_fetcher
 from manycast.sources.loops import OwnStreams

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from manycast.app.listening import Listening, StartError, open_listeners
+from manycast.app.onvif_wake import until_wanted
+from manycast.app.tls import TlsPlan, open_certificate
 from manycast.config import LoadedConfiguration
 from manycast.config.onvif_state import ConfiguredDevice, configured_devices
 from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.hub.hub import Hub
-from manycast.listening import Listening, StartError, open_listeners
 from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.ip_rules import lets_in
 from manycast.onvif.log_memory import LogMemory
@@ -27,8 +29,6 @@ from manycast.onvif.state.runtime_file import RuntimeFileError
 from manycast.onvif.state.store import StateStore
 from manycast.onvif.state.users import UserLevel
 from manycast.onvif.surroundings import Surroundings
-from manycast.onvif_wake import until_wanted
-from manycast.tls import TlsPlan, open_certificate
 
 if TYPE_CHECKING:
     from manycast.onvif.discovery.device import DiscoveredDevice
