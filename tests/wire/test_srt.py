@@ -307,6 +307,31 @@ async def test_a_viewer_that_does_not_read_delays_nobody() -> None:
         await blocking(lazy.close)
 
 
+async def test_who_sends_a_transport_stream_but_asked_to_play_is_told_and_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server, publishing(server):
+        with await server.call("live/cam") as forgetful:
+            await blocking(forgetful.send, TsMuxer([CLIP.track]).frame(CLIP.frame(0)))
+            await until(
+                lambda: "it sends, but asked to play: add m=publish to the stream id" in caplog.text, "it is told"
+            )
+            await until(lambda: len(server.srt.connections) == 1, "it is closed")
+        assert caplog.text.count("asked to play") == 1
+        assert server.hub.live("live/cam") is not None
+
+
+async def test_what_a_viewer_sends_beside_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server, publishing(server):
+        with await server.call("live/cam") as viewer:
+            await blocking(viewer.send, b"hello")
+            await blocking(viewer.frames, 5)
+            await blocking(viewer.send, b"hello again")
+            _, frames = await blocking(viewer.frames, 30)
+            assert len(frames) == 30
+    assert "asked to play" not in caplog.text
+
+
 async def test_what_is_known_of_a_connection_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with serving() as server, publishing(server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from manycast.hub.catalogue import Catalogue
@@ -21,13 +22,14 @@ from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.play import COMPLETE_TIMEOUT_S, NotPlayable, Play
 from manycast.servers.srt.publish import Publication
 from manycast.wire.mpegts.mux import CARRIED
-from manycast.wire.mpegts.packet import NULL_PACKET, PACKET_BYTES
+from manycast.wire.mpegts.packet import NULL_PACKET, PACKET_BYTES, SYNC_BYTE
 
 LISTENS_STEP_S = 0.005
 LISTENS_TRIES = 16  # then it should, however far away it is
 BURST_S = 1.0  # how long the beginning is paced
 STATISTICS_INTERVAL_S = 2.0
 GONE = "the other end has gone"
+NO_PUBLISHER = "it sends, but asked to play: add m=publish to the stream id"
 DRAIN_S = 0.2  # for what was sent last to arrive, beside the latency, before the connection is closed
 
 
@@ -81,19 +83,11 @@ class SrtConnection:
                 self.log,
                 self._refuse,
             )
-            self._reader = Reader(
-                self._library,
-                self.sock,
-                on_data=self.publication.push,
-                on_gap=self.publication.interrupt,
-                on_end=lambda: self.close(GONE),
-            )
-            self._host.poller.add(self.sock, Events.IN, self._ready)
-            self._reader.read()  # what came before would not be told
+            self._read(self.publication.push, self.publication.interrupt)
         else:
-            self._host.poller.add(self.sock, 0, self._ready)
             self._host.poller.senders += 1
             self._task = self._loop.create_task(self._open(), name="SRT play")
+            self._read(self._sent_by_viewer, _ignore)
 
     def handle_timer(self, now_s: float) -> None:
         if now_s >= self._next_statistics_s:
@@ -135,13 +129,20 @@ class SrtConnection:
         else:
             self.log.debug("closed: %s", reason)
 
-    # Publishing
+    # Receiving
+
+    def _read(self, on_data: Callable[[bytes], None], on_gap: Callable[[], None]) -> None:
+        self._reader = Reader(self._library, self.sock, on_data=on_data, on_gap=on_gap, on_end=lambda: self.close(GONE))
+        self._host.poller.add(self.sock, Events.IN, self._ready)
+        self._reader.read()  # what came before would not be told
 
     def _ready(self, events: int) -> None:
         if events & Events.IN and self._reader is not None:
             self._reader.read()
         if events & Events.ERR and not self.closed:
             self.close(GONE)
+
+    # Publishing
 
     def _check_publication(self, publication: Publication, now_s: float) -> None:
         options = self._host.options
@@ -208,6 +209,14 @@ class SrtConnection:
             if library.unacknowledged(self.sock) < number:
                 return
 
+    def _sent_by_viewer(self, data: bytes) -> None:
+        """A viewer has nothing to say: what sends a transport stream has forgotten to say that it publishes."""
+        if data[:1] == bytes((SYNC_BYTE,)):
+            self._host.faults.note(self.log, NO_PUBLISHER)
+            self.close("it sends instead")
+        elif self._reader is not None:
+            self._reader.close()  # libsrt drops what is not read
+
     def _broken(self) -> None:
         """Not from within a fan-out."""
         self._loop.call_soon(self.close, GONE)
@@ -235,6 +244,10 @@ class SrtConnection:
 
     def _sample(self) -> None:
         self.statistics = self._library.statistics(self.sock) or self.statistics
+
+
+def _ignore() -> None:
+    pass
 
 
 class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
