@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Container
 from pathlib import Path
 
+import pytest
 from lxml import etree
 from onvif.utils.discovery import ONVIFDiscovery
 from support.ports import free_tcp_port
@@ -43,24 +44,39 @@ CONFIGURATION = """
 """
 
 
-def ask(port: int, operation: str, content: str = "") -> etree._Element:
+def ask(port: int, operation: str, content: str = "", login: tuple[str, str] | None = None) -> etree._Element:
     """What a device answers."""
     envelope = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="{NAMES["tds"]}"
         xmlns:tt="{NAMES["tt"]}">
         <s:Body><tds:{operation}>{content}</tds:{operation}></s:Body></s:Envelope>"""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/onvif/device_service", envelope.encode())
     request.add_header("Content-Type", "application/soap+xml")
+    if login is not None:
+        request.add_header("Authorization", authorization(request.full_url, *login))
     with urllib.request.urlopen(request, timeout=20) as reply:
         return etree.fromstring(reply.read())
 
 
-def scopes_of(port: int) -> list[str]:
+def authorization(url: str, user: str, password: str) -> str:
+    """By HTTP Digest, for a POST to a device that asks for it."""
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(url, b"", timeout=20)
+    with refused.value as answer:
+        challenge = parse_challenges(answer.headers.get_all("WWW-Authenticate", []))[0]
+    assert isinstance(challenge, DigestChallenge)
+    path = "/" + url.split("/", 3)[3]
+    return respond(challenge, username=user, password=password, method="POST", uri=path, cnonce="0123")
+
+
+def scopes_of(port: int, login: tuple[str, str] | None = None) -> list[str]:
     found: list[str] = []
 
     def asked() -> bool:
         """The port is open before there are answers."""
         try:
-            found.extend(each.text or "" for each in ask(port, "GetScopes").iterfind(".//tt:ScopeItem", NAMES))
+            found.extend(
+                each.text or "" for each in ask(port, "GetScopes", login=login).iterfind(".//tt:ScopeItem", NAMES)
+            )
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
         return True
@@ -102,7 +118,7 @@ def test_devices_are_found_changed_and_remembered(tmp_path: Path) -> None:
 
 
 USER = (
-    "<tds:User><tt:Username>rec</tt:Username><tt:Password>{}</tt:Password><tt:UserLevel>User</tt:UserLevel></tds:User>"
+    "<tds:User><tt:Username>{}</tt:Username><tt:Password>{}</tt:Password><tt:UserLevel>User</tt:UserLevel></tds:User>"
 )
 
 
@@ -118,17 +134,32 @@ def rtsp_status(server: ServerProcess, user: str, password: str) -> int:
         return client.ask("DESCRIBE", "nothing", {"Authorization": authorization}).status
 
 
+RTSP_WITH_LOGIN = "rtsp: {need_auth: 1, udp_base_port: UDP_BASE}\nusers: [{username: own, password: own}]"
+
+
 def test_the_users_of_a_device_may_use_its_streams(tmp_path: Path) -> None:
-    (tmp_path / "onvif.cfg").write_text("<config><https_enable>0</https_enable><need_auth>0</need_auth></config>")
-    config = "rtsp: {need_auth: 1, udp_base_port: UDP_BASE}\nusers: [{username: own, password: own}]"
+    admin = "<user><username>admin</username><password>boss</password><userlevel>Administrator</userlevel></user>"
+    text = f"<config><https_enable>0</https_enable><need_auth>1</need_auth>{admin}</config>"
+    (tmp_path / "onvif.cfg").write_text(text)
+    login = ("admin", "boss")
     arguments = ("-c", str(tmp_path / "onvif.cfg"))
-    with ServerProcess(tmp_path, config=config, onvif=True, arguments=arguments) as server:
-        assert scopes_of(server.onvif_port)
+    with ServerProcess(tmp_path, config=RTSP_WITH_LOGIN, onvif=True, arguments=arguments) as server:
+        assert scopes_of(server.onvif_port, login)
         assert [rtsp_status(server, "own", "own"), rtsp_status(server, "rec", "first")] == [404, 401]
-        ask(server.onvif_port, "CreateUsers", USER.format("first"))
+        ask(server.onvif_port, "CreateUsers", USER.format("rec", "first"), login)
         assert [rtsp_status(server, "own", "own"), rtsp_status(server, "rec", "first")] == [404, 404]
-        ask(server.onvif_port, "SetUser", USER.format("second"))
+        ask(server.onvif_port, "SetUser", USER.format("rec", "second"), login)
         assert [rtsp_status(server, "rec", "first"), rtsp_status(server, "rec", "second")] == [401, 404]
+        ask(server.onvif_port, "CreateUsers", USER.format("own", "another"), login)
+        assert [rtsp_status(server, "own", "own"), rtsp_status(server, "own", "another")] == [404, 401]
+
+
+def test_who_makes_a_user_of_a_device_without_login_does_not_get_past_that_of_rtsp(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, config=RTSP_WITH_LOGIN, onvif=True) as server:
+        assert scopes_of(server.onvif_port)
+        for name in ("rec", "own"):
+            ask(server.onvif_port, "CreateUsers", USER.format(name, "evil"))
+            assert [rtsp_status(server, name, "evil"), rtsp_status(server, "own", "own")] == [401, 404]
 
 
 def test_fifty_devices_live_in_one_process(tmp_path: Path) -> None:

@@ -154,6 +154,19 @@ def test_when_a_device_cannot_open_its_port_none_stays_open(tmp_path: Path) -> N
     socket.create_server((HOST, first)).close()
 
 
+@pytest.mark.parametrize("protocol", ["http", "https"])
+def test_a_taken_port_is_explained_by_who_set_it_and_what_moves_it(tmp_path: Path, protocol: str) -> None:
+    https_port = free_tcp_port()
+    plan = planned(tmp_path, f"<config><https_enable>1</https_enable><https_port>{https_port}</https_port></config>")
+    assert plan.port is not None
+    taken = plan.port if protocol == "http" else https_port
+    with socket.create_server((HOST, taken)), pytest.raises(StartError) as refused:
+        made(plan).open([])
+    said = str(refused.value)
+    assert ("(set by the command line)" in said) is ("with --onvif-port" in said) is (protocol == "http")
+    assert ("<config><https_port>)" in said) is ("with https_port in" in said) is (protocol == "https")
+
+
 class Network:
     """Stands in for discovery: what was said, and where the device was said to be."""
 
@@ -301,3 +314,22 @@ async def test_streams_that_it_has_something_to_tell_of_load_it(
         await until(lambda: loaded, "the device is loaded")
     finally:
         await service.stop()
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [(1, {"own": "own's", "admin": "admin's", "rec": "rec's"}), (0, {"own": "own's", "admin": "admin's"})],
+)
+def test_users_of_a_device_that_lets_everybody_in_do_not_open_the_streams(
+    tmp_path: Path, asked: int, taken: dict[str, str]
+) -> None:
+    users = "".join(
+        f"<user><username>{name}</username><password>{password}</password><userlevel>Administrator</userlevel></user>"
+        for name, password in (("admin", "another"), ("rec", "rec's"))
+    )
+    config = f"<config><https_enable>0</https_enable><need_auth>{asked}</need_auth>{users}</config>"
+    service, _ = opened(planned(tmp_path, config))
+    try:
+        assert dict(service.with_users({"own": "own's", "admin": "admin's"})) == taken
+    finally:
+        service.close_ports()

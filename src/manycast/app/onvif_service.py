@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from manycast.onvif.discovery.service import Discovery
     from manycast.onvif.running import RunningDevice
 
-OPTION = "--onvif-port"
+# What moves a port, as the advice names it. The command line has none for HTTPS.
+OPTIONS: Mapping[str, str] = {
+    "HTTP": "--onvif-port",
+    "HTTPS": "https_port in the configuration of ONVIF, or do without with https_enable: 0",
+}
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ class OnvifPlan:
     devices: tuple[ConfiguredDevice, ...]
     host: str | None = None
     port: int | None = None  # of the first device by HTTP; the others have those after it
-    origin: str  # who says what the ports are
+    origins: Mapping[str, str]  # who says what the ports of a protocol are
     required: bool  # whether the server does not start without them
     https_required: bool  # likewise, without those of HTTPS
 
@@ -61,14 +65,20 @@ def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | Non
         devices=devices,
         host=host,
         port=port,
-        origin=loaded.origin("onvif", "http_port") if port is None else "the command line",
+        origins={
+            "HTTP": loaded.origin("onvif", "http_port") if port is None else "the command line",
+            "HTTPS": loaded.origin("onvif", "https_port"),
+        },
         required=port is not None or loaded.written("onvif"),
         https_required=loaded.written("onvif"),
     )
 
 
 class _Users(Mapping[str, str]):
-    """Names and passwords, as they are at the moment. Where both have a name, clients may have changed the device's."""
+    """Names and passwords, as they are at the moment. Where both have a name, the own password is the one that holds.
+
+    Only devices that ask for a login themselves are believed: on others, everybody can make users.
+    """
 
     def __init__(self, own: Mapping[str, str], stores: Sequence[StateStore]) -> None:
         self._own = own
@@ -84,9 +94,10 @@ class _Users(Mapping[str, str]):
         return len(self._all())
 
     def _all(self) -> dict[str, str]:
-        users = [user for store in self._stores for user in store.state.users]
+        states = [store.state for store in self._stores if store.state.server.need_auth]
+        users = [user for state in states for user in state.users]
         named = {user.username: user.password for user in users if user.level is not UserLevel.ANONYMOUS}
-        return {**self._own, **named}
+        return {**named, **self._own}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +169,7 @@ class OnvifService:
         return not filters or any(lets_in(rules, address) for rules in filters)
 
     def with_users(self, own: Mapping[str, str]) -> Mapping[str, str]:
-        """The logins of the streams, and those of the devices: recorders use theirs for both."""
+        """The logins of the streams, and those of devices with logins: recorders use theirs for both."""
         return _Users(own, [device.store for device in self._devices])
 
     def addresses(self) -> list[str]:
@@ -253,8 +264,8 @@ class OnvifService:
             scheme=protocol.lower(),
             addresses=tuple(store.state.server.addresses),
             port=port,
-            origin=self._plan.origin,
-            option=OPTION,
+            origin=self._plan.origins[protocol],
+            option=OPTIONS[protocol],
         )
 
     def _reopen(self, store: StateStore, protocol: str, port: int) -> list[socket.socket]:

@@ -313,17 +313,18 @@ def test_a_warning_is_named_with_its_place(tmp_path: Path, nodes: str, message: 
 
 
 def test_two_passwords_for_one_name_are_warned_of_where_both_are_asked_for(tmp_path: Path) -> None:
-    onvif = write(tmp_path, "onvif.cfg", TEMPLATE)
     users = "<user><username>admin</username><password>{}</password></user>"
     texts = []
-    for auth, password in ((0, "other"), (1, "admin"), (1, "other")):
+    for asked, auth, password in ((1, 0, "other"), (0, 1, "other"), (1, 1, "admin"), (1, 1, "other")):
+        onvif = write(tmp_path, "onvif.cfg", TEMPLATE.replace("<need_auth>0", f"<need_auth>{asked}"))
         text = f"<serverport>554</serverport><need_auth>{auth}</need_auth>{users.format(password)}"
         rtsp = write(tmp_path, "rtsp.cfg", config(text))
         texts.append([str(each) for each in load([onvif, rtsp]).warnings if "ONVIF user" in str(each)])
     assert texts == [
         [],
         [],
-        [f"{rtsp}:2: <config><user>: an ONVIF user of this name has another password; that one holds for RTSP, too"],
+        [],
+        [f"{rtsp}:2: <config><user>: an ONVIF user of this name has another password; for RTSP, this one holds"],
     ]
 
 

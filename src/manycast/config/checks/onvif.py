@@ -59,18 +59,19 @@ def open_onvif_logins(subject: Subject) -> Iterator[Problem]:
 
 
 def differing_logins(subject: Subject) -> Iterator[Problem]:
-    """RTSP takes the devices' users, too."""
+    """RTSP takes the users of devices that ask for a login, too."""
     settings = subject.settings
     if not settings.onvif.enable or not settings.needs_auth("rtsp"):
         return
     devices = {
         user.username: user.password.get_secret_value()
         for _, device in devices_of(settings.onvif)
+        if device.need_auth
         for user in device.users
     }
     for index, user in enumerate(settings.users):
         if devices.get(user.username, user.password.get_secret_value()) != user.password.get_secret_value():
-            message = "an ONVIF user of this name has another password; that one holds for RTSP, too"
+            message = "an ONVIF user of this name has another password; for RTSP, this one holds"
             yield subject.problem(("users", index), message)
 
 
