@@ -8,7 +8,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
@@ -263,6 +263,102 @@ async def test_as_many_connect_as_configured_and_the_next_is_told() -> None:
         else:
             pytest.fail("nobody is let in for the one who has gone")
         first[1][1].close()
+
+
+async def connected(port: int, address: str = HOST) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(HOST, port, local_addr=(address, 0))
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Reads what comes until the other side ends it; True."""
+    with suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 20)
+    return True
+
+
+async def asked_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The line of the status."""
+    writer.write(b"GET /onvif/device_service HTTP/1.1\r\nHost: h\r\n\r\n")
+    return await asyncio.wait_for(reader.readline(), 20)
+
+
+async def test_who_sends_nothing_keeps_no_place_from_who_asks() -> None:
+    state = DeviceState()
+    state.server.http_max_users = 3
+    async with served_device(state) as device:
+        port = int(device.address.rpartition(":")[2])
+        silent = [await connected(port) for _ in range(3)]
+        await asked(device, INFORMATION)
+        assert await ended(silent[0][0])  # the oldest
+        assert (await asked_on(*silent[2])).startswith(b"HTTP/1.1 405")
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_a_crowd_from_one_address_pushes_out_its_own() -> None:
+    state = DeviceState()
+    state.server.http_max_users = 3
+    async with served_device(state) as device:
+        port = int(device.address.rpartition(":")[2])
+        slow = await connected(port)
+        slow[1].write(b"GET /onvif/device_service HTTP/1.1\r\nHo")
+        crowd = [await connected(port, "127.0.0.2") for _ in range(8)]
+        for reader, _ in crowd[:6]:
+            assert await ended(reader)
+        slow[1].write(b"st: h\r\n\r\n")
+        assert (await asyncio.wait_for(slow[0].readline(), 20)).startswith(b"HTTP/1.1 405")
+        for _, writer in (slow, *crowd):
+            writer.close()
+
+
+async def test_an_address_that_holds_all_places_idle_gives_one_to_another() -> None:
+    state = DeviceState()
+    state.server.http_max_users = 3
+    async with served_device(state) as device:
+        port = int(device.address.rpartition(":")[2])
+        idle = [await connected(port, "127.0.0.2") for _ in range(3)]
+        for each in idle:
+            assert (await asked_on(*each)).startswith(b"HTTP/1.1 405")
+        another = await connected(port)
+        assert (await asked_on(*another)).startswith(b"HTTP/1.1 405")
+        assert await ended(idle[0][0])
+        more = await connected(port)
+        assert (await asked_on(*more)).startswith(b"HTTP/1.1 503")  # it would have more than the other, then
+        for _, writer in (*idle, another, more):
+            writer.close()
+
+
+async def test_connections_without_a_tls_handshake_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "HANDSHAKE_TIMEOUT_S", 600.0)
+    async with running(tmp_path, https=True) as (device, _):
+        device.device.store.state.server.http_max_users = 2
+        port = device.server.port(secure=True)
+        assert port is not None
+        silent = [await connected(port, "127.0.0.2") for _ in range(40)]
+        gone = [asyncio.create_task(ended(reader)) for reader, _ in silent]
+        await until(lambda: sum(each.done() for each in gone) == 38, "those without a place are closed")
+        await asked(served(device, secure=True), INFORMATION, ssl=False)
+        await until(lambda: sum(each.done() for each in gone) >= 39, "one went for who asks")
+        await device.stop()
+        await asyncio.gather(*gone)
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_who_is_denied_is_sent_away_before_a_tls_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "HANDSHAKE_TIMEOUT_S", 600.0)
+    monkeypatch.setattr(servers, "WATCH_INTERVAL_S", 600.0)
+    async with running(tmp_path, https=True) as (device, _):
+        denied = IpFilter(type=IpFilterType.DENY, ipv4=[IPv4Interface("127.0.0.2/32")])
+        device.device.store.state.network.ip_filter = denied
+        port = device.server.port(secure=True)
+        assert port is not None
+        reader, writer = await connected(port, "127.0.0.2")
+        assert await ended(reader)
+        writer.close()
+        await asked(served(device, secure=True), INFORMATION, ssl=False)
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /onvif/device_service HTTP/1.1\r\nHost:"])

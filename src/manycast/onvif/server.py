@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,7 +17,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
 
-from manycast.onvif.connection import Connection
+from manycast.onvif.connection import Connection, dispensable, refuse
 from manycast.onvif.content_coding import CODINGS, Damaged, TooLarge, unpack
 from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.ip_rules import lets_in
@@ -27,6 +27,8 @@ from manycast.onvif.security.login import LoginFailed, TooManyAttempts
 from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.transfers import Download, Receive, UploadRefused, UploadTooLarge
+from manycast.servers.acceptor import Acceptor, Peer
+from manycast.servers.faults import FaultLog
 
 BODY_TIMEOUT_S = 20.0  # of a message
 CHUNK_TIMEOUT_S = 20.0  # of an upload
@@ -47,11 +49,11 @@ class _Port:
 
     number: int
     sockets: Sequence[socket.socket]
-    servers: list[asyncio.AbstractServer] = field(default_factory=list)
+    acceptor: Acceptor
+    context: ssl.SSLContext | None  # of HTTPS
 
     def close(self) -> None:
-        for server in self.servers:
-            server.close()
+        self.acceptor.close()
         for sock in self.sockets:
             sock.close()
 
@@ -63,7 +65,8 @@ class OnvifServer:
         self.device = device
         self._web = web.Server(self._handle, request_factory=_make_request, handler_cancellation=True)
         self._ports: dict[bool, _Port] = {}  # by whether it is that of HTTPS
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # the oldest first
+        self._faults = FaultLog()
         self._watcher: asyncio.Task[None] | None = None
 
     def port(self, *, secure: bool) -> int | None:
@@ -87,9 +90,10 @@ class OnvifServer:
         What the protocol had before is closed, but for the connections that are open.
         """
         secure = context is not None
-        port = _Port(number, sockets)
+        acceptor = Acceptor(lambda sock, peer: self._accept(sock, peer, port.context), self._faults, log)
+        port = _Port(number, sockets, acceptor, context)
         try:
-            await self._serve(port, context)
+            acceptor.listen(sockets)
         except BaseException:  # it is to end before it began, too
             port.close()
             raise
@@ -102,10 +106,7 @@ class OnvifServer:
         """Take another context for new connections by HTTPS."""
         port = self._ports.get(True)
         if port is not None:
-            before, port.servers = port.servers, []
-            await self._serve(port, context)
-            for server in before:
-                server.close()
+            port.context = context
 
     def silence(self, *, secure: bool) -> None:
         """Close the port of HTTP or HTTPS."""
@@ -120,53 +121,60 @@ class OnvifServer:
             self._watcher = None
         for secure in tuple(self._ports):
             self.silence(secure=secure)
-        for connection in tuple(self._connections):
+        ending = tuple(self._connections)
+        for connection in ending:
             connection.abort()
+        await asyncio.gather(*(each.opening for each in ending if each.opening), return_exceptions=True)
         await asyncio.sleep(0)
 
     def lets_in(self, address: str) -> bool:
         return lets_in(self.device.store.state.network.ip_filter, address)
 
-    def join(self, connection: Connection) -> bool:
-        """Count a connection, unless there are as many as there may be."""
-        limit = self.device.store.state.server.http_max_users
-        if sum(each.secure == connection.secure for each in self._connections) >= limit:
-            return False
-        self._connections.add(connection)
-        return True
-
     def leave(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
-    async def _serve(self, port: _Port, context: ssl.SSLContext | None) -> None:
-        """On copies of the sockets, so that they stay when the context changes."""
-        loop = asyncio.get_running_loop()
+    def _accept(self, sock: socket.socket, peer: Peer, context: ssl.SSLContext | None) -> None:
+        """Count a connection before anything is spent on it: a TLS handshake, too, may never be finished."""
         secure = context is not None
-        timeout_s = HANDSHAKE_TIMEOUT_S if secure else None
-        for sock in port.sockets:
-            server = await loop.create_server(
-                lambda: Connection(self, self._web, secure),
-                sock=sock.dup(),
-                ssl=context,
-                ssl_handshake_timeout=timeout_s,
-                start_serving=False,
-            )
-            port.servers.append(server)
-            await server.start_serving()
+        if not self.lets_in(peer[0]):
+            sock.close()
+            return
+        if not self._has_room(peer[0], secure=secure):
+            refuse(sock, secure=secure)
+            return
+        sock.setblocking(False)
+        connection = Connection(self, self._web, secure, peer)
+        self._connections[connection] = None
+        connection.open(sock, context, HANDSHAKE_TIMEOUT_S)
+
+    def _has_room(self, address: str, *, secure: bool) -> bool:
+        """Whether one more may come from there. When all places are taken, one may be made free for it."""
+        limit = self.device.store.state.server.http_max_users
+        counted = [each for each in self._connections if each.secure == secure]
+        staying = [each for each in counted if not each.ended]
+        if len(staying) < limit:
+            return True
+        if len(counted) >= 2 * limit:  # those that were ended are closed in a moment
+            return False
+        leaving = dispensable(staying, address)
+        if leaving is None:
+            return False
+        leaving.abort()
+        return True
 
     async def _watch(self) -> None:
         """End connections on which nothing moves, and those of addresses that are let in no more."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = time.monotonic()
+            self._faults.handle_timer(now_s)
             for connection in tuple(self._connections):
                 connection.end_if_late(now_s)
                 if not self.lets_in(connection.peer[0]):
                     connection.abort()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
+        connection = _connection(request)
         connection.busy()
         delivery = _delivery(request, connection)
         try:
@@ -203,6 +211,7 @@ class OnvifServer:
         if coding and (coding not in CODINGS or request.path.startswith(FILES)):
             return _plain(415, f"{coding[:60]!r} is not unpacked here", {"Accept-Encoding": ", ".join(CODINGS)})
         if request.method == "POST" and (receive := transfers.take(request.path)) is not None:
+            _connection(request).proven = True
             await _take_file(request, receive)
             return _plain(200, "taken")
         if request.path.startswith(FILES):
@@ -214,6 +223,7 @@ class OnvifServer:
         _let_it_come(request)
         async with asyncio.timeout(BODY_TIMEOUT_S):
             data = await request.read()
+        _connection(request).proven = True
         if coding:
             data = unpack(data, coding, MAX_MESSAGE_BYTES)
         if data:
@@ -247,6 +257,11 @@ def _make_request(
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_MESSAGE_BYTES)
+
+
+def _connection(request: web.BaseRequest) -> Connection:
+    assert isinstance(request.protocol, Connection)
+    return request.protocol
 
 
 def _delivery(request: web.BaseRequest, connection: Connection) -> Delivery:
