@@ -31,6 +31,7 @@ from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
 from manycast.onvif.soap.names import expanded
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.network import IpFilter, IpFilterType
+from manycast.onvif.state.runtime_file import parse
 from manycast.onvif.state.store import StateStore
 from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
@@ -218,9 +219,13 @@ async def test_files_are_fetched_with_a_login_of_an_administrator() -> None:
             assert (status, bool(body)) == (200, True)
 
 
-async def test_without_need_auth_files_are_everybodys() -> None:
-    async with served_device() as device:
-        assert (await fetch(device.address + BACKUP))[0] == 200
+async def test_without_need_auth_files_are_everybodys_and_hold_no_passwords() -> None:
+    state = with_login()
+    state.server.need_auth = False
+    async with served_device(state) as device:
+        status, backup = await fetch(device.address + BACKUP)
+        assert (status, parse(backup).users[0].username) == (200, "admin")
+        assert b"admin's" not in backup
 
 
 async def test_a_backup_is_fetched_changed_and_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:

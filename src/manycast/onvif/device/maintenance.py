@@ -17,6 +17,7 @@ from manycast.onvif.security.access import Access, PolicyError, parse_policy
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse, serialize
+from manycast.onvif.state.secrets import keep_secrets, without_secrets
 from manycast.onvif.state.users import UserLevel
 from manycast.onvif.transfers import Download, UploadRefused, UploadTooLarge
 
@@ -101,7 +102,10 @@ class Maintenance(DevicePart):
         self.device.run(restart())
 
     async def _backup(self) -> bytes:
-        data = await asyncio.to_thread(serialize, self.state.model_copy(deep=True))
+        """Without secrets where no login is asked for: anybody could make an administrator, and fetch it as they."""
+        kept = self.device.store.kept()
+        state = kept.model_copy(deep=True) if kept.server.need_auth else without_secrets(kept)
+        data = await asyncio.to_thread(serialize, state)
         self.device.history.was_saved()
         return data
 
@@ -116,6 +120,9 @@ class Maintenance(DevicePart):
             state = await asyncio.to_thread(parse, bytes(data))
         except RuntimeFileError as error:
             raise UploadRefused(f"no backup: {error}") from error
+        own = self.device.store.kept()
+        state.server = own.server.model_copy(deep=True)  # who has to log in is not for a backup to say
+        keep_secrets(state, own)
         self._refuse_what_locks_out(state)
         # What tells the device from others stays, should the backup be that of another.
         state.discovery.endpoint = self.state.discovery.endpoint

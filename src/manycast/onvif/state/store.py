@@ -54,6 +54,16 @@ class StateStore:
         self._overrides[path] = (value, _get(self._state, path))
         _set(self._state, path, value)
 
+    def kept(self) -> DeviceState:
+        """The state as the file has it, without what is overridden: to be read only."""
+        if not self._overrides:
+            return self._state
+        kept = self._state.model_copy(deep=True)
+        for path, (_, own) in self._overrides.items():
+            if self._holds(path):
+                _set(kept, path, own)
+        return kept
+
     def listen(self, callback: Callable[[], None]) -> None:
         """Be called after every change."""
         self._listeners.append(callback)
@@ -73,7 +83,7 @@ class StateStore:
         fresh = self._default()
         if not hard:
             self._overrides = {path: each for path, each in self._overrides.items() if self._holds(path)}
-            network = self._kept().network
+            network = self.kept().network
             fresh.network = network.model_copy(update={"ip_filter": fresh.network.ip_filter}, deep=True)
         fresh.discovery.metadata_version = self._state.discovery.metadata_version
         self._put(fresh)
@@ -128,7 +138,7 @@ class StateStore:
                     if remove:
                         await asyncio.to_thread(path.unlink, missing_ok=True)
                     if write:
-                        await asyncio.to_thread(_replace, path, serialize(self._kept()))
+                        await asyncio.to_thread(_replace, path, serialize(self.kept()))
                 except OSError as error:
                     self._complain(f"{path} cannot be written, changes are lost at the end: {error.strerror}")
                 except ValueError as error:
@@ -137,16 +147,6 @@ class StateStore:
                     self._trouble = None
         finally:
             self._writer = None
-
-    def _kept(self) -> DeviceState:
-        """The state as the file has it."""
-        if not self._overrides:
-            return self._state
-        kept = self._state.model_copy(deep=True)
-        for path, (_, own) in self._overrides.items():
-            if self._holds(path):
-                _set(kept, path, own)
-        return kept
 
     def _holds(self, path: str) -> bool:
         """Whether an overridden value was not changed since."""

@@ -38,9 +38,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "RESTART_DELAY_S", 0.01)
 
 
-async def restarting() -> tuple[AskedDevice, Restarts]:
+async def restarting(*, login: bool = False) -> tuple[AskedDevice, Restarts]:
     restarts = Restarts()
-    return await asked_device(surroundings=Surroundings(restart=restarts.restart)), restarts
+    return await asked_device(surroundings=Surroundings(restart=restarts.restart), login=login), restarts
 
 
 async def cut(data: bytes, size: int = 7) -> AsyncIterator[bytes]:
@@ -108,16 +108,51 @@ async def test_what_can_be_fetched_has_the_address_that_was_used() -> None:
 
 
 async def test_a_backup_brings_back_what_was() -> None:
-    device, restarts = await restarting()
+    device, restarts = await restarting(login=True)
     backup = await device.device.transfers.downloads[BACKUP].produce()
     assert LAST_BACKUP in [message.topic for message in device.device.broker.properties()]
     before = device.state.model_copy(deep=True)
     device.state.scopes.clear()
-    device.state.users.clear()
+    del device.state.users[1:]
     await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, backup)
     await until(lambda: restarts.count == 1, "the device restarts")
     assert (device.state.users, device.state.scopes) == (before.users, before.scopes)
     assert device.state.discovery.endpoint == before.discovery.endpoint
+
+
+async def test_a_backup_that_anybody_can_fetch_has_no_passwords_and_leaves_those_there_are() -> None:
+    device, restarts = await restarting()
+    backup = await device.device.transfers.downloads[BACKUP].produce()
+    assert b"operator" in backup
+    assert b"'s<" not in backup
+    device.state.users[0].password = "changed"
+    device.state.scopes.clear()
+    del device.state.users[1]
+    await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, backup)
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert {user.username: user.password for user in device.state.users} == {"admin": "changed", "user": "user's"}
+    assert device.state.scopes
+
+
+@pytest.mark.parametrize("login", [False, True])
+async def test_a_backup_does_not_say_who_has_to_log_in_and_where_files_are(login: bool) -> None:
+    device, restarts = await restarting(login=login)
+    own = device.state.server.model_copy(deep=True)
+    changed = device.state.model_copy(deep=True)
+    changed.server.need_auth = not login
+    changed.server.key_file = Path("elsewhere.key")
+    changed.information.model = "changed"
+    await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, serialize(changed))
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert (device.state.server, device.state.information.model) == (own, "changed")
+
+
+async def test_a_backup_has_nothing_of_the_command_line() -> None:
+    device = await asked_device()
+    device.device.store.override("network.protocols.http.port", 1234)
+    device.device.store.override("server.addresses", ["127.0.0.1"])
+    backup = parse(await device.device.transfers.downloads[BACKUP].produce())
+    assert (backup.network.protocols.http.port, backup.server.addresses) == (8000, [])
 
 
 async def test_the_backup_of_another_device_does_not_make_two_of_one() -> None:
@@ -142,7 +177,6 @@ async def test_what_is_no_backup_changes_nothing(data: bytes) -> None:
 
 
 def everybody_leaves(state: DeviceState) -> None:
-    state.server.need_auth = True
     state.users = [User(username="user", level=UserLevel.USER)]
 
 
@@ -160,7 +194,7 @@ def there_is_no_such_zone(state: DeviceState) -> None:
 
 @pytest.mark.parametrize("harm", [everybody_leaves, every_port_closes, the_policy_is_damaged, there_is_no_such_zone])
 async def test_a_backup_that_locks_everybody_out_changes_nothing(harm: Callable[[DeviceState], None]) -> None:
-    device, restarts = await restarting()
+    device, restarts = await restarting(login=True)
     before = serialize(device.state)
     harmful = device.state.model_copy(deep=True)
     harm(harmful)
