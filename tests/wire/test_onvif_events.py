@@ -178,6 +178,23 @@ async def test_there_are_as_many_pull_points_as_announced() -> None:
         await client.pull_point()
 
 
+async def test_one_user_does_not_keep_all_pull_points_from_another() -> None:
+    users = [
+        User(username="admin", password="admin's", level=UserLevel.ADMINISTRATOR),
+        User(username="user", password="user's", level=UserLevel.USER),
+    ]
+    state = DeviceState(users=users, server=Server(need_auth=True), events=Events(max_pull_points=3))
+    async with served_device(state) as served:
+        user, admin = Client(served, "user", "user's"), Client(served, "admin", "admin's")
+        made = [await user.pull_point() for _ in range(3)]
+        own = await admin.pull_point()
+        assert await admin.pull(own)
+        pull = make("tev:PullMessages", make("tev:Timeout", "PT0S"), make("tev:MessageLimit", "1"))
+        assert (await user.fault(pull, made[0])).says("ResourceUnknownFault")
+        assert await user.pull(made[1])
+        assert (await user.fault(make("tev:CreatePullPointSubscription"))).says("SubscribeCreationFailedFault")
+
+
 async def test_nothing_lives_longer_than_the_interval_of_renewals() -> None:
     async with served_device(DeviceState(events=Events(renew_interval_s=5))) as served:
         client = Client(served)

@@ -109,7 +109,9 @@ class EventService(Service):
         asked = body.findtext(expanded("tev:InitialTerminationTime"))
         lasts = read_initial_termination(asked, self._longest(), now)
         try:
-            made = self.subscriptions.open_pull_point(event_filter, lasts.total_seconds(), changed_only=changed_only)
+            made = self.subscriptions.open_pull_point(
+                event_filter, lasts.total_seconds(), owner=_owner(caller), changed_only=changed_only
+            )
         except TooManySubscriptions as error:
             raise _creation_failed(str(error), now) from error
         return _subscribed("tev:CreatePullPointSubscriptionResponse", "tev", made, caller, now, lasts)
@@ -128,6 +130,7 @@ class EventService(Service):
                 event_filter,
                 lasts.total_seconds(),
                 lambda subscription: Pusher(subscription, consumer, self._consumers),
+                owner=_owner(caller),
                 changed_only=changed_only,
             )
         except TooManySubscriptions as error:
@@ -153,6 +156,10 @@ class EventService(Service):
 
     def _longest(self) -> timedelta:
         return timedelta(seconds=self._settings().renew_interval_s)
+
+
+def _owner(caller: Caller) -> str:
+    return caller.address if caller.user is None else caller.user
 
 
 def _consumer(body: etree._Element, now: datetime) -> ConsumerReference:

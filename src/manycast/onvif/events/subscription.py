@@ -37,10 +37,17 @@ class Subscription:
     """A filter and a queue. When the queue is full the oldest messages are dropped, and counted."""
 
     def __init__(
-        self, identifier: str, event_filter: EventFilter, *, changed_only: bool = False, limit: int = MAX_QUEUE
+        self,
+        identifier: str,
+        event_filter: EventFilter,
+        *,
+        owner: str = "",
+        changed_only: bool = False,
+        limit: int = MAX_QUEUE,
     ) -> None:
         """`changed_only`: neither Initialized nor Deleted is told (tev:ChangedOnly)."""
         self.identifier = identifier
+        self.owner = owner  # the user who made it, or the address of somebody without a login
         self.dropped = 0
         self.backwards = False  # after a Seek in reverse nothing new is told
         self.lasts_s = 0.0  # for which it was granted, the last time

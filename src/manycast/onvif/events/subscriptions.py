@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from manycast.onvif.events.broker import EventBroker
@@ -56,15 +57,17 @@ class Subscriptions:
             return None
         return found
 
-    def open_pull_point(self, event_filter: EventFilter, lasts_s: float, *, changed_only: bool) -> Subscription:
-        """Raises TooManySubscriptions."""
-        return self._add(event_filter, lasts_s, PullPoint, changed_only, self._max_pull_points())
+    def open_pull_point(
+        self, event_filter: EventFilter, lasts_s: float, *, owner: str = "", changed_only: bool
+    ) -> Subscription:
+        """When all are taken, the oldest of another owner who has many more ends. Raises TooManySubscriptions."""
+        return self._add(event_filter, lasts_s, PullPoint, owner, changed_only, self._max_pull_points())
 
     def open_pushed(
-        self, event_filter: EventFilter, lasts_s: float, make_outlet: MakeOutlet, *, changed_only: bool
+        self, event_filter: EventFilter, lasts_s: float, make_outlet: MakeOutlet, *, owner: str = "", changed_only: bool
     ) -> Subscription:
-        """Raises TooManySubscriptions."""
-        return self._add(event_filter, lasts_s, make_outlet, changed_only, MAX_PUSHED)
+        """As `open_pull_point`. Raises TooManySubscriptions."""
+        return self._add(event_filter, lasts_s, make_outlet, owner, changed_only, MAX_PUSHED)
 
     def renew(self, subscription: Subscription, lasts_s: float) -> None:
         """Let it live so long from now."""
@@ -109,13 +112,23 @@ class Subscriptions:
             self.end(subscription, "the device stops")
 
     def _add(
-        self, event_filter: EventFilter, lasts_s: float, make_outlet: MakeOutlet, changed_only: bool, most: int
+        self,
+        event_filter: EventFilter,
+        lasts_s: float,
+        make_outlet: MakeOutlet,
+        owner: str,
+        changed_only: bool,
+        most: int,
     ) -> Subscription:
         pulled = make_outlet is PullPoint
-        if sum(isinstance(each.outlet, PullPoint) == pulled for each in self._open.values()) >= most:
-            raise TooManySubscriptions(f"{most} of these subscriptions are open already, which is the most")
+        alike = [each for each in self._open.values() if isinstance(each.outlet, PullPoint) == pulled]
+        if len(alike) >= most:
+            leaving = _dispensable(alike, owner)
+            if leaving is None:
+                raise TooManySubscriptions(f"{most} of these subscriptions are open already, which is the most")
+            self.end(leaving, f"{owner} has fewer than {leaving.owner}, and wants one")
         # Who knows the address may read the events: it cannot be guessed.
-        subscription = Subscription(secrets.token_hex(12), event_filter, changed_only=changed_only)
+        subscription = Subscription(secrets.token_hex(12), event_filter, owner=owner, changed_only=changed_only)
         subscription.outlet = make_outlet(subscription)
         self._open[subscription.identifier] = subscription
         self.renew(subscription, lasts_s)
@@ -161,3 +174,10 @@ class Subscriptions:
                     self._name,
                     subscription.identifier,
                 )
+
+
+def _dispensable(subscriptions: Sequence[Subscription], owner: str) -> Subscription | None:
+    """The oldest of who has the most, unless the owner would then have more than they; the oldest come first."""
+    counts = Counter(each.owner for each in subscriptions)
+    found = max(subscriptions, key=lambda each: counts[each.owner], default=None)
+    return found if found is not None and counts[found.owner] > counts[owner] + 1 else None

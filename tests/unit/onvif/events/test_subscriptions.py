@@ -16,7 +16,7 @@ from manycast.onvif.events.subscription import (
     SubscriptionEnded,
     UnableToGetMessages,
 )
-from manycast.onvif.events.subscriptions import Subscriptions, TooManySubscriptions
+from manycast.onvif.events.subscriptions import MAX_PUSHED, Subscriptions, TooManySubscriptions
 from manycast.onvif.events.topics import CONCRETE, TOPICS_NAMESPACE, parse_topic_expression
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -218,6 +218,42 @@ async def test_there_are_only_so_many_pull_points(broker: EventBroker) -> None:
         subscriptions.open_pull_point(EVERYTHING, 60, changed_only=False)
     subscriptions.end(first, "unsubscribed from")
     subscriptions.open_pull_point(EVERYTHING, 60, changed_only=False)
+
+
+async def test_who_has_few_gets_one_of_who_has_many(broker: EventBroker) -> None:
+    subscriptions = make(broker, most=4)
+    many = [subscriptions.open_pull_point(EVERYTHING, 60, owner="many", changed_only=False) for _ in range(4)]
+    few = [subscriptions.open_pull_point(EVERYTHING, 60, owner="few", changed_only=False) for _ in range(2)]
+    assert list(subscriptions) == [*many[2:], *few]
+    with pytest.raises(SubscriptionEnded):
+        await pull(many[0])
+    for owner in ("few", "many"):  # they have as many each
+        with pytest.raises(TooManySubscriptions):
+            subscriptions.open_pull_point(EVERYTHING, 60, owner=owner, changed_only=False)
+    third = subscriptions.open_pull_point(EVERYTHING, 60, owner="third", changed_only=False)
+    assert list(subscriptions) == [many[3], *few, third]
+    subscriptions.close()
+
+
+async def test_consumers_do_not_push_out_pull_points(broker: EventBroker) -> None:
+    class Quiet:
+        def wake(self) -> None:
+            pass
+
+        def close(self) -> None:
+            closed.append(self)
+
+    def push(owner: str) -> Subscription:
+        return subscriptions.open_pushed(EVERYTHING, 60, lambda subscription: Quiet(), owner=owner, changed_only=False)
+
+    closed: list[Quiet] = []
+    subscriptions = make(broker, most=100)
+    pulled = [subscriptions.open_pull_point(EVERYTHING, 60, owner="user", changed_only=False) for _ in range(50)]
+    pushed = [push("user") for _ in range(MAX_PUSHED)]
+    another = push("admin")
+    assert list(subscriptions) == [*pulled, *pushed[1:], another]
+    assert closed == [pushed[0].outlet]
+    subscriptions.close()
 
 
 async def test_their_names_cannot_be_guessed(broker: EventBroker) -> None:
