@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import select
 import time
 from base64 import b64encode
 from dataclasses import replace
@@ -9,7 +11,9 @@ from dataclasses import replace
 import pytest
 from support.inprocess import blocking, serving
 from support.rtsp import RawRtsp, Reply
+from support.waiting import until
 
+from manycast.servers.throttle import FREE_ATTEMPTS, MAX_WAITING
 from manycast.wire.digest import Algorithm, DigestChallenge, parse_challenges, respond
 
 USERS = {"admin": "geheim", "zoë": "pä:ss"}
@@ -18,6 +22,10 @@ USERS = {"admin": "geheim", "zoë": "pä:ss"}
 def challenge_of(reply: Reply, algorithm: Algorithm) -> DigestChallenge:
     found = [c for c in parse_challenges(reply.challenges) if isinstance(c, DigestChallenge)]
     return next(challenge for challenge in found if challenge.algorithm is algorithm)
+
+
+def authorized(challenge: DigestChallenge, uri: str, user: str, password: str, method: str = "DESCRIBE") -> str:
+    return respond(challenge, username=user, password=password, method=method, uri=uri, cnonce="0123456789abcdef")
 
 
 def answer(
@@ -31,13 +39,12 @@ def answer(
     signed_method: str | None = None,
     signed_name: str | None = None,
 ) -> Reply:
-    authorization = respond(
+    authorization = authorized(
         challenge,
-        username=user,
-        password=USERS[user] if password is None else password,
-        method=signed_method or method,
-        uri=client.url(signed_name or name),
-        cnonce="0123456789abcdef",
+        client.url(signed_name or name),
+        user,
+        USERS[user] if password is None else password,
+        signed_method or method,
     )
     return client.ask(method, name, {"Authorization": authorization, "Transport": "RTP/AVP/TCP;interleaved=0-1"})
 
@@ -95,6 +102,7 @@ async def test_an_old_nonce_is_named_so_and_the_new_one_taken(monkeypatch: pytes
     async with serving(users=USERS, first_request_timeout_s=1e6, idle_timeout_s=1e6) as server:
         first = await server.connect()
         challenge = challenge_of(await blocking(first.ask, "DESCRIBE", "one"), Algorithm.MD5)
+        await asyncio.sleep(0.01)  # nonces know whole milliseconds
         later = await server.connect()
         now_s = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now_s + 400)
@@ -141,3 +149,37 @@ async def test_guessing_gets_slow_and_is_told_in_the_log(caplog: pytest.LogCaptu
         assert (await blocking(answer, client, challenge, "DESCRIBE", "one")).status == 404  # the right one, at last
         assert "login refused: wrong user or password" in caplog.text
         assert "guess" not in caplog.text
+
+
+async def test_guesses_are_slow_whatever_right_logins_of_another_name_come_between() -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        challenge = challenge_of(await blocking(client.ask, "DESCRIBE", "one"), Algorithm.MD5)
+        started_s = time.monotonic()
+        for number in range(6):
+            wrong = await blocking(answer, client, challenge, "DESCRIBE", "one", password=f"guess {number}")
+            own = await blocking(answer, client, challenge, "DESCRIBE", "one", user="zoë")
+            assert (wrong.status, own.status) == (401, 404)
+        assert time.monotonic() - started_s > 3.4  # pauses of 0.5, 1 and 2 s
+
+
+async def test_who_shares_an_address_with_many_guessers_is_let_in_at_once() -> None:
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        challenge = challenge_of(await blocking(client.ask, "DESCRIBE", "one"), Algorithm.MD5)
+        wrong = {"Authorization": authorized(challenge, client.url("one"), "admin", "guess")}
+        guessers = {
+            each.sock: each for each in [await server.connect() for _ in range(FREE_ATTEMPTS + MAX_WAITING + 4)]
+        }
+        for guesser in guessers.values():
+            guesser.send("DESCRIBE", "one", wrong)
+        answered: list[int] = []
+
+        def no_more_are_taken() -> bool:
+            for sock in select.select(list(guessers), [], [], 0)[0]:
+                answered.append(guessers.pop(sock).reply().status)
+            return 503 in answered
+
+        await until(no_more_are_taken, "no more guesses are taken")
+        assert (await blocking(answer, client, challenge, "DESCRIBE", "one", user="zoë")).status == 404
+        assert guessers, "some wait still"

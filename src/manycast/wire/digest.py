@@ -169,6 +169,10 @@ class DigestGuard:
     `secret` is random, at least 16 bytes, and the same for as long as nonces are to be known again.
     `algorithms` are offered in this order. SHA-256 belongs first (RFC 7616 section 3.7): ffmpeg and LIVE555, which
     know MD5 only, take the last Digest challenge of a reply.
+
+    `strict` is RFC 7616 to the letter: who was offered a qop must use it, and the `uri` must be the request's target.
+    Without it, answers as in RFC 2069 are taken too, and those for a base of the address (`uri_covers`): GStreamer and
+    many older players of RTSP know no other way.
     """
 
     def __init__(
@@ -178,12 +182,14 @@ class DigestGuard:
         secret: bytes,
         algorithms: Sequence[Algorithm] = (Algorithm.MD5,),
         offer_qop: bool = False,
+        strict: bool = False,
         nonce_lifetime_s: float = NONCE_LIFETIME_S,
     ) -> None:
         self._realm = realm
         self._secret = secret
         self._algorithms = tuple(algorithms)
         self._offer_qop = offer_qop
+        self._strict = strict
         self._nonce_lifetime_s = nonce_lifetime_s
         self._counts: OrderedDict[str, tuple[Hashable, int]] = OrderedDict()  # by nonce: who used it, and the latest nc
 
@@ -227,7 +233,7 @@ class DigestGuard:
         if credentials.algorithm not in self._algorithms or credentials.realm != self._realm:
             return Verdict.REFUSED
         made_s = self._made_s(credentials.nonce)
-        if made_s is None or not uri_covers(credentials.uri, uri):
+        if made_s is None or not self._stands_for(credentials, uri):
             return Verdict.REFUSED
         password = password_of(credentials.username)
         # Hashed for an unknown user too, so that the time of the answer does not tell who exists.
@@ -240,6 +246,12 @@ class DigestGuard:
         if credentials.qop is not None and not self._counts_on(credentials, owner):
             return Verdict.STALE
         return Verdict.ACCEPTED
+
+    def _stands_for(self, credentials: DigestCredentials, uri: str) -> bool:
+        """Whether credentials are for this request, and in a form that is taken."""
+        if not self._strict:
+            return uri_covers(credentials.uri, uri)
+        return credentials.uri == uri and (credentials.qop is not None or not self._offer_qop)
 
     def _counts_on(self, credentials: DigestCredentials, owner: Hashable) -> bool:
         """Whether it is no request of somebody else sent once more (RFC 7616 section 3.4, "nc")."""

@@ -402,3 +402,25 @@ def test_what_was_counted_is_not_taken_from_somebody_else() -> None:
     assert judged("listener", 1) is Verdict.STALE
     assert judged("first's other connection", 2) is Verdict.ACCEPTED
     assert judged("listener", 2) is Verdict.STALE
+
+
+def test_the_strict_want_the_target_and_the_qop_that_was_offered() -> None:
+    target = "/onvif/device_service?x=1"
+
+    def judged(guard: DigestGuard, *, uri: str = target, qop: bool = True) -> Verdict:
+        challenge = choose_challenge(parse_challenges(guard.challenges(now_s=1)))
+        assert isinstance(challenge, DigestChallenge)
+        header = respond(
+            replace(challenge, qop_auth=qop), username="user", password="secret", method="POST", uri=uri, cnonce="c"
+        )
+        return guard.check(header, method="POST", uri=target, password_of={"user": "secret"}.get, now_s=1)
+
+    lenient = DigestGuard(realm="x", secret=b"s" * 16, offer_qop=True)
+    strict = DigestGuard(realm="x", secret=b"s" * 16, offer_qop=True, strict=True)
+    assert judged(lenient) is judged(strict) is Verdict.ACCEPTED
+    assert (judged(lenient, qop=False), judged(strict, qop=False)) == (Verdict.ACCEPTED, Verdict.REFUSED)
+    for uri in (f"http://h{target}", "/onvif/device_service", "/onvif", f"{target}/", ""):
+        assert judged(strict, uri=uri) is Verdict.REFUSED
+    assert judged(lenient, uri="/onvif") is Verdict.ACCEPTED
+    unoffered = DigestGuard(realm="x", secret=b"s" * 16, strict=True)
+    assert judged(unoffered, qop=False) is Verdict.ACCEPTED

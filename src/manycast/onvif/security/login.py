@@ -14,7 +14,8 @@ from manycast.errors import ManycastError
 from manycast.onvif.security.username_token import NonceMemory, TokenRefused, UsernameToken, WrongPassword
 from manycast.onvif.state.users import User
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
-from manycast.wire.digest import Algorithm, DigestCredentials, DigestGuard, MalformedAuthorization, Verdict
+from manycast.wire.claimed_user import claimed_user
+from manycast.wire.digest import Algorithm, DigestCredentials, DigestGuard, Verdict
 
 REALM = "ONVIF"
 
@@ -57,7 +58,7 @@ class Login:
         users: The users there are, asked for each time.
         now: The device's clock: the one that clients see.
         algorithms: Those of HTTP Digest, in order of preference, asked for each time.
-        on_failure: Told the name and the address of who gave a wrong password.
+        on_failure: Told the name, or the names, and the address of who gave a wrong password.
         """
         self._users = users
         self._now = now
@@ -76,16 +77,17 @@ class Login:
         """The user, or None where nobody is named. Raises LoginFailed and TooManyAttempts."""
         if attempt.authorization is None and attempt.security is None:
             return None
-        async with self._throttle.attempt(attempt.address):
+        names = _named(attempt)
+        async with self._throttle.attempt(attempt.address, *names):
             try:
                 user = self._judge(attempt)
             except LoginFailed as failure:
                 if failure.guess:
-                    self._throttle.failed(attempt.address)
-                    self._on_failure(_named(attempt), attempt.address)
+                    self._throttle.failed(attempt.address, *names)
+                    self._on_failure(", ".join(names), attempt.address)
                 raise
         if user is not None:
-            self._throttle.succeeded(attempt.address)
+            self._throttle.succeeded(attempt.address, *names)
         return user
 
     def _judge(self, attempt: Attempt) -> User | None:
@@ -131,7 +133,7 @@ class Login:
         algorithms = tuple(self._algorithms())
         guard = self._guards.get(algorithms)
         if guard is None:
-            guard = DigestGuard(realm=REALM, secret=self._secret, algorithms=algorithms, offer_qop=True)
+            guard = DigestGuard(realm=REALM, secret=self._secret, algorithms=algorithms, offer_qop=True, strict=True)
             self._guards[algorithms] = guard
         return guard
 
@@ -143,15 +145,14 @@ class Login:
         return next((user for user in self._users() if user.username == username), None)
 
 
-def _named(attempt: Attempt) -> str:
-    """The name that was given, as far as it can be read."""
-    try:
-        if attempt.security is not None:
+def _named(attempt: Attempt) -> list[str]:
+    """The names that were given, HTTP's and the message's, as far as they can be read."""
+    names = [] if attempt.authorization is None else [claimed_user(attempt.authorization)]
+    if attempt.security is not None:
+        try:
             token = UsernameToken.parse(attempt.security)
-            if token is not None:
-                return token.username
-        if attempt.authorization is not None:
-            return DigestCredentials.parse(attempt.authorization).username
-    except (TokenRefused, MalformedAuthorization):
-        pass
-    return ""
+        except TokenRefused:
+            token = None
+        if token is not None and token.username not in names:
+            names.append(token.username)
+    return names

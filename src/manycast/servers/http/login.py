@@ -12,6 +12,7 @@ from manycast.servers.client import Client
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
 from manycast.wire.basic import parse_basic
+from manycast.wire.claimed_user import claimed_user
 from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
 from manycast.wire.http import HttpError, RequestHead
 from manycast.wire.websocket import asks_for_websocket
@@ -46,20 +47,22 @@ class HttpLogin:
         elif user is None or given is None:
             raise self._unauthorized(client)
         address = client.peer[0]
+        claimed = (user or "") if authorization is None else claimed_user(authorization)
         try:
-            async with self._throttle.attempt(address):
+            async with self._throttle.attempt(address, claimed):
                 if authorization is None:
                     verdict = self._judge_password(user or "", given or "")
                 else:
                     verdict = self._judge(client, head, authorization)
                 if verdict is Verdict.REFUSED:
-                    failures = self._throttle.failed(address)
-                    self._faults.note(log, f"login refused: wrong user or password, {failures} from {address}")
+                    failures = self._throttle.failed(address, claimed)
+                    text = f"login refused: wrong user or password, {failures} of that name from {address}"
+                    self._faults.note(log, text)
         except TooManyAttempts as error:
             raise HttpError(503, str(error), [("Retry-After", "5")]) from error
         if verdict is not Verdict.ACCEPTED:
             raise self._unauthorized(client, stale=verdict is Verdict.STALE)
-        self._throttle.succeeded(address)
+        self._throttle.succeeded(address, claimed)
 
     def _judge(self, client: Client, head: RequestHead, authorization: str) -> Verdict:
         if authorization[:6].lower() == "basic ":

@@ -28,7 +28,7 @@ class RtmpLogin:
             return False
         password = self._users.get(user)
         right = hmac.compare_digest((password or "").encode(), given.encode("utf-8", "surrogateescape"))
-        return await self._judged(right and password is not None, address, log)
+        return await self._judged(user, right and password is not None, address, log)
 
     async def refusal(self, parameters: Mapping[str, str], address: str, log: AnyLog) -> str | None:
         """Judge a `connect` in the way of Flash Media Server: None when it is accepted, else what is answered."""
@@ -44,17 +44,19 @@ class RtmpLogin:
         right = self._guard.accepts(
             user, password or "", opaque=opaque, challenge=challenge, response=response, now_s=now_s
         )
-        return None if await self._judged(right and password is not None, address, log) else refuses_login()
+        accepted = await self._judged(user, right and password is not None, address, log)
+        return None if accepted else refuses_login()
 
-    async def _judged(self, right: bool, address: str, log: AnyLog) -> bool:
+    async def _judged(self, user: str, right: bool, address: str, log: AnyLog) -> bool:
         try:
-            async with self._throttle.attempt(address):
+            async with self._throttle.attempt(address, user):
                 if not right:
-                    failures = self._throttle.failed(address)
-                    self._faults.note(log, f"login refused: wrong user or password, {failures} from {address}")
+                    failures = self._throttle.failed(address, user)
+                    text = f"login refused: wrong user or password, {failures} of that name from {address}"
+                    self._faults.note(log, text)
                     return False
         except TooManyAttempts as error:
             self._faults.note(log, str(error))
             return False
-        self._throttle.succeeded(address)
+        self._throttle.succeeded(address, user)
         return True

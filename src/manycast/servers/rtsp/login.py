@@ -11,6 +11,7 @@ from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
 from manycast.wire.basic import parse_basic
+from manycast.wire.claimed_user import claimed_user
 from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
 from manycast.wire.rtsp.errors import ServiceUnavailable, Unauthorized
 from manycast.wire.rtsp.message import Request
@@ -44,19 +45,19 @@ class Login:
         authorization = request.headers.get("Authorization")
         if authorization is None:
             raise Unauthorized(self._challenges(connection))
-        address = connection.peer_address
+        address, user = connection.peer_address, claimed_user(authorization)
         try:
-            async with self._throttle.attempt(address):
+            async with self._throttle.attempt(address, user):
                 verdict = self._judge(connection, request, authorization)
                 if verdict is Verdict.REFUSED:
-                    failures = self._throttle.failed(address)
-                    text = f"login refused: wrong user or password, {failures} from {address}"
+                    failures = self._throttle.failed(address, user)
+                    text = f"login refused: wrong user or password, {failures} of that name from {address}"
                     self._faults.note(connection.log, text)
         except TooManyAttempts as error:
             raise ServiceUnavailable(str(error)) from error
         if verdict is not Verdict.ACCEPTED:
             raise Unauthorized(self._challenges(connection, stale=verdict is Verdict.STALE))
-        self._throttle.succeeded(address)
+        self._throttle.succeeded(address, user)
         connection.logged_in = True
 
     def _judge(self, connection: RtspConnection, request: Request, authorization: str) -> Verdict:

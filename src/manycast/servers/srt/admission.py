@@ -123,14 +123,14 @@ class Admission:
             return
         if request.user is None or request.password is None:
             raise Refused(Rejection.UNAUTHORIZED, "a login is needed: add u=NAME,s=PASSWORD to the stream id")
-        if self._throttle.paused(address):
+        if self._throttle.paused(address, request.user):
             raise Refused(Rejection.UNAUTHORIZED, f"too many wrong logins from {address}")
         password = users.get(request.user)
         right = hmac.compare_digest((password or "").encode(), request.password.encode())
         if password is None or not right:
-            failures = self._throttle.failed(address)
-            raise Refused(Rejection.UNAUTHORIZED, f"wrong user or password, {failures} from {address}")
-        self._throttle.succeeded(address)
+            failures = self._throttle.failed(address, request.user)
+            raise Refused(Rejection.UNAUTHORIZED, f"wrong user or password, {failures} of that name from {address}")
+        self._throttle.succeeded(address, request.user)
 
     def _passphrase(self, request: StreamId, path: str) -> str | None:
         if request.clear and not self._options.passphrase_required:

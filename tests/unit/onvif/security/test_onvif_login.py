@@ -30,10 +30,12 @@ def token(password: str = "admin's", nonce: bytes = b"once", **changes: Any) -> 
     return username_token("admin", password, nonce=nonce, **changes)
 
 
-def answered(challenge: str, password: str = "admin's", **changes: Any) -> str:
+def answered(challenge: str, password: str = "admin's", *, user: str = "admin", qop: bool = True, nc: int = 1) -> str:
     parsed = parse_challenges([challenge])[0]
+    assert isinstance(parsed, DigestChallenge)
+    parsed = replace(parsed, qop_auth=qop)
     uri = "/onvif/device_service"
-    return respond(parsed, username="admin", password=password, method="POST", uri=uri, cnonce="c", **changes)
+    return respond(parsed, username=user, password=password, method="POST", uri=uri, cnonce="c", nc=nc)
 
 
 async def test_a_token_is_taken_once() -> None:
@@ -84,10 +86,30 @@ async def test_where_both_are_given_both_have_to_be_right() -> None:
     assert (await call(device, token("guess", nonce=b"3"), authorization=answered(challenge, nc=3))).status == 400
 
 
+async def test_a_guess_beside_a_right_login_is_charged_to_both_names() -> None:
+    device = await asked_device(login=True)
+    challenge = (await call(device)).challenges[0]
+    for number in range(throttle.FREE_ATTEMPTS):
+        own = answered(challenge, "operator's", user="operator", nc=number + 1)
+        assert (await call(device, token("guess", nonce=b"%d" % number), authorization=own)).status == 400
+    logins, address = device.device.login._throttle, delivered().address
+    assert logins.paused(address, "operator")
+    assert logins.paused(address, "admin")
+    assert not logins.paused(address, "user")
+
+
+async def test_digest_without_the_qop_that_was_offered_is_refused() -> None:
+    device = await asked_device(login=True)
+    for challenge in (await call(device)).challenges:
+        assert (await call(device, authorization=answered(challenge, qop=False))).status == 401
+        assert (await call(device, authorization=answered(challenge))).status == 200
+
+
 async def test_digest_is_for_the_address_that_was_asked() -> None:
     device = await asked_device(login=True)
     challenge = (await call(device)).challenges[0]
-    assert (await call(device, authorization=answered(challenge), target="/onvif/media_service")).status == 401
+    for target in ("/onvif/media_service", "/onvif/device_service/below", "/onvif/device_service?x=1"):
+        assert (await call(device, authorization=answered(challenge), target=target)).status == 401
 
 
 async def test_who_was_overheard_is_not_taken_for_somebody_else() -> None:
@@ -127,4 +149,4 @@ async def test_a_clock_that_is_wrong_is_no_guess() -> None:
     for number in range(10):
         late = device.device.clock.now() - timedelta(hours=1)
         assert (await call(device, token(nonce=b"%d" % number, created=late))).status == 400
-    assert not device.device.login._throttle.paused(delivered().address)
+    assert not device.device.login._throttle.paused(delivered().address, "admin")
