@@ -264,6 +264,18 @@ MISTAKES = [
         "a.cfg:2: <config><user><username>: found 'a', the same name as another user of the device (a.cfg line 2)",
     ),
     (
+        "".join(f"<user><username>u{number}</username><password>p</password></user>\n" for number in range(65)),
+        "a.cfg:66: <config><user>: one too many: a device has at most 64",
+    ),
+    (
+        "".join(f"<scope>urn:{number}</scope>\n" for number in range(96)),
+        "a.cfg:97: <config><scope>: one too many: a device has at most 95",
+    ),
+    (
+        f"<information><Model>{'ü' * 200}</Model></information>",
+        "a.cfg:2: <config><information><Model>: ",
+    ),
+    (
         "<device><information><SerialNumber>1</SerialNumber></information><http_port>1</http_port></device>\n"
         "<device><information><SerialNumber>1</SerialNumber></information></device>",
         "a.cfg:3: <config><device><information><SerialNumber>: found '1', the same SerialNumber as another device",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from manycast.config.checks.logins import open_logins
 from manycast.config.checks.names import doubled_applications, doubled_users, shadowed_streams
 from manycast.config.checks.onvif import (
+    crowded_devices,
     curious_devices,
     differing_logins,
     doubled_devices,
@@ -27,6 +28,7 @@ MISTAKES: tuple[Check, ...] = (
     impossible_values,
     doubled_devices,
     doubled_onvif_users,
+    crowded_devices,
 )
 WARNINGS: tuple[Check, ...] = (
     shadowed_streams,

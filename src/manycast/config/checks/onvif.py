@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 from manycast.config.checks.logins import is_local
 from manycast.config.onvif_devices import devices_of, serial_number_of
@@ -10,9 +11,17 @@ from manycast.config.problems import Problem
 from manycast.config.schema.onvif.device import OnvifDevice
 from manycast.config.schema.onvif.profile import Profile
 from manycast.config.subject import Step, Subject, said_at
+from manycast.onvif.state.limits import MAX_LISTENING, MAX_PROFILES, MAX_SCOPES, MAX_USERS
 
 _WELL_KNOWN = ("admin", "admin")
 _MANY_PROFILES = 10
+_MOST = {
+    "server_ip": MAX_LISTENING,
+    "users": MAX_USERS,
+    "scopes": MAX_SCOPES - 5,  # of the categories that there have to be, one each
+    "profiles": MAX_PROFILES,
+}
+_MAX_NAME_CHARS = 900  # as they stand in a scope
 _DIFFERENT: tuple[tuple[tuple[str, ...], Callable[[OnvifDevice], str]], ...] = (
     (("information", "SerialNumber"), serial_number_of),
     (("mac",), lambda device: device.mac or ""),
@@ -43,6 +52,19 @@ def doubled_onvif_users(subject: Subject) -> Iterator[Problem]:
                 place = subject.node(*path, first, "username").place
                 message = f"the same name as another user of the device ({place})"
                 yield subject.problem((*path, number, "username"), message, user.username)
+
+
+def crowded_devices(subject: Subject) -> Iterator[Problem]:
+    """More than a device's state can hold."""
+    for field, most in _MOST.items():
+        for path, device in _saying(subject, field):
+            if len(getattr(device, field)) > most:
+                yield subject.problem((*path, most), f"one too many: a device has at most {most}")
+    for index, device in devices_of(subject.settings.onvif):
+        for names, text in ((("name",), device.name or ""), (("information", "Model"), device.information.Model)):
+            if len(quote(text, safe="")) > _MAX_NAME_CHARS:
+                message = f"too long: a scope is made of it, with at most {_MAX_NAME_CHARS} characters"
+                yield subject.problem(said_at(subject, index, *names), message)
 
 
 def open_onvif_logins(subject: Subject) -> Iterator[Problem]:

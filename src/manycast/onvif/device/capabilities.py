@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from manycast.onvif.device.auxiliary import COMMANDS
-from manycast.onvif.device.clock import MAX_NTP_SERVERS
-from manycast.onvif.device.geo_location import MAX_LOCATIONS
 from manycast.onvif.device.part import DevicePart
-from manycast.onvif.device.storage import MAX_STORAGES, TYPES
-from manycast.onvif.device.users import MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_PASSWORD_HISTORY, MAX_USERS
+from manycast.onvif.device.storage import TYPES
+from manycast.onvif.device.users import MAX_NAME_CHARS, MAX_PASSWORD_CHARS
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.catalogue import SERVICES
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_LOCATIONS, MAX_NTP_SERVERS, MAX_PASSWORD_HISTORY, MAX_STORAGES, MAX_USERS
 
 CORE_VERSION = SERVICES["tds"].version
 _TLS_VERSIONS = {"TLS1.0": False, "TLS1.1": False, "TLS1.2": True}

@@ -19,8 +19,8 @@ from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.certificates import Certificate, KeyPair
+from manycast.onvif.state.limits import MAX_CERTIFICATES
 
-MAX_CERTIFICATES = 32
 MAX_ID_CHARS = 64
 DEFAULT_LIFETIME = timedelta(days=3650)
 

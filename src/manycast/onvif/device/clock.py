@@ -12,9 +12,9 @@ from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.clock import Clock, DateTimeType
+from manycast.onvif.state.limits import MAX_NTP_SERVERS
 from manycast.onvif.state.network import Ntp
 
-MAX_NTP_SERVERS = 8
 FIRST_YEAR, LAST_YEAR = 1970, 2999  # far from the ends of the calendar, so that times can be reckoned with
 
 

@@ -10,8 +10,8 @@ from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.geo import GeoLocation, LocalLocation, LocalOrientation, Location, Orientation
+from manycast.onvif.state.limits import MAX_LOCATIONS
 
-MAX_LOCATIONS = 32
 MAX_TEXT_CHARS = 256
 
 _PARTS = (  # of the state's model and of tt:LocationEntity

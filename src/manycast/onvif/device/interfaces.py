@@ -20,6 +20,7 @@ from manycast.onvif.machine import MachineInterface
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_ADDRESSES
 from manycast.onvif.state.network import (
     InterfaceSettings,
     IPv4Settings,
@@ -29,7 +30,6 @@ from manycast.onvif.state.network import (
 )
 
 MIN_MTU, MAX_MTU = 68, 65535  # RFC 791
-MAX_ADDRESSES = 16
 ETHERNET = 6  # IANA ifType ethernetCsmacd
 DEFAULT_SPEED_MBPS = 1000
 _LINK_LOCAL = IPv4Network("169.254.0.0/16")

@@ -9,9 +9,8 @@ from manycast.onvif.device.arguments import invalid, prefixed_ipv4, prefixed_ipv
 from manycast.onvif.device.part import DevicePart
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_FILTER_ENTRIES
 from manycast.onvif.state.network import IpFilter, IpFilterType
-
-MAX_ENTRIES = 128
 
 
 class IpFilters(DevicePart):
@@ -62,8 +61,8 @@ class IpFilters(DevicePart):
         return NOTHING
 
     def _put(self, kind: IpFilterType, ipv4: list[IPv4Interface], ipv6: list[IPv6Interface]) -> None:
-        if len(ipv4) + len(ipv6) > MAX_ENTRIES:
-            raise invalid("ter:IPFilterListIsFull", f"at most {MAX_ENTRIES} entries")
+        if len(ipv4) + len(ipv6) > MAX_FILTER_ENTRIES:
+            raise invalid("ter:IPFilterListIsFull", f"at most {MAX_FILTER_ENTRIES} entries")
         self.state.network.ip_filter = IpFilter(type=kind, ipv4=ipv4, ipv6=ipv6)
         self.save()
 

@@ -11,9 +11,8 @@ from manycast.onvif.device.part import DevicePart
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_SERVERS
 from manycast.onvif.state.network import Dns, DynamicDns, DynamicDnsType, Hostname
-
-MAX_SERVERS = 16
 
 
 class Naming(DevicePart):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from manycast.onvif.device.part import DevicePart
-from manycast.onvif.device.users import MAX_PASSWORD_CHARS, MAX_PASSWORD_HISTORY
+from manycast.onvif.device.users import MAX_PASSWORD_CHARS
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_PASSWORD_HISTORY
 from manycast.onvif.state.users import AuthFailureWarning, PasswordComplexity, PasswordHistory
 
 MAX_MONITOR_PERIOD_S = 3600

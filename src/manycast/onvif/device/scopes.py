@@ -10,11 +10,10 @@ from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.discovery import DiscoveryMode
+from manycast.onvif.state.limits import MAX_PROXIES, MAX_SCOPES
 from manycast.onvif.state.scopes import Scope
 
-MAX_SCOPES = 100
 MAX_SCOPE_CHARS = 500  # all of them go into one datagram of discovery
-MAX_PROXIES = 16
 
 
 class Scopes(DevicePart):

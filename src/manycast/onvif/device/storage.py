@@ -9,9 +9,9 @@ from manycast.onvif.device.part import DevicePart
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_STORAGES
 from manycast.onvif.state.storage import Storage, StorageCredential
 
-MAX_STORAGES = 16
 MAX_TEXT_CHARS = 1024
 TYPES = ("NFS", "CIFS", "CDMI", "FTP", "ObjectStorageS3", "ObjectStorageAzure")
 

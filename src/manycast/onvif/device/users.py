@@ -10,12 +10,11 @@ from manycast.onvif.device.password_rules import check_password
 from manycast.onvif.security.access import Access
 from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
+from manycast.onvif.state.limits import MAX_PASSWORD_HISTORY, MAX_USERS
 from manycast.onvif.state.users import RemoteUser, User, UserLevel
 
-MAX_USERS = 64
 MAX_NAME_CHARS = 64
 MAX_PASSWORD_CHARS = 64
-MAX_PASSWORD_HISTORY = 10
 
 
 class Users(DevicePart):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from manycast.onvif.state.base import Part
+from manycast.onvif.state.limits import MAX_CERTIFICATES
 
 
 class Certificate(Part):
@@ -22,7 +23,7 @@ class KeyPair(Part):
 
 
 class Certificates(Part):
-    own: list[Certificate] = Field(default_factory=list)
-    authorities: list[Certificate] = Field(default_factory=list)
-    requested: list[KeyPair] = Field(default_factory=list)
+    own: list[Certificate] = Field(default_factory=list, max_length=MAX_CERTIFICATES)
+    authorities: list[Certificate] = Field(default_factory=list, max_length=MAX_CERTIFICATES)
+    requested: list[KeyPair] = Field(default_factory=list, max_length=MAX_CERTIFICATES)
     client_authentication: bool = False  # HTTPS clients have to show a certificate

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from pydantic import Field
 
 from manycast.onvif.state.base import Part
+from manycast.onvif.state.limits import MAX_PROXIES
 from manycast.onvif.state.network import NetworkHost
 
 _NAMESPACE = UUID("4f0e2c0a-6e0d-5c55-9a43-3e4b6c1f7d21")  # of endpoints
@@ -23,7 +24,8 @@ class DiscoveryMode(StrEnum):
 class Discovery(Part):
     mode: DiscoveryMode = DiscoveryMode.DISCOVERABLE
     remote_mode: DiscoveryMode = DiscoveryMode.NON_DISCOVERABLE
-    proxies: list[NetworkHost] = Field(default_factory=list)  # the addresses of GetDPAddresses
+    # The addresses of GetDPAddresses.
+    proxies: list[NetworkHost] = Field(default_factory=list, max_length=MAX_PROXIES)
     endpoint: UUID  # the device's address in discovery, urn:uuid:...; the same for ever
     metadata_version: int = Field(1, ge=1)  # grows with each change of scopes and addresses
 

@@ -26,7 +26,7 @@ class IdleState(StrEnum):
 class RelayOutput(Part):
     token: Token
     mode: RelayMode = RelayMode.BISTABLE
-    delay_s: float = Field(1.0, ge=0)  # after which a monostable one falls back
+    delay_s: float = Field(1.0, ge=0, le=3600)  # after which a monostable one falls back
     idle_state: IdleState = IdleState.OPEN
     active: bool = False
 

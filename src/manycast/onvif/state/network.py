@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from manycast.onvif.state.base import Part, Token
+from manycast.onvif.state.limits import MAX_ADDRESSES, MAX_FILTER_ENTRIES, MAX_INTERFACES, MAX_NTP_SERVERS, MAX_SERVERS
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 MacAddress = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
@@ -29,13 +30,13 @@ class Hostname(Part):
 
 class Dns(Part):
     from_dhcp: bool = False
-    search_domains: list[str] = Field(default_factory=list)
-    servers: list[IPv4Address | IPv6Address] | None = None  # None: the machine's own
+    search_domains: list[str] = Field(default_factory=list, max_length=MAX_SERVERS)
+    servers: list[IPv4Address | IPv6Address] | None = Field(None, max_length=MAX_SERVERS)  # None: the machine's own
 
 
 class Ntp(Part):
     from_dhcp: bool = True  # or however else the machine comes by its time
-    servers: list[NetworkHost] = Field(default_factory=list)
+    servers: list[NetworkHost] = Field(default_factory=list, max_length=MAX_NTP_SERVERS)
 
 
 class DynamicDnsType(StrEnum):
@@ -55,7 +56,7 @@ class DynamicDns(Part):
 class IPv4Settings(Part):
     enabled: bool = True
     dhcp: bool | None = None  # None: as the machine has it; likewise for what follows
-    manual: list[IPv4Interface] | None = None
+    manual: list[IPv4Interface] | None = Field(None, max_length=MAX_ADDRESSES)
 
 
 class IPv6Dhcp(StrEnum):
@@ -71,7 +72,7 @@ class IPv6Settings(Part):
     enabled: bool = True
     accept_router_advert: bool | None = None
     dhcp: IPv6Dhcp | None = None
-    manual: list[IPv6Interface] | None = None
+    manual: list[IPv6Interface] | None = Field(None, max_length=MAX_ADDRESSES)
 
 
 class LinkSettings(Part):
@@ -111,14 +112,14 @@ class Protocols(Part):
 class Gateway(Part):
     """None: as the machine has it."""
 
-    ipv4: list[IPv4Address] | None = None
-    ipv6: list[IPv6Address] | None = None
+    ipv4: list[IPv4Address] | None = Field(None, max_length=MAX_ADDRESSES)
+    ipv6: list[IPv6Address] | None = Field(None, max_length=MAX_ADDRESSES)
 
 
 class ZeroConfiguration(Part):
     """The interfaces on which link-local addresses are asked for."""
 
-    interfaces: list[Token] = Field(default_factory=list)
+    interfaces: list[Token] = Field(default_factory=list, max_length=MAX_INTERFACES)
 
 
 class IpFilterType(StrEnum):
@@ -130,8 +131,8 @@ class IpFilterType(StrEnum):
 
 class IpFilter(Part):
     type: IpFilterType = IpFilterType.DENY
-    ipv4: list[IPv4Interface] = Field(default_factory=list)
-    ipv6: list[IPv6Interface] = Field(default_factory=list)
+    ipv4: list[IPv4Interface] = Field(default_factory=list, max_length=MAX_FILTER_ENTRIES)
+    ipv6: list[IPv6Interface] = Field(default_factory=list, max_length=MAX_FILTER_ENTRIES)
 
 
 class Network(Part):
@@ -140,7 +141,7 @@ class Network(Part):
     dns: Dns = Field(default_factory=Dns)
     ntp: Ntp = Field(default_factory=Ntp)
     dynamic_dns: DynamicDns = Field(default_factory=DynamicDns)
-    interfaces: list[InterfaceSettings] = Field(default_factory=list)
+    interfaces: list[InterfaceSettings] = Field(default_factory=list, max_length=MAX_INTERFACES)
     protocols: Protocols = Field(default_factory=Protocols)
     gateway: Gateway = Field(default_factory=Gateway)
     zero_configuration: ZeroConfiguration = Field(default_factory=ZeroConfiguration)

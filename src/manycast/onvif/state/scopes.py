@@ -8,6 +8,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from manycast.onvif.state.base import Part
+from manycast.onvif.state.limits import MAX_SCOPE_CHARS
 
 ONVIF_SCOPE = "onvif://www.onvif.org/"
 PROFILE_SCOPE = f"{ONVIF_SCOPE}Profile/Streaming"
@@ -21,7 +22,7 @@ DEFAULT_SCOPES = {
 
 
 class Scope(Part):
-    uri: str = Field(min_length=1)
+    uri: str = Field(min_length=1, max_length=MAX_SCOPE_CHARS, pattern=r"^\S+$")  # lists of them have blanks between
     fixed: bool = False  # cannot be removed by a client
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from manycast.onvif.state.base import Part
+from manycast.onvif.state.limits import MAX_PASSWORD_HISTORY
 
 
 class UserLevel(StrEnum):
@@ -30,7 +31,8 @@ class User(Part):
     password: str = Field("", repr=False)  # as it is: digests are made of it
     level: UserLevel = UserLevel.USER
     fixed: bool = False  # can be neither deleted nor lowered
-    earlier_passwords: list[str] = Field(default_factory=list, repr=False)  # latest first, for the password history
+    # The latest first, for the password history.
+    earlier_passwords: list[str] = Field(default_factory=list, max_length=MAX_PASSWORD_HISTORY, repr=False)
 
 
 class RemoteUser(Part):
@@ -54,7 +56,7 @@ class PasswordComplexity(Part):
 
 class PasswordHistory(Part):
     enabled: bool = False
-    length: int = Field(0, ge=0)
+    length: int = Field(0, ge=0, le=MAX_PASSWORD_HISTORY)
 
 
 class AuthFailureWarning(Part):

@@ -10,8 +10,8 @@ import pytest
 from support.soap import SoapFault, asked_device
 
 from manycast.onvif import machine
-from manycast.onvif.device.ip_filter import MAX_ENTRIES
 from manycast.onvif.ip_rules import lets_in
+from manycast.onvif.state.limits import MAX_FILTER_ENTRIES
 from manycast.onvif.state.network import IpFilter, IpFilterType, Protocols
 from manycast.onvif.surroundings import Surroundings
 
@@ -290,7 +290,7 @@ async def test_filters_that_cannot_be_are_refused(operation: str, entry: str, su
 
 async def test_a_filter_is_full_some_time() -> None:
     device = await asked_device()
-    entries = [f"10.0.{number}.0/24" for number in range(MAX_ENTRIES)]
+    entries = [f"10.0.{number}.0/24" for number in range(MAX_FILTER_ENTRIES)]
     await device.ask("tds:SetIPAddressFilter", IPAddressFilter=address_filter(*entries))
     with pytest.raises(SoapFault, match="ter:IPFilterListIsFull"):
         await device.ask("tds:AddIPAddressFilter", IPAddressFilter=address_filter("10.1.0.0/24"))

@@ -8,8 +8,9 @@ import pytest
 from support.soap import AskedDevice, SoapFault, asked_device
 
 from manycast.onvif.device.failed_logins import AUTH_FAILED
-from manycast.onvif.device.users import MAX_PASSWORD_CHARS, MAX_PASSWORD_HISTORY
+from manycast.onvif.device.users import MAX_PASSWORD_CHARS
 from manycast.onvif.events.message import EventMessage
+from manycast.onvif.state.limits import MAX_PASSWORD_HISTORY
 
 
 async def set_password(device: AskedDevice, password: str) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from support.soap import SoapFault, asked_device
 
-from manycast.onvif.device.geo_location import MAX_LOCATIONS
-from manycast.onvif.device.storage import MAX_STORAGES
 from manycast.onvif.soap.contract import contract
 from manycast.onvif.soap.names import expanded
+from manycast.onvif.state.limits import MAX_LOCATIONS, MAX_STORAGES
 
 
 def place(token: str = "here", **more: Any) -> dict[str, Any]:

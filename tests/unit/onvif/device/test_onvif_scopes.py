@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from support.soap import AskedDevice, SoapFault, asked_device
 
-from manycast.onvif.device.scopes import MAX_SCOPE_CHARS, MAX_SCOPES
+from manycast.onvif.device.scopes import MAX_SCOPE_CHARS
+from manycast.onvif.state.limits import MAX_SCOPES
 
 PLACE = "onvif://www.onvif.org/location/cellar"
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.soap import AskedDevice, SoapFault, asked_device
 
-from manycast.onvif.device.users import MAX_NAME_CHARS, MAX_PASSWORD_CHARS, MAX_USERS
+from manycast.onvif.device.users import MAX_NAME_CHARS, MAX_PASSWORD_CHARS
+from manycast.onvif.state.limits import MAX_USERS
 
 
 def user(name: str = "new", password: str | None = "secret", level: str = "User") -> dict[str, Any]:

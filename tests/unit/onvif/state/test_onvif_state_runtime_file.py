@@ -43,7 +43,8 @@ CERTIFICATES = st.builds(
     private_key_der=st.none() | st.binary(max_size=200),
     enabled=st.booleans(),
 )
-SCOPES = st.builds(Scope, uri=SOME_TEXT, fixed=st.booleans())
+NO_BLANKS = SOME_TEXT.filter(lambda text: not any(map(str.isspace, text)))
+SCOPES = st.builds(Scope, uri=NO_BLANKS, fixed=st.booleans())
 COORDINATES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 LOCATIONS = st.builds(
     Location,
@@ -99,7 +100,7 @@ def test_an_empty_list_is_neither_none_nor_the_default() -> None:
 
 
 @given(
-    users=st.lists(USERS, max_size=3),
+    users=st.lists(USERS, max_size=3, unique_by=lambda user: user.username),
     scopes=st.lists(SCOPES, max_size=3),
     certificates=st.lists(CERTIFICATES, max_size=2),
     locations=st.lists(LOCATIONS, max_size=3),
@@ -115,6 +116,40 @@ def test_whatever_is_set_comes_back(
     state = DeviceState(users=users, scopes=scopes, locations=locations, access_policy=policy)
     state.certificates.own = certificates
     assert parse(serialize(state)) == state
+
+
+def an_item(**values: str) -> str:
+    return "<item>" + "".join(f"<{name}>{value}</{name}>" for name, value in values.items()) + "</item>"
+
+
+@pytest.mark.parametrize(
+    ("part", "mistake"),
+    [
+        (f"<scopes>{''.join(an_item(uri=f'urn:{each}') for each in range(5000))}</scopes>", "scopes: List should have"),
+        ("<scopes><item><uri>urn:a urn:b</uri></item></scopes>", "scopes/0/uri: "),
+        (f"<scopes><item><uri>urn:{'a' * 1000}</uri></item></scopes>", "scopes/0/uri: "),
+        (f"<users>{''.join(an_item(username=f'u{each}') for each in range(65))}</users>", "users: List should have"),
+        (f"<users>{an_item(username='admin') * 2}</users>", "users: Value error, two users have the same name"),
+        ("<server><http_max_users>1000000</http_max_users></server>", "server/http_max_users: "),
+        ("<events><max_pull_points>1000000</max_pull_points></events>", "events/max_pull_points: "),
+        ("<events><simulate_interval_s>0.000001</simulate_interval_s></events>", "events/simulate_interval_s: "),
+        ("<events><simulate_interval_s>nan</simulate_interval_s></events>", "events/simulate_interval_s: "),
+        (f"<storage>{an_item(token='t', type='NFS') * 17}</storage>", "storage: List should have"),
+        (f"<relays>{an_item(token='t') * 65}</relays>", "relays: List should have"),
+        (
+            f"<certificates><own>{an_item(id='c', der='') * 33}</own></certificates>",
+            "certificates/own: List should have",
+        ),
+        (
+            f"<network><ip_filter><ipv4>{'<item>10.0.0.0/8</item>' * 129}</ipv4></ip_filter></network>",
+            "network/ip_filter/ipv4: List should have",
+        ),
+    ],
+)
+def test_more_than_a_device_holds_is_refused(part: str, mistake: str) -> None:
+    with pytest.raises(RuntimeFileError) as error:
+        parse(f"<onvifrun version='1'>{part}</onvifrun>".encode())
+    assert str(error.value).startswith(mistake)
 
 
 def test_what_xml_cannot_hold_is_not_written() -> None:
