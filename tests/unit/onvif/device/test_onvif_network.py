@@ -15,6 +15,8 @@ from manycast.onvif.state.limits import MAX_FILTER_ENTRIES
 from manycast.onvif.state.network import IpFilter, IpFilterType, Protocols
 from manycast.onvif.surroundings import Surroundings
 
+OWN = "192.0.2.1/32"  # the address from which the tests ask
+
 
 async def test_a_host_name_is_kept_and_without_one_it_is_the_machines() -> None:
     device = await asked_device()
@@ -265,11 +267,26 @@ async def filtered(device: Any) -> tuple[str, list[str]]:
 
 async def test_a_filter_is_set_added_to_and_taken_from() -> None:
     device = await asked_device()
-    await device.ask("tds:SetIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8", kind="Allow"))
+    await device.ask("tds:SetIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8", OWN, kind="Allow"))
     await device.ask("tds:AddIPAddressFilter", IPAddressFilter=address_filter("2001:db8::/32", "10.0.0.0/8"))
-    assert await filtered(device) == ("Allow", ["10.0.0.0/8", "2001:db8::/32"])
+    assert await filtered(device) == ("Allow", ["10.0.0.0/8", OWN, "2001:db8::/32"])
     await device.ask("tds:RemoveIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8"))
-    assert await filtered(device) == ("Allow", ["2001:db8::/32"])
+    assert await filtered(device) == ("Allow", [OWN, "2001:db8::/32"])
+
+
+async def test_who_is_not_among_the_allowed_does_not_shut_themselves_out() -> None:
+    device = await asked_device()
+    with pytest.raises(SoapFault, match=r"ter:InvalidArgVal: your own address, 192\.0\.2\.1,"):
+        await device.ask("tds:SetIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8", kind="Allow"))
+    assert await filtered(device) == ("Deny", [])
+    await device.ask("tds:SetIPAddressFilter", IPAddressFilter=address_filter(kind="Allow"))
+    with pytest.raises(SoapFault, match="your own address"):
+        await device.ask("tds:AddIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8"))
+    await device.ask("tds:AddIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8", OWN))
+    with pytest.raises(SoapFault, match="your own address"):
+        await device.ask("tds:RemoveIPAddressFilter", IPAddressFilter=address_filter(OWN))
+    await device.ask("tds:RemoveIPAddressFilter", IPAddressFilter=address_filter("10.0.0.0/8", OWN))
+    assert await filtered(device) == ("Allow", [])  # which filters nothing
 
 
 @pytest.mark.parametrize(
