@@ -154,17 +154,21 @@ def test_when_a_device_cannot_open_its_port_none_stays_open(tmp_path: Path) -> N
     socket.create_server((HOST, first)).close()
 
 
-@pytest.mark.parametrize("protocol", ["http", "https"])
-def test_a_taken_port_is_explained_by_who_set_it_and_what_moves_it(tmp_path: Path, protocol: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "origin", "advice"),
+    [("http", "(set by the command line)", "with --onvif-port"), ("https", "<https_port>)", "with https_port in")],
+)
+def test_a_taken_port_is_explained_by_who_set_it_and_what_moves_it(
+    tmp_path: Path, protocol: str, origin: str, advice: str
+) -> None:
     https_port = free_tcp_port()
     plan = planned(tmp_path, f"<config><https_enable>1</https_enable><https_port>{https_port}</https_port></config>")
     assert plan.port is not None
     taken = plan.port if protocol == "http" else https_port
     with socket.create_server((HOST, taken)), pytest.raises(StartError) as refused:
         made(plan).open([])
-    said = str(refused.value)
-    assert ("(set by the command line)" in said) is ("with --onvif-port" in said) is (protocol == "http")
-    assert ("<config><https_port>)" in said) is ("with https_port in" in said) is (protocol == "https")
+    assert origin in str(refused.value)
+    assert advice in str(refused.value)
 
 
 class Network:
