@@ -20,6 +20,7 @@ _ELSEWHERE_NAMED: Mapping[str, FieldPath] = {
     "https_enable": ("https", "enable"),
 }
 _MAX_PLACES = 4
+_MAX_SWAPPED = 64  # characters: no name is longer
 
 
 def unknown_node(name: str, here: Collection[str], dialect: Dialect, *, top: bool) -> str:
@@ -51,8 +52,13 @@ def _right_name(name: str, here: Collection[str], dialect: Dialect, *, top: bool
 
 def _nearest(name: str, here: Collection[str]) -> str | None:
     lowered = {known.lower(): known for known in here}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    swapped = [known for known in _with_neighbours_swapped(name.lower()) if known in lowered]
+    close = swapped or difflib.get_close_matches(name.lower(), lowered, n=1)
     return lowered[close[0]] if close else None
+
+
+def _with_neighbours_swapped(name: str) -> list[str]:
+    return [name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(min(len(name), _MAX_SWAPPED) - 1)]
 
 
 @cache

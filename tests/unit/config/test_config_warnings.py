@@ -185,6 +185,7 @@ def test_one_warning_for_an_unknown_node_with_all_that_is_in_it(tmp_path: Path) 
 
 
 YAML = [
+    ("rmtp: {enable: 1}", "rmtp: unknown node, ignored; the nearest known name is rtmp"),
     ("rtsp: {server_port: 1}", "rtsp.server_port: unknown node, ignored; the nearest known name is serverport"),
     ("serverport: 554", "serverport: unknown node, ignored; here it is rtsp.serverport"),
     ("http: {multicast: 1}", "http.multicast: unknown at this place, ignored; it belongs to rtsp"),
