@@ -16,11 +16,12 @@ class ViewerCounters:
     lost_bytes: int = 0  # UDP only: what the kernel had no room for
 
     def __str__(self) -> str:
-        text = f"{self.sent_frames} frames, {self.sent_bytes / 1e6:.1f} MB"
+        text = f"{_frames(self.sent_frames)}, {self.sent_bytes / 1e6:.1f} MB"
         if self.lost_bytes:
             text += f", {self.lost_bytes} bytes the kernel had no room for"
         if self.dropped_frames:
-            text += f", {self.dropped_frames} frames dropped in {self.drop_episodes} episodes"
+            episodes = "1 episode" if self.drop_episodes == 1 else f"{self.drop_episodes} episodes"
+            text += f", {_frames(self.dropped_frames)} dropped in {episodes}"
         return text
 
 
@@ -31,4 +32,8 @@ class StreamCounters:
     keyframes: int = 0
 
     def __str__(self) -> str:
-        return f"{self.received_frames} frames ({self.keyframes} key), {self.received_bytes / 1e6:.1f} MB"
+        return f"{_frames(self.received_frames)} ({self.keyframes} key), {self.received_bytes / 1e6:.1f} MB"
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
