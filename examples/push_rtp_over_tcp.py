@@ -12,6 +12,7 @@ It needs nothing but Python.
 
 import argparse
 import socket
+import sys
 
 
 def main() -> None:
@@ -34,3 +35,5 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         pass
+    except OSError as error:
+        sys.exit(f"cannot push: {error.strerror or error}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.ports import free_udp_base
+from support.ports import free_tcp_port, free_udp_base
 from support.programs import find, make, probe
 from support.server import ServerProcess
 from support.waiting import wait_until
@@ -85,3 +85,11 @@ def test_an_example(which: str, tmp_path: Path, film: Path) -> None:
         found = probe("-rtsp_transport", "tcp", "-show_streams", "-i", server.url("raw"))["streams"]
         expected = ["h264"] if over_tcp else ["h264", "opus"]
         assert sorted(stream["codec_name"] for stream in found) == expected
+
+
+def test_the_script_says_in_one_line_why_it_cannot_push() -> None:
+    script, listen, closed = ROOT / "examples" / "push_rtp_over_tcp.py", str(free_udp_base()), free_tcp_port()
+    command = [sys.executable, str(script), "--listen", listen, "--to", f"127.0.0.1:{closed}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "cannot push: Connection refused\n"
