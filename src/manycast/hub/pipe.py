@@ -10,6 +10,8 @@ from typing import Protocol
 Buffer = bytes | bytearray | memoryview
 READ_BYTES = 64 * 1024  # more than a TLS record: what OpenSSL holds back would wake nobody
 
+CLIENT_HUNG_UP = "the client hung up"
+
 # One for all: what one read holds is taken out before anyone else's.
 _read_buffer = memoryview(bytearray(READ_BYTES))
 
@@ -72,6 +74,11 @@ class SocketPipe:
             self._sock.close()
 
 
+def told_to_viewers(reason: str) -> str:
+    """Why a publisher was closed, as those read it who watched: for them it is not the client."""
+    return "the publisher hung up" if reason == CLIENT_HUNG_UP else reason
+
+
 def receive(pipe: Pipe) -> bytes:
     """What has come, at most `READ_BYTES`; nothing where it was a false alarm. Raises HungUp."""
     try:
@@ -81,5 +88,5 @@ def receive(pipe: Pipe) -> bytes:
     except OSError as error:
         raise HungUp(error.strerror or str(error)) from error
     if not size:
-        raise HungUp("the client hung up")
+        raise HungUp(CLIENT_HUNG_UP)
     return bytes(_read_buffer[:size])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from manycast.hub.gathered_stream import GatheredStream
 from manycast.hub.hub import Hub
+from manycast.hub.pipe import told_to_viewers
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.wire.flv.demux import FlvDemuxer
 from manycast.wire.flv.message import FlvMessage, MalformedFlv
@@ -46,7 +47,7 @@ class Publication:
         self._gathered.handle_timer(now_s)
 
     def close(self, reason: str) -> None:
-        self._gathered.close(reason)
+        self._gathered.close(told_to_viewers(reason))
 
     def _push(self, message: FlvMessage) -> None:
         frames, demuxer = self._demuxer.push(message), self._demuxer

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from manycast.hub.hub import PathTaken
+from manycast.hub.pipe import told_to_viewers
 from manycast.hub.stream import Stream
 from manycast.servers.rtsp.announcement import AnnouncedMedia, Announcement
 from manycast.servers.rtsp.connection import ChannelSink, RtspConnection
@@ -173,7 +174,7 @@ class PublishSession:
         self._close_ways_in()
         if self._stream is not None:
             self._log_losses()
-            self._context.catalogue.hub.unpublish(self._stream, reason)
+            self._context.catalogue.hub.unpublish(self._stream, told_to_viewers(reason))
         self.state = SessionState.INIT
         self._context.sessions.pop(self.id, None)
         if self._connection.announcement is self._announcement:

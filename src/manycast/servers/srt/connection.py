@@ -118,7 +118,7 @@ class SrtConnection:
         self._library.lib.srt_close(self.sock)
         self._host.forget(self)
         if self.publication is not None:
-            self.publication.close(reason)
+            self.publication.close("the publisher has gone" if reason == GONE else reason)
             self.log.info("publisher of %s closed: %s; %s", self.caller.path, reason, self.statistics)
         elif self._play is not None:
             self._play.close()
