@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -122,6 +123,20 @@ def test_time_never_runs_backwards_within_a_track() -> None:
     muxer = FlvMuxer([AAC])
     stamps = [muxer.messages(sound(0, ticks, b"x"))[-1].timestamp_ms for ticks in (-5000, 0, 44_100, 22_050, 44_100)]
     assert stamps == [0, 0, 1000, 1000, 1000]
+
+
+def test_no_picture_is_shown_before_it_is_decoded_where_a_clock_was_set_back() -> None:
+    track = CLIP.track
+    frames = []
+    for number in range(4):
+        frame = CLIP.frame(number)
+        track = normalise(frame, track)
+        ticks = frame.dts_ticks + (90 * 500 if number == 0 else 0)
+        frames.append(replace(frame, dts_ticks=ticks, pts_ticks=ticks))
+    _, received = through(FlvMuxer([track]), frames)
+    assert len(received) == 4
+    for before, after in pairwise(received):
+        assert before.dts_ticks <= after.dts_ticks <= after.pts_ticks
 
 
 def test_a_tag_as_the_format_has_it() -> None:

@@ -214,8 +214,8 @@ class _TrackMuxer:
         head = self._writing.key if frame.keyframe else self._writing.inter
         if self._writing.composition:
             pts_ms = frame.pts_ticks * 1000 // self._clock_rate_hz
-            composition_ms = max(-0x80_0000, min(pts_ms - timestamp_ms, 0x7F_FFFF))
-            head += composition_ms.to_bytes(3, signed=True)
+            # Where the clock was set back, the picture is shown at once: none is shown before it is decoded.
+            head += max(0, min(pts_ms - timestamp_ms, 0x7F_FFFF)).to_bytes(3)
         messages.append(FlvMessage(self.kind, timestamp_ms, head + sample))
         return messages
 
