@@ -108,21 +108,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
     pulled_notes: list[str] = []
     proxies = proxy_plans(settings, pulled_notes)
     pushers = pusher_plans(settings, pulled_notes, overrides.host)
-    descriptors = raise_descriptor_limit()
-    options = RtspOptions(
-        udp_base_port=settings.rtsp.udp_base_port,
-        metadata=settings.rtsp.metadata,
-        loops=settings.loop_nums,
-        max_sessions=settings.limits.max_sessions or None,
-        max_connections=max(16, descriptors - SPARE_DESCRIPTORS),
-        users=users if settings.rtsp.need_auth else None,
-        basic_in_clear=settings.rtsp.basic_auth,
-        multicast=settings.rtsp.multicast,
-        multicast_ttl=settings.rtsp.multicast_ttl,
-        srtp=settings.rtsps.srtp,
-        srtp_encrypt=settings.rtsps.srtp_encrypt,
-        stall_s=settings.limits.stall_timeout,
-    )
+    max_connections = max(16, raise_descriptor_limit() - SPARE_DESCRIPTORS)
     return Plan(
         rtsp=_listening(loaded, overrides, "rtsp", overrides.rtsp_port),
         rtsps=_listening(loaded, overrides, "rtsps", overrides.rtsps_port),
@@ -134,29 +120,14 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         rtsp_over_http=settings.rtsp.rtsp_over_http,
         rtsp_over_https=settings.rtsp.rtsp_over_https,
         tls=_tls_plan(loaded, overrides),
-        rtsp_options=options,
-        rtmp_options=RtmpOptions(
-            loops=settings.loop_nums,
-            max_connections=options.max_connections,
-            users=users if settings.needs_auth("rtmp") else None,
-            adobe_auth=settings.rtmp.adobe_auth,
-            stall_s=settings.limits.stall_timeout,
-        ),
-        stream_options=StreamOptions(
-            flv=settings.http_flv.enable,
-            mp4=settings.http_mp4.enable,
-            flv_login=settings.needs_auth("http_flv"),
-            mp4_login=settings.needs_auth("http_mp4"),
-            chunked=settings.http_flv.chunked,
-            loops=settings.loop_nums,
-            max_connections=options.max_connections,
-            stall_s=settings.limits.stall_timeout,
-        ),
+        rtsp_options=_rtsp_options(settings, users if settings.rtsp.need_auth else None, max_connections),
+        rtmp_options=_rtmp_options(settings, users if settings.needs_auth("rtmp") else None, max_connections),
+        stream_options=_stream_options(settings, max_connections),
         srt_options=_srt_options(settings, users if settings.needs_auth("srt") else None),
         hls_options=_hls_options(settings.hls),
         hls_server_options=HlsServerOptions(
             login=settings.needs_auth("hls"),
-            max_connections=options.max_connections,
+            max_connections=max_connections,
             stall_s=settings.limits.stall_timeout,
         ),
         http_users=users if any(settings.needs_auth(block) for block in PAGE_BLOCKS) else None,
@@ -173,6 +144,46 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         capture_linger_s=float(settings.capture.linger),
         demo=not loaded.files,
         notes=(*map(str, loaded.warnings), *pulled_notes, *_folder_notes(media_folder)),
+    )
+
+
+def _rtsp_options(settings: Settings, users: Mapping[str, str] | None, max_connections: int) -> RtspOptions:
+    return RtspOptions(
+        udp_base_port=settings.rtsp.udp_base_port,
+        metadata=settings.rtsp.metadata,
+        loops=settings.loop_nums,
+        max_sessions=settings.limits.max_sessions or None,
+        max_connections=max_connections,
+        users=users,
+        basic_in_clear=settings.rtsp.basic_auth,
+        multicast=settings.rtsp.multicast,
+        multicast_ttl=settings.rtsp.multicast_ttl,
+        srtp=settings.rtsps.srtp,
+        srtp_encrypt=settings.rtsps.srtp_encrypt,
+        stall_s=settings.limits.stall_timeout,
+    )
+
+
+def _rtmp_options(settings: Settings, users: Mapping[str, str] | None, max_connections: int) -> RtmpOptions:
+    return RtmpOptions(
+        loops=settings.loop_nums,
+        max_connections=max_connections,
+        users=users,
+        adobe_auth=settings.rtmp.adobe_auth,
+        stall_s=settings.limits.stall_timeout,
+    )
+
+
+def _stream_options(settings: Settings, max_connections: int) -> StreamOptions:
+    return StreamOptions(
+        flv=settings.http_flv.enable,
+        mp4=settings.http_mp4.enable,
+        flv_login=settings.needs_auth("http_flv"),
+        mp4_login=settings.needs_auth("http_mp4"),
+        chunked=settings.http_flv.chunked,
+        loops=settings.loop_nums,
+        max_connections=max_connections,
+        stall_s=settings.limits.stall_timeout,
     )
 
 

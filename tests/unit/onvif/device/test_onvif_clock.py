@@ -170,7 +170,8 @@ def test_summer_time_can_be_switched_off() -> None:
 
 
 def test_the_machines_zone_is_one() -> None:
-    read_zone(machine_zone(), daylight_savings=True)
+    offset = SUMMER.astimezone(read_zone(machine_zone(), daylight_savings=True)).utcoffset()
+    assert offset == SUMMER.astimezone().utcoffset()
 
 
 @given(st.text(alphabet="CETSPD<>+-:,/.MJ0123456789", max_size=30), st.booleans())

@@ -98,7 +98,11 @@ async def test_a_monostable_relay_needs_a_delay(delay: timedelta) -> None:
 async def test_the_delay_of_a_bistable_relay_does_not_matter() -> None:
     device = await asked_device()
     wanted = settings("Bistable", timedelta(seconds=-1))
+    before = device.state.relays[0].delay_s
     await device.ask("tds:SetRelayOutputSettings", RelayOutputToken="Relay1", Properties=wanted)
+    relay = device.state.relays[0]
+    assert relay.mode is RelayMode.BISTABLE
+    assert relay.delay_s == before
 
 
 @pytest.mark.parametrize("token", ["", "Relay9"])
