@@ -104,7 +104,7 @@ class Playback(Generic[ChunkT]):
         self._first_sequences: tuple[int, ...] = ()
         self._octet_counts = [0] * len(title.senders)  # up to the burst `_counted_bursts` of the group under way
         self._counted_bursts = 0
-        self._played_s = self._played_unix_s = 0.0  # the two clocks at play()
+        self._unix_at_zero_s = 0.0  # of this viewer's timeline; it holds from one play() to the next
         self._next_report_s = 0.0
 
     @property
@@ -185,11 +185,12 @@ class Playback(Generic[ChunkT]):
         self.playing = True
         self.at_end = False
         self._set_stop(stop_us, END_OF_RANGE)
-        self._played_s, self._played_unix_s = self._loop.time(), time.time()
-        self._set_clock(self._played_s)
-        self._send_reports(self._played_s)
+        now_s = self._loop.time()
+        self._set_clock(now_s)
+        self._unix_at_zero_s = time.time() - self._timeline_s(now_s)
+        self._send_reports(now_s)
         self._look_ahead()
-        self._turn_now(self._played_s)
+        self._turn_now(now_s)
 
     def pause_at(self, position_us: int) -> None:
         """Play on to a position ahead and pause there (RFC 2326 section 10.6)."""
@@ -462,20 +463,24 @@ class Playback(Generic[ChunkT]):
     # Reports
 
     def _send_reports(self, now_s: float) -> None:
-        """Tie all tracks to the wall clock at this moment; at another speed, to one that runs as fast as they do.
+        """Tie all tracks to one clock, that of the wall at play(), which runs as fast as they do and stands as they do.
 
-        Receivers take times by the latest report: with the true clock they would go back at each.
+        Receivers take times by the latest report: with the true clock they would go back at each where the speed is
+        another, and show a gap where the viewer was too slow for a while and nothing was sent, though nothing is missing.
         """
         self._next_report_s = now_s + REPORT_INTERVAL_S
-        speed = self.pace.speed
-        unix_s = time.time() if speed == 1.0 else self._played_unix_s + (now_s - self._played_s) * speed
         self._count_octets()
-        since_zero_s = (now_s - self._zero_s) * speed + self._shift_us * 1e-6
+        since_zero_s = self._timeline_s(now_s)
+        unix_s = self._unix_at_zero_s + since_zero_s
         for index, sender in enumerate(self._title.senders):
             ticks = round(since_zero_s * sender.clock_rate_hz)
             packets = self._sequences[index] - self._first_sequences[index]
             report = sender.report_of(packets, self._octet_counts[index], unix_s=unix_s, ticks=ticks)
             self._control(self._layout.report(index, report))
+
+    def _timeline_s(self, now_s: float) -> float:
+        """Where this viewer's timestamps stand at a time of the loop's clock."""
+        return (now_s - self._zero_s) * self.pace.speed + self._shift_us * 1e-6
 
     def _count_octets(self) -> None:
         """Once for many bursts: only reports want to know."""

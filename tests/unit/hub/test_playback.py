@@ -231,6 +231,29 @@ def test_reports_say_where_all_tracks_stand_at_one_moment() -> None:
     run(main())
 
 
+def test_reports_put_no_gap_where_a_viewer_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is missing there; ffmpeg would write one into its recording all the same."""
+    monkeypatch.setattr("manycast.hub.playback.time.time", lambda: asyncio.get_running_loop().time())
+
+    async def main() -> None:
+        show = evening(loops=ENDLESS)
+        await show.playback.seek(0)
+        show.playback.play()
+        await asyncio.sleep(1)
+        show.seat.backlog_bytes = MAX_BACKLOG_BYTES + 1
+        await asyncio.sleep(3)
+        show.seat.backlog_bytes = 0
+        await asyncio.sleep(7)
+        show.playback.pause()
+        (_, first), *later = [each for each in show.seat.reports if each[1].ssrc == show.seat.reports[0][1].ssrc]
+        assert later
+        for _, report in later:
+            real_s = (report.ntp - first.ntp) / 2**32
+            assert real_s == pytest.approx(distance(first.rtp_timestamp, report.rtp_timestamp) / 90_000, abs=0.001)
+
+    run(main())
+
+
 def test_a_file_that_breaks_ends_with_the_reason() -> None:
     async def main() -> None:
         show = evening(Film(broken_at=2))
