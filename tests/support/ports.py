@@ -6,15 +6,26 @@ import os
 import random
 import socket
 from itertools import cycle, islice
+from pathlib import Path
 
 from support.sockets import kept
 
 UDP_BLOCK = 32
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # each process has ports of its own
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-# Below the ports the system gives to clients, so that none of those comes in between.
-_UDP_BASES = range(10_000 + _WORKER * 64, 28_000, _WORKERS * 64)
-_TCP_PORTS = range(28_000 + _WORKER, 32_700, _WORKERS)
+_MIN_PORTS = 8192
+
+
+def _servers_ports() -> list[int]:
+    """Those the system does not give to clients, so that none comes in between; all, where it leaves too few."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(10_000, 65_536) if not first <= port <= last]
+    return ports if len(ports) >= _MIN_PORTS else list(range(10_000, 65_536))
+
+
+_PORTS = _servers_ports()
+_UDP_PORTS, _TCP_PORTS = _PORTS[: 3 * len(_PORTS) // 4], _PORTS[3 * len(_PORTS) // 4 :][_WORKER::_WORKERS]
+_UDP_BASES = [port for port in _UDP_PORTS[:: UDP_BLOCK * 2] if port % 2 == 0][_WORKER::_WORKERS]
 _udp_bases = cycle(random.sample(_UDP_BASES, len(_UDP_BASES)))
 _tcp_ports = cycle(random.sample(_TCP_PORTS, len(_TCP_PORTS)))
 

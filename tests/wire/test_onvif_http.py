@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -30,11 +31,12 @@ from manycast.onvif.soap.contract import contract
 from manycast.onvif.soap.envelope import MAX_MESSAGE_BYTES
 from manycast.onvif.soap.names import expanded
 from manycast.onvif.state.device import DeviceState
-from manycast.onvif.state.network import IpFilter, IpFilterType
+from manycast.onvif.state.network import IpFilter, IpFilterType, Protocol, Protocols
 from manycast.onvif.state.runtime_file import parse
 from manycast.onvif.state.store import StateStore
 from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
+from manycast.onvif.tls import make_context
 from manycast.self_signed import make_certificate
 from manycast.wire.digest import parse_challenges, respond
 
@@ -410,8 +412,10 @@ async def test_who_is_denied_later_is_sent_away(monkeypatch: pytest.MonkeyPatch)
 
 
 @asynccontextmanager
-async def running(folder: Path, *, https: bool = False) -> AsyncIterator[tuple[RunningDevice, list[str]]]:
-    """A device with ports of the system's choice, and what is told of its restarts."""
+async def running(
+    folder: Path, *, https: bool = False, wait: bool = True
+) -> AsyncIterator[tuple[RunningDevice, list[str]]]:
+    """A device with ports of the system's choice, and what is told of its restarts; it is started unless not waited."""
     told: list[str] = []
 
     def open_port(protocol: str, port: int) -> Sequence[socket.socket]:
@@ -444,10 +448,13 @@ async def running(folder: Path, *, https: bool = False) -> AsyncIterator[tuple[R
         on_restart=streams_restart,
     )
     device.announcer = Announced()
-    await device.start(opened)
+    starting = asyncio.create_task(device.start(opened))
     try:
+        if wait:
+            await starting
         yield device, told
     finally:
+        await starting
         await device.stop()
 
 
@@ -485,6 +492,46 @@ async def test_another_port_is_opened_before_the_old_one_is_closed(tmp_path: Pat
         await asked(served(device), INFORMATION)
         with pytest.raises(aiohttp.ClientError):
             await post(before, INFORMATION)
+
+
+async def test_who_comes_while_https_is_still_being_opened_can_change_ports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate takes a while to read, and HTTP answers already."""
+    may_read = threading.Event()
+
+    def read_when_asked(*arguments: Any) -> ssl.SSLContext:
+        may_read.wait(20)
+        return make_context(*arguments)
+
+    monkeypatch.setattr("manycast.onvif.running.make_context", read_when_asked)
+    async with running(tmp_path, https=True, wait=False) as (device, told):
+        await until(lambda: device.server.listens, "it answers by HTTP")
+        port = device.device.store.state.network.protocols.https.port
+        wanted = [{"Name": "HTTPS", "Enabled": True, "Port": [port]}]
+        change = asyncio.create_task(asked(served(device), message("tds:SetNetworkProtocols", NetworkProtocols=wanted)))
+        await asyncio.wait([change], timeout=0.3)
+        may_read.set()
+        await change
+        await until(lambda: told == ["hello"], "it is started")
+        await asked(served(device, secure=True), INFORMATION, ssl=False)
+
+
+async def test_a_restart_opens_what_it_can_and_else_what_it_had(tmp_path: Path) -> None:
+    async with running(tmp_path, https=True) as (device, told):
+        network = device.device.store.state.network
+        before = network.protocols
+        with socket.create_server((HOST, 0)) as taken:
+            gone = Protocol(port=taken.getsockname()[1])
+            network.protocols = before.model_copy(update={"https": gone})
+            await device.restart()
+            await asked(served(device), INFORMATION)
+            assert device.server.port(secure=True) is None
+            network.protocols = Protocols(http=gone, https=gone, rtsp=Protocol(port=9554))
+            await device.restart()
+            await asked(served(device), INFORMATION)
+        assert network.protocols == before.model_copy(update={"https": gone, "rtsp": Protocol(port=9554)})
+        assert told.count("hello") == 3
 
 
 async def test_https_shows_the_certificate_that_a_client_has_chosen(tmp_path: Path) -> None:

@@ -26,8 +26,11 @@ def asked(server: ServerProcess, name: str, **values: Any) -> etree._Element:
     contract("tds").read()
     data = envelope(contract("tds").rendered(expanded(name), values))
     url = f"http://{server.host}:{server.onvif_port}/onvif/device_service"
-    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=20) as reply:
-        body = etree.fromstring(reply.read()).find(f"{{{ENVELOPE}}}Body")
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=20) as reply:
+            body = etree.fromstring(reply.read()).find(f"{{{ENVELOPE}}}Body")
+    except urllib.error.HTTPError as error:
+        raise AssertionError(f"{name}: {error.read().decode()}") from error
     assert body is not None
     return body[0]
 
@@ -64,7 +67,7 @@ def test_rtsp_moves_to_another_port_and_is_there_at_the_next_start(tmp_path: Pat
         move_rtsp(server, port)
         assert speaks_rtsp(server, port)
         assert not speaks_rtsp(server, server.port)
-        with pytest.raises(urllib.error.HTTPError):
+        with pytest.raises(AssertionError, match="PortAlreadyInUse"):
             move_rtsp(server, server.onvif_port)
         assert speaks_rtsp(server, port)
     with ServerProcess(tmp_path, onvif=True) as server:

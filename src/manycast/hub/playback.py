@@ -466,7 +466,7 @@ class Playback(Generic[ChunkT]):
         """Tie all tracks to one clock, that of the wall at play(), which runs as fast as they do and stands as they do.
 
         Receivers take times by the latest report: with the true clock they would go back at each where the speed is
-        another, and show a gap where the viewer was too slow for a while and nothing was sent, though nothing is missing.
+        another, and show a gap where nothing was sent for a while to a viewer too slow, though nothing is missing.
         """
         self._next_report_s = now_s + REPORT_INTERVAL_S
         self._count_octets()

@@ -58,6 +58,8 @@ class RunningDevice:
         self._on_restart = on_restart
         self._stopped = False
         self._restarting = False
+        self._ports = asyncio.Lock()  # while they are opened: whoever changes them waits
+        self._reachable = store.state.network.protocols  # where clients last reached it
         self.announcer: Announcer | None = None  # set before `start`
         surroundings.https = certificate is not None
         surroundings.restart = self.restart
@@ -68,9 +70,10 @@ class RunningDevice:
         """Answer on these sockets, by protocol; they have been open for some time."""
         await self.device.load()
         self.device.start(ago_s)
-        for protocol, sockets in opened.items():
-            await self._open(protocol, sockets)
-        self._place_rtsp()
+        self._place_rtsp()  # before a client can move it
+        async with self._ports:
+            for protocol, sockets in opened.items():
+                await self._open(protocol, sockets)
         await self._say_hello()
         self.device.run(self.device.prepare())
 
@@ -98,16 +101,33 @@ class RunningDevice:
         if self._stopped:
             return
         self.device.start()
-        while not self._stopped:
-            try:
-                await self._listen(self.device.store.state.network.protocols)
-            except OSError as error:
-                log.error("%s: cannot listen, tries again: %s", self.device.name, error)
-                await asyncio.sleep(RETRY_S)
-                continue
-            self._place_rtsp()
+        self._place_rtsp()
+        while not await self._listen_again():
+            log.error("%s: no port can be opened, tries again in %g s", self.device.name, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+        if not self._stopped:
             await self._say_hello()
-            return
+
+    async def _listen_again(self) -> bool:
+        """After a restart: at every port that can be had; if none can, where clients last reached it."""
+        network = self.device.store.state.network
+        for protocols in (network.protocols, self._reachable):
+            for name in ("HTTP", "HTTPS"):
+                try:
+                    async with self._ports:
+                        await self._change_ports(protocols, (name,))
+                except OSError as error:
+                    log.error("%s: does not listen by %s: %s", self.device.name, name, error)
+            if self._stopped:
+                return True
+            if self.server.listens:
+                if protocols is not network.protocols:
+                    former = {"http": protocols.http, "https": protocols.https}
+                    network.protocols = network.protocols.model_copy(update=former)
+                    self.device.store.save()
+                self._reachable = network.protocols
+                return True
+        return False
 
     def _place_rtsp(self) -> None:
         """RTSP listens where clients want it, or else where it is configured."""
@@ -132,10 +152,15 @@ class RunningDevice:
 
     async def _listen(self, protocols: Protocols) -> None:
         """Have the ports that are wanted: all of them, or none is changed. Raises OSError."""
+        async with self._ports:
+            await self._change_ports(protocols, ("HTTP", "HTTPS"))
+        self._reachable = protocols
+
+    async def _change_ports(self, protocols: Protocols, names: Sequence[str]) -> None:
         opened: dict[str, Sockets] = {}
-        wanted = {"HTTP": protocols.http, "HTTPS": protocols.https}
+        wanted = {name: protocols.http if name == "HTTP" else protocols.https for name in names}
         if self._certificate is None:
-            del wanted["HTTPS"]
+            wanted.pop("HTTPS", None)
         try:
             for name, protocol in wanted.items():
                 if protocol.enabled and protocol.port != self.server.port(secure=name == "HTTPS"):

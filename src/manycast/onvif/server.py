@@ -74,6 +74,10 @@ class OnvifServer:
         found = self._ports.get(secure)
         return None if found is None else found.number
 
+    @property
+    def listens(self) -> bool:
+        return bool(self._ports)
+
     def endpoints(self) -> list[Endpoint]:
         """What it listens on."""
         return [
