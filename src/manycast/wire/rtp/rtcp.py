@@ -1,4 +1,4 @@
-"""RTCP: sender and receiver reports, source description, goodbye (RFC 3550 section 6)."""
+"""RTCP: sender and receiver reports, source description, goodbye (RFC 3550 section 6), requests for a keyframe."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from enum import IntEnum
 from manycast.errors import ProtocolError
 
 MAX_CNAME_BYTES = 255  # the length field of an SDES item has 8 bits
+MAX_FULL_INTRA_REQUESTS = 32  # in one packet; a session has a handful of sources
 
 _HEADER = struct.Struct(">BBH")
 _SENDER_INFO = struct.Struct(">IQIII")
 _REPORT_BLOCK = struct.Struct(">IIIIII")
 _SSRC = struct.Struct(">I")
+_FEEDBACK = struct.Struct(">II")  # SSRC of the packet's sender, SSRC of the media's
+_FULL_INTRA_REQUEST = struct.Struct(">IBxxx")
 
 
 class MalformedRtcp(ProtocolError):
@@ -25,6 +28,14 @@ class PacketType(IntEnum):
     RECEIVER_REPORT = 201
     SOURCE_DESCRIPTION = 202
     GOODBYE = 203
+    PAYLOAD_FEEDBACK = 206
+
+
+class PayloadFeedback(IntEnum):
+    """What a payload-specific feedback message says (RFC 4585 section 6.3, RFC 5104 section 4.3)."""
+
+    PICTURE_LOSS_INDICATION = 1
+    FULL_INTRA_REQUEST = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +120,31 @@ class Goodbye:
         return _packet(PacketType.GOODBYE, len(self.ssrcs), b"".join(map(_SSRC.pack, self.ssrcs)))
 
 
-RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureLossIndication:
+    """RFC 4585 section 6.3.1: a decoder lacks something; a keyframe would help it."""
+
+    ssrc: int  # who says it
+    media_ssrc: int
+
+    def serialize(self) -> bytes:
+        body = _FEEDBACK.pack(self.ssrc, self.media_ssrc)
+        return _packet(PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.PICTURE_LOSS_INDICATION, body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullIntraRequest:
+    """RFC 5104 section 4.3.1: a keyframe is needed of each of these sources."""
+
+    ssrc: int  # who asks
+    requests: tuple[tuple[int, int], ...]  # SSRC and number of the command, 0..255
+
+    def serialize(self) -> bytes:
+        body = _FEEDBACK.pack(self.ssrc, 0) + b"".join(_FULL_INTRA_REQUEST.pack(*request) for request in self.requests)
+        return _packet(PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.FULL_INTRA_REQUEST, body)
+
+
+RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye | PictureLossIndication | FullIntraRequest
 
 
 def is_rtcp(data: bytes) -> bool:
@@ -163,6 +198,23 @@ def _parse_body(packet_type: int, count: int, body: bytes) -> RtcpPacket | None:
             if len(body) < 4 * count:
                 raise MalformedRtcp(f"goodbye of {count} sources in {len(body)} bytes")
             return Goodbye(ssrcs=tuple(_SSRC.unpack_from(body, 4 * i)[0] for i in range(count)))
+        case PacketType.PAYLOAD_FEEDBACK:
+            return _parse_payload_feedback(count, body)
+    return None
+
+
+def _parse_payload_feedback(message: int, body: bytes) -> PictureLossIndication | FullIntraRequest | None:
+    if len(body) < _FEEDBACK.size:
+        raise MalformedRtcp(f"feedback of {len(body)} bytes")
+    ssrc, media_ssrc = _FEEDBACK.unpack_from(body)
+    match message:
+        case PayloadFeedback.PICTURE_LOSS_INDICATION:
+            return PictureLossIndication(ssrc=ssrc, media_ssrc=media_ssrc)
+        case PayloadFeedback.FULL_INTRA_REQUEST:
+            count, left_over = divmod(len(body) - _FEEDBACK.size, _FULL_INTRA_REQUEST.size)
+            if left_over or not 1 <= count <= MAX_FULL_INTRA_REQUESTS:
+                raise MalformedRtcp(f"full intra request of {len(body)} bytes")
+            return FullIntraRequest(ssrc=ssrc, requests=tuple(_FULL_INTRA_REQUEST.iter_unpack(body[_FEEDBACK.size :])))
     return None
 
 

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manycast.wire.rtp.rtcp import (
+    MAX_FULL_INTRA_REQUESTS,
+    FullIntraRequest,
     Goodbye,
     MalformedRtcp,
+    PictureLossIndication,
     ReceiverReport,
     ReportBlock,
     RtcpPacket,
@@ -43,6 +46,14 @@ packets: st.SearchStrategy[RtcpPacket] = st.one_of(
     st.builds(ReceiverReport, ssrc=words, reports=block_rows),
     st.builds(SourceDescription, ssrc=words, cname=st.text(st.characters(codec="ascii"), max_size=255)),
     st.builds(Goodbye, ssrcs=st.lists(words, min_size=1, max_size=31).map(tuple)),
+    st.builds(PictureLossIndication, ssrc=words, media_ssrc=words),
+    st.builds(
+        FullIntraRequest,
+        ssrc=words,
+        requests=st.lists(st.tuples(words, st.integers(0, 255)), min_size=1, max_size=MAX_FULL_INTRA_REQUESTS).map(
+            tuple
+        ),
+    ),
 )
 
 
@@ -59,6 +70,15 @@ def test_a_sender_report_of_ffmpeg_is_read() -> None:
     assert description == SourceDescription(ssrc=0x5D931534, cname="Lavf59.27.100-localo")
 
 
+def test_requests_for_a_keyframe_are_read() -> None:
+    loss = bytes.fromhex("81ce0002 00000009 5d931534")
+    request = bytes.fromhex("84ce0004 00000009 00000000 5d931534 07000000")
+    assert parse_compound(loss + request) == [
+        PictureLossIndication(ssrc=9, media_ssrc=0x5D931534),
+        FullIntraRequest(ssrc=9, requests=((0x5D931534, 7),)),
+    ]
+
+
 def test_a_lost_count_below_zero_is_read() -> None:
     block = bytes.fromhex("00000001 00ffffff 00000000 00000000 00000000 00000000")
     (report,) = parse_compound(bytes.fromhex("81c90007 00000009") + block)
@@ -70,7 +90,8 @@ def test_a_lost_count_below_zero_is_read() -> None:
     "data",
     [
         "81cc0001 00000001",  # APP
-        "81cd0002 00000001 00000002",  # feedback
+        "81cd0002 00000001 00000002",  # transport feedback
+        "82ce0003 00000001 00000002 00000003",  # a slice is lost
         "80cf0001 00000001",  # XR
         "80ca0000",  # source description of nobody
     ],
@@ -101,6 +122,10 @@ def test_other_items_before_the_cname_are_passed_over() -> None:
         "81ca0002 00000001 01ff6162",  # an item longer than the packet
         "81ca0002 00000001 02016101",  # an item of which only the type is there
         "80c90001 00000001 ff",  # left over
+        "81ce0001 00000001",  # picture loss of nobody
+        "84ce0002 00000001 00000000",  # full intra request of nobody
+        "84ce0003 00000001 00000000 00000002",  # half a full intra request
+        f"84ce{2 + 2 * (MAX_FULL_INTRA_REQUESTS + 1):04x}" + "00" * 8 * (MAX_FULL_INTRA_REQUESTS + 2),
     ],
 )
 def test_what_is_malformed_is_refused(data: str) -> None:
@@ -138,7 +163,7 @@ def test_hostile_bytes_raise_nothing_else(data: bytes) -> None:
     assert len(found) <= len(data) // 4
 
 
-@given(st.sampled_from([200, 201, 202, 203]), st.integers(0, 31), st.binary(max_size=120))
+@given(st.sampled_from([200, 201, 202, 203, 206]), st.integers(0, 31), st.binary(max_size=120))
 def test_hostile_bodies_of_known_types_raise_nothing_else(packet_type: int, count: int, body: bytes) -> None:
     body += bytes(-len(body) % 4)
     data = bytes((0x80 | count, packet_type)) + (len(body) // 4).to_bytes(2) + body
