@@ -88,7 +88,12 @@ def initial_state(device: OnvifDevice, settings: Settings, *, demo: bool = False
             hardware_id=information.HardwareId,
         ),
         users=[
-            User(username=user.username, password=user.password.get_secret_value(), level=user.userlevel)
+            User(
+                username=user.username,
+                password=user.password.get_secret_value(),
+                level=user.userlevel,
+                fixed=user.fixed,
+            )
             for user in device.users
         ],
         scopes=_scopes(device),

@@ -224,6 +224,10 @@ def test_a_stream_of_this_server(tmp_path: Path) -> None:
 
 MISTAKES = [
     ("<http_port>0</http_port>", "a.cfg:2: <config><http_port>: found '0', allowed: 1 to 65535"),
+    (
+        "<user><username>a</username><password>b</password><fixed>yes</fixed></user>",
+        "a.cfg:2: <config><user><fixed>: found 'yes', allowed: 0 or 1",
+    ),
     ("<need_auth>yes</need_auth>", "a.cfg:2: <config><need_auth>: found 'yes', allowed: 0 or 1"),
     (
         "<user><username>a</username><password>secret</password><userlevel>King</userlevel></user>",
@@ -345,13 +349,24 @@ def test_a_well_known_login_on_this_machine_alone_is_nothing_to_warn_of(tmp_path
     assert warnings_of(tmp_path, text) == []
 
 
+def test_a_fixed_account(tmp_path: Path) -> None:
+    text = config(
+        "<need_auth>1</need_auth><http_max_users>16</http_max_users>",
+        "<user><username>owner</username><password>secret</password><fixed>1</fixed></user>",
+        "<user><username>guest</username><password>other</password></user>",
+    )
+    state = state_of(tmp_path, text)
+    assert [(user.username, user.fixed) for user in state.users] == [("owner", True), ("guest", False)]
+    assert [user.fixed for user in parse(serialize(state)).users] == [True, False]
+
+
 def test_the_same_in_yaml(tmp_path: Path) -> None:
     text = """
         onvif:
           server_ip: [127.0.0.1, "::1"]
           http_port: 9000
           users:
-            - {username: eve, password: p, userlevel: operator}
+            - {username: eve, password: p, userlevel: operator, fixed: true}
           scopes: [urn:a, urn:b]
           profiles:
             - {video_source: {}, audio_source: {}, stream_uri: rtsp://camera/live, append_params: true}
@@ -363,7 +378,7 @@ def test_the_same_in_yaml(tmp_path: Path) -> None:
     state = device.default_state()
     assert list(map(ip_address, state.server.addresses)) == [ip_address("127.0.0.1"), ip_address("::1")]
     assert (state.network.protocols.http.port, state.network.protocols.https.port) == (9000, 8444)
-    assert state.users[0].level is UserLevel.OPERATOR
+    assert (state.users[0].level, state.users[0].fixed) == (UserLevel.OPERATOR, True)
     assert (state.profiles[0].audio, state.profiles[0].stream_uri.append_params) == (True, True)
     assert (state.events.renew_interval_s, state.events.max_pull_points) == (5, 200)
     assert {"urn:a", "urn:b"} < {scope.uri for scope in state.scopes}

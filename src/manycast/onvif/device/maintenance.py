@@ -16,6 +16,7 @@ from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, FIRMWARE, RESTORE, SU
 from manycast.onvif.security.access import Access, PolicyError, parse_policy
 from manycast.onvif.soap.service import NOTHING, Caller, Reply, operation
 from manycast.onvif.state.device import DeviceState
+from manycast.onvif.state.fixed_users import keep_fixed_users
 from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse, serialize
 from manycast.onvif.state.secrets import keep_secrets, without_secrets
 from manycast.onvif.state.users import UserLevel
@@ -123,6 +124,10 @@ class Maintenance(DevicePart):
         own = self.device.store.kept()
         state.server = own.server.model_copy(deep=True)  # who has to log in is not for a backup to say
         keep_secrets(state, own)
+        try:
+            keep_fixed_users(state, own)
+        except ValueError as error:
+            raise UploadRefused(f"a backup with more users than fit beside the fixed ones: {error}") from error
         self._refuse_what_locks_out(state)
         # What tells the device from others stays, should the backup be that of another.
         state.discovery.endpoint = self.state.discovery.endpoint

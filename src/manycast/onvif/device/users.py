@@ -61,9 +61,9 @@ class Users(DevicePart):
             if not everything and wanted.Username != caller.user:
                 raise Fault.sender("ter:NotAuthorized")
             known = _find(users, wanted.Username)
+            if known.fixed:  # even where nothing would change: the answer would tell whether a password is the one
+                raise invalid("ter:FixedUser", f"{known.username!r} keeps password and level")
             level = _level(wanted.UserLevel) if everything else known.level
-            if known.fixed and level is not known.level:
-                raise invalid("ter:FixedUser", f"{known.username!r} keeps the level")
             self._check_password(known.username, wanted.Password, known)
             place = users.index(known)
             users[place] = known.model_copy(

@@ -30,7 +30,7 @@ class User(Part):
     username: str = Field(min_length=1)
     password: str = Field("", repr=False)  # as it is: digests are made of it
     level: UserLevel = UserLevel.USER
-    fixed: bool = False  # can be neither deleted nor lowered
+    fixed: bool = False  # by the configuration: clients can neither delete nor change it
     # The latest first, for the password history.
     earlier_passwords: list[str] = Field(default_factory=list, max_length=MAX_PASSWORD_HISTORY, repr=False)
 

@@ -15,6 +15,7 @@ from manycast.onvif.device.history import LAST_BACKUP, LAST_RESET
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.onvif_paths import ACCESS_LOG, BACKUP, SUPPORT, SYSTEM_LOG
 from manycast.onvif.state.device import DeviceState
+from manycast.onvif.state.limits import MAX_USERS
 from manycast.onvif.state.runtime_file import parse, serialize
 from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
@@ -132,6 +133,49 @@ async def test_a_backup_that_anybody_can_fetch_has_no_passwords_and_leaves_those
     await until(lambda: restarts.count == 1, "the device restarts")
     assert {user.username: user.password for user in device.state.users} == {"admin": "changed", "user": "user's"}
     assert device.state.scopes
+
+
+async def test_a_backup_neither_changes_fixed_users_nor_makes_some() -> None:
+    device, restarts = await restarting(login=True)
+    device.state.users[1].fixed = True
+    operator = device.state.users[1].model_copy()
+    changed = device.state.model_copy(deep=True)
+    changed.users = [
+        User(username="admin", password="new", level=UserLevel.ADMINISTRATOR, fixed=True),
+        User(username="operator", password="theirs", level=UserLevel.USER),
+    ]
+    await send(device, (await device.ask("tds:StartSystemRestore")).UploadUri, serialize(changed))
+    await until(lambda: restarts.count == 1, "the device restarts")
+    assert [(each.username, each.password, each.fixed) for each in device.state.users] == [
+        ("operator", "operator's", True),
+        ("admin", "new", False),
+    ]
+    assert device.state.users[0] == operator
+    without = device.state.model_copy(deep=True)
+    del without.users[0]
+    await send(device, (await device.by("admin", "new").ask("tds:StartSystemRestore")).UploadUri, serialize(without))
+    await until(lambda: restarts.count == 2, "the device restarts again")
+    assert [each.username for each in device.state.users] == ["operator", "admin"]
+
+
+async def test_a_backup_whose_users_do_not_fit_beside_the_fixed_ones_changes_nothing() -> None:
+    device, restarts = await restarting()
+    device.state.users[1].fixed = True
+    before = serialize(device.state)
+    crowded = device.state.model_copy(deep=True)
+    crowded.users = [User(username=f"user {number}", password="p") for number in range(MAX_USERS)]
+    uri = (await device.ask("tds:StartSystemRestore")).UploadUri
+    with pytest.raises(UploadRefused, match="fixed"):
+        await send(device, uri, serialize(crowded))
+    assert (serialize(device.state), restarts.count) == (before, 0)
+
+
+async def test_a_factory_default_brings_the_fixed_users_back_and_no_others() -> None:
+    fixed = User(username="fixed", password="f", level=UserLevel.ADMINISTRATOR, fixed=True)
+    device = await asked_device(DeviceState(users=[fixed]))
+    await device.ask("tds:CreateUsers", User=[{"Username": "new", "Password": "secret", "UserLevel": "User"}])
+    device.device.store.reset(hard=True)
+    assert device.state.users == [fixed]
 
 
 @pytest.mark.parametrize("login", [False, True])

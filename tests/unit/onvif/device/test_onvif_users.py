@@ -95,15 +95,36 @@ async def test_nobody_is_deleted_when_one_of_them_is_not_known() -> None:
     assert "user" in await names(device)
 
 
-async def test_a_fixed_user_stays_and_keeps_the_level() -> None:
+async def test_a_fixed_user_stays_as_it_is_and_with_it_all_others_of_the_request() -> None:
     device = await asked_device()
     device.state.users[2].fixed = True
+    before = [each.model_copy() for each in device.state.users]
+    with pytest.raises(SoapFault) as caught:
+        await device.ask("tds:DeleteUsers", Username=["operator", "user"])
+    assert (caught.value.code, caught.value.subcodes) == ("Sender", "ter:InvalidArgVal/ter:FixedUser")
+    for wanted in (user("user", "changed", "Operator"), user("user", "changed"), user("user", None, "User")):
+        with pytest.raises(SoapFault) as caught:
+            await device.ask("tds:SetUser", User=[user("operator", "changed"), wanted])
+        assert caught.value.subcodes == "ter:InvalidArgVal/ter:FixedUser"
+    assert device.state.users == before
+    with pytest.raises(SoapFault, match="UsernameClash"):
+        await device.ask("tds:CreateUsers", User=[user("user")])
+
+
+async def test_the_answer_of_a_fixed_user_does_not_tell_the_password() -> None:
+    device = await asked_device()
+    device.state.users[2].fixed = True
+    for guess in ("user's", "another"):
+        with pytest.raises(SoapFault, match="ter:FixedUser: 'user' keeps password and level"):
+            await device.ask("tds:SetUser", User=[user("user", guess)])
+
+
+async def test_a_fixed_user_cannot_change_the_own_password() -> None:
+    device = await asked_device(login=True)
+    device.state.users[2].fixed = True
     with pytest.raises(SoapFault, match="FixedUser"):
-        await device.ask("tds:DeleteUsers", Username=["user"])
-    with pytest.raises(SoapFault, match="FixedUser"):
-        await device.ask("tds:SetUser", User=[user("user", "changed", "Operator")])
-    await device.ask("tds:SetUser", User=[user("user", "changed", "User")])
-    assert device.state.users[2].password == "changed"
+        await device.by("user", "user's").ask("tds:SetUser", User=[user("user", "mine")])
+    assert device.state.users[2].password == "user's"
 
 
 async def test_an_administrator_remains_where_a_login_is_asked_for() -> None:

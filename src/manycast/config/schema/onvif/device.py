@@ -38,6 +38,9 @@ class OnvifUser(Group):
     userlevel: Annotated[UserLevel, one_word_of(UserLevel)] = setting(
         UserLevel.USER, "What the user may do. Anonymous: what those may do who do not log in."
     )
+    fixed: Switch = setting(
+        False, "Whether the account is fixed: no client can delete it, or change its password or level.", ours=True
+    )
 
 
 class Event(Group):
