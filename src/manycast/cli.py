@@ -98,6 +98,9 @@ SrtPortOption = Annotated[int | None, _port("--srt-port", "SRT port (UDP); 0 swi
 OnvifPortOption = Annotated[
     int | None, _port("--onvif-port", "Port of ONVIF by HTTP, of the first device; 0 switches ONVIF off.")
 ]
+OnvifHttpsPortOption = Annotated[
+    int | None, _port("--onvif-https-port", "Port of ONVIF by HTTPS, of the first device; 0 switches that off.")
+]
 ListOption = Annotated[Listed | None, typer.Option("-l", help="List what can be captured, and end.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="With sizes, rates and the system's own names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -218,6 +221,7 @@ def _serving(*default_names: str, all_of_them: bool = False) -> Callable[..., No
         rtmps_port: RtmpsPortOption = None,
         srt_port: SrtPortOption = None,
         onvif_port: OnvifPortOption = None,
+        onvif_https_port: OnvifHttpsPortOption = None,
         log_level: LogLevelOption = None,
         log_file: LogFileOption = None,
         daemon: DaemonOption = False,
@@ -239,6 +243,7 @@ def _serving(*default_names: str, all_of_them: bool = False) -> Callable[..., No
             rtmps_port=rtmps_port,
             srt_port=srt_port,
             onvif_port=onvif_port,
+            onvif_https_port=onvif_https_port,
         )
         _serve(loaded, overrides, log_level, log_file, PidFile(pid_file) if pid_file else None, daemon=daemon)
 

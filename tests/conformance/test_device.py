@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from support.ports import free_tcp_port
 from support.server import ServerProcess
 
 from conformance import access_policy, base, device_io
@@ -17,8 +16,6 @@ TIMING = Timing(operation_delay_s=20, time_between_requests_s=0.05, pull_s=2)
 USER, PASSWORD = "admin", "admin"
 CONFIG = """<?xml version="1.0"?>
 <config>
-  <https_enable>1</https_enable>
-  <https_port>{https}</https_port>
   <need_auth>1</need_auth>
   <user><username>admin</username><password>admin</password><userlevel>Administrator</userlevel></user>
 </config>
@@ -49,7 +46,7 @@ BY_MACHINE = {  # whether its interfaces have DHCP, and IPv6
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("conformance")
     file = folder / "onvif.cfg"
-    file.write_text(CONFIG.format(https=free_tcp_port()))
+    file.write_text(CONFIG)
     with ServerProcess(folder, onvif=True, arguments=("-c", str(file))) as server:
         yield f"http://127.0.0.1:{server.onvif_port}/onvif/device_service"
 

@@ -62,6 +62,7 @@ class ServerProcess:
         self.rtmp_port = free_tcp_port(self.host) if rtmp else 0
         self.srt_port = free_udp_port(self.host) if srt else 0
         self.onvif_port = free_tcp_port(self.host) if onvif else 0
+        self.onvif_https_port = free_tcp_port(self.host) if onvif else 0
         self.udp_base = 22000
         self.media = media or folder
         self.log_path = folder / "manycast.log"
@@ -70,7 +71,8 @@ class ServerProcess:
         command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
         command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
         command += ["--srt-port", str(self.srt_port)]
-        command += [] if onvif is None else ["--onvif-port", str(self.onvif_port)]
+        if onvif is not None:
+            command += ["--onvif-port", str(self.onvif_port), "--onvif-https-port", str(self.onvif_https_port)]
         command += ["--media", str(self.media), *(["--host", host] if host else [])]
         if config is not None:
             self.udp_base = free_udp_base()

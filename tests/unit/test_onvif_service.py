@@ -141,6 +141,19 @@ def test_a_file_that_cannot_be_used_keeps_it_from_starting(tmp_path: Path) -> No
         made(plan).open([])
 
 
+def test_the_command_line_moves_https_or_switches_it_off(tmp_path: Path) -> None:
+    file = tmp_path / "onvif.cfg"
+    file.write_text("<config><http_port>8000</http_port></config>")
+    for port in (free_tcp_port(), 0):
+        plan = onvif_plan(load([file]), host=HOST, port=free_tcp_port(), https_port=port)
+        assert plan is not None
+        service = made(plan)
+        service.open([])
+        secure = [address for address in service.addresses() if address.startswith("https:")]
+        assert secure == ([f"https://{HOST}:{port}/onvif/device_service"] if port else [])
+        service.close_ports()
+
+
 def test_when_a_device_cannot_open_its_port_none_stays_open(tmp_path: Path) -> None:
     first, second = free_tcp_port(), free_tcp_port()
     text = "<config><https_enable>0</https_enable>{}</config>"
@@ -156,7 +169,7 @@ def test_when_a_device_cannot_open_its_port_none_stays_open(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("protocol", "origin", "advice"),
-    [("http", "(set by the command line)", "with --onvif-port"), ("https", "<https_port>)", "with https_port in")],
+    [("http", "(set by the command line)", "with --onvif-port"), ("https", "<https_port>)", "with --onvif-https-port")],
 )
 def test_a_taken_port_is_explained_by_who_set_it_and_what_moves_it(
     tmp_path: Path, protocol: str, origin: str, advice: str

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # What moves a port, as the advice names it. The command line has none for HTTPS.
 OPTIONS: Mapping[str, str] = {
     "HTTP": "--onvif-port",
-    "HTTPS": "https_port in the configuration of ONVIF, or do without with https_enable: 0",
+    "HTTPS": "--onvif-https-port, where 0 switches it off",
 }
 
 log = logging.getLogger(__name__)
@@ -51,13 +51,16 @@ class OnvifPlan:
     devices: tuple[ConfiguredDevice, ...]
     host: str | None = None
     port: int | None = None  # of the first device by HTTP; the others have those after it
+    https_port: int | None = None  # likewise by HTTPS; 0: none has HTTPS
     origins: Mapping[str, str]  # who says what the ports of a protocol are
     required: bool  # whether the server does not start without them
     https_required: bool  # likewise, without those of HTTPS
 
 
-def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | None) -> OnvifPlan | None:
-    """None: there is no ONVIF. `port` is the command line's; 0 switches ONVIF off."""
+def onvif_plan(
+    loaded: LoadedConfiguration, *, host: str | None, port: int | None, https_port: int | None = None
+) -> OnvifPlan | None:
+    """None: there is no ONVIF. The ports are the command line's; `port` 0 switches ONVIF off."""
     devices = configured_devices(loaded)
     if not devices or port == 0:
         return None
@@ -65,12 +68,13 @@ def onvif_plan(loaded: LoadedConfiguration, *, host: str | None, port: int | Non
         devices=devices,
         host=host,
         port=port,
+        https_port=https_port,
         origins={
             "HTTP": loaded.origin("onvif", "http_port") if port is None else "the command line",
-            "HTTPS": loaded.origin("onvif", "https_port"),
+            "HTTPS": loaded.origin("onvif", "https_port") if https_port is None else "the command line",
         },
         required=port is not None or loaded.written("onvif"),
-        https_required=loaded.written("onvif"),
+        https_required=bool(https_port) or loaded.written("onvif"),
     )
 
 
@@ -229,6 +233,11 @@ class OnvifService:
             store.state.discovery.metadata_version = int(time.time())
         if self._plan.port is not None:
             store.override("network.protocols.http", Protocol(port=self._plan.port + number))
+        if self._plan.https_port is not None:
+            https = store.state.network.protocols.https
+            wanted = Protocol(port=self._plan.https_port + number) if self._plan.https_port else None
+            wanted = wanted or Protocol(enabled=False, port=https.port)
+            store.override("network.protocols.https", wanted)
         if self._plan.host is not None:
             store.override("server.addresses", [self._plan.host])
         device = _Device(name="onvif" if number == 0 else f"onvif {number + 1}", store=store)

@@ -53,6 +53,7 @@ class Overrides:
     rtmps_port: int | None = None
     srt_port: int | None = None
     onvif_port: int | None = None
+    onvif_https_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
         speech=_speech_plan(settings.backchannel),
         proxies=proxies,
         pushers=pushers,
-        onvif=onvif_plan(loaded, host=overrides.host, port=overrides.onvif_port),
+        onvif=onvif_plan(loaded, host=overrides.host, port=overrides.onvif_port, https_port=overrides.onvif_https_port),
         outputs=output_rules(settings),
         conversions=ConversionOptions(video=settings.convert.video, audio=settings.convert.audio),
         hardware=hardware_plan(settings.transcode),

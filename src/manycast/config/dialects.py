@@ -15,6 +15,7 @@ from manycast.config.node import Node
 from manycast.config.schema.application import Application
 from manycast.config.schema.base import Group
 from manycast.config.schema.fields import FieldSpec, field_of, fields_of
+from manycast.config.schema.onvif.device import OnvifSettings
 from manycast.config.schema.rtsp import RtspSettings
 from manycast.config.schema.settings import Settings
 
@@ -31,19 +32,8 @@ class Dialect(Enum):
 
 
 MEDIA_ONLY = frozenset({"http", "https", "rtsp", "rtmp", "srt", "http-flv", "http-mp4", "hls", "application", "onvif"})
-ONVIF_ONLY = frozenset(
-    {
-        "server_ip",
-        "information",
-        "profile",
-        "scope",
-        "event",
-        "http_enable",
-        "https_enable",
-        "http_max_users",
-        "device",
-    }
-)
+
+ONVIF_USERS_ONLY = "userlevel"  # of all users, only those of an ONVIF device have levels
 
 # Nodes of the RTSP dialect that stand elsewhere in the schema, and where.
 FLAT: Mapping[str, FieldPath] = {
@@ -54,6 +44,9 @@ FLAT: Mapping[str, FieldPath] = {
     "cert_file": ("https", "cert_file"),
     "key_file": ("https", "key_file"),
 }
+
+_COMMON = frozenset({*FLAT, *(spec.node for spec in fields_of(Settings)), "name", "enable"})
+ONVIF_ONLY = frozenset(spec.node for spec in fields_of(OnvifSettings)) - _COMMON
 
 # In the RTSP dialect the HTTP servers are there for the tunnels only, and go by what these nodes say.
 _ALSO: Sequence[tuple[str, FieldPath]] = (
@@ -104,7 +97,8 @@ def recognise(root: Node) -> Dialect:
         return Dialect.MEDIA
     if "serverport" in names:
         return Dialect.RTSP
-    if names & ONVIF_ONLY:
+    users = (node for node in root.nodes if node.name == "user")
+    if names & ONVIF_ONLY or any(node.name == ONVIF_USERS_ONLY for user in users for node in user.nodes):
         return Dialect.ONVIF
     if names & (FLAT.keys() - {"pusher"}):
         return Dialect.RTSP

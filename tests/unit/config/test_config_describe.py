@@ -32,6 +32,7 @@ from manycast.config.schema.rules import (
     TextRule,
     WordRule,
 )
+from manycast.config.schema.values import AudioCodec
 
 from .documents import EXAMPLES, load_text
 
@@ -137,6 +138,7 @@ def _with_distinct(plain: dict[str, Any]) -> Settings:
     for index, user in enumerate(plain.get("users", [])):
         user["username"] += str(index)
     _make_devices_distinct(plain.setdefault("onvif", {}))
+    _make_g726_mono(plain)
     plain["applications"] = plain["applications"] or [{}]
     plain["media_folder"] = "/srv/media"
     plain.setdefault("https", {}).update({"cert_file": "/srv/cert", "key_file": "/srv/key"})
@@ -152,6 +154,17 @@ def _make_devices_distinct(onvif: dict[str, Any]) -> None:
         device.setdefault("information", {})["SerialNumber"] = f"serial {number}"
         for index, user in enumerate(device.get("users", [])):
             user["username"] += str(index)
+
+
+def _make_g726_mono(plain: Any) -> None:
+    if isinstance(plain, list):
+        for item in plain:
+            _make_g726_mono(item)
+    elif isinstance(plain, dict):
+        if "channels" in plain and plain.get("codec") == AudioCodec.G726:
+            plain["channels"] = 1
+        for item in plain.values():
+            _make_g726_mono(item)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=60)

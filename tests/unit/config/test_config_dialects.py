@@ -35,6 +35,16 @@ def test_the_dialect_is_told_by_the_nodes(names: list[str], dialect: Dialect) ->
     assert recognise(root) is dialect
 
 
+def test_users_with_levels_are_those_of_a_device(tmp_path: Path) -> None:
+    """Of a device that asks for a login: taken for another server's, it would let everybody in."""
+    user = "<user><username>a</username><password>a long one</password>{}</user>"
+    text = f"<config><need_auth>1</need_auth>{user}</config>"
+    loaded = load_text(tmp_path, text.format("<userlevel>Administrator</userlevel>"), "a.cfg")
+    assert (loaded.settings.onvif.need_auth, loaded.settings.rtsp.need_auth, loaded.warnings) == (True, False, ())
+    other = load_text(tmp_path, text.format(""), "b.cfg").settings
+    assert (other.onvif.need_auth, other.rtsp.need_auth) == (False, True)
+
+
 def test_yaml_is_told_by_the_first_character_not_by_the_name(tmp_path: Path) -> None:
     assert load_text(tmp_path, "\n  rtsp: {serverport: 700}", "a.cfg").settings.rtsp.serverport == 700
     assert load_text(tmp_path, "<config><rtsp><serverport>701</serverport></rtsp></config>", "a.yaml").settings == (
