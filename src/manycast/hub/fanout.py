@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
+from manycast.hub.keyframes import KeyframeRequests
+
 ChunkT = TypeVar("ChunkT")
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
 
@@ -29,15 +31,18 @@ class Viewer(Protocol[ChunkT_contra]):
 
 
 class BacklogLimit:
-    """How much may wait for one viewer; shared by all viewers of a stream, and kept to some seconds of it."""
+    """How much may wait for one viewer, kept to some seconds of the stream, and whom to ask for a keyframe when more
+    was dropped. Shared by all viewers of a stream."""
 
-    __slots__ = ("_seconds", "bytes_per_s", "size_bytes")
+    __slots__ = ("_seconds", "bytes_per_s", "keyframes", "size_bytes")
 
     MIN_BYTES = 512 * 1024  # a 4K keyframe must fit, however low the average bit rate is
     MAX_BYTES = 16 * 1024 * 1024
 
-    def __init__(self, seconds: float = 2.0) -> None:
+    def __init__(self, seconds: float = 2.0, keyframes: KeyframeRequests | None = None) -> None:
+        """Without `keyframes`, nobody can make any."""
         self._seconds = seconds
+        self.keyframes = keyframes or KeyframeRequests()
         self.bytes_per_s = 0.0  # of the stream, as far as it is known
         self.size_bytes = self.MIN_BYTES
 

@@ -75,6 +75,9 @@ class StreamSource:
         finally:
             self._stream.unwatch(watcher)
 
+    def request_keyframe(self) -> None:
+        self._stream.keyframes.request()
+
 
 def _hand_on(frame: Frame, sink: FrameSink, numbers: Mapping[int, int]) -> None:
     number = numbers.get(frame.track_index)

@@ -41,6 +41,7 @@ class HlsPackager:
     def __init__(self, tracks: Sequence[Track], cached: Sequence[Frame], limit: BacklogLimit, name: str) -> None:
         self._tracks = tracks
         self._cached = cached
+        self._limit = limit
         self._unix_at_zero_s: float | None = None
         self._run: HlsRun | None = None
 
@@ -51,6 +52,8 @@ class HlsPackager:
         self._run = run
         for frame in self._cached:
             self.push(frame)
+        if not self._cached:
+            self._limit.keyframes.request()
         self._cached = ()
 
     def push(self, frame: Frame) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from manycast.hub.source import FrameSink, Source, SourceEnded, SourceError
+from manycast.hub.source import FrameSink, Source, SourceEnded, SourceError, keyframe_request_of
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
 
@@ -72,6 +72,7 @@ class OnDemand:
 
         def publish(tracks: Sequence[Track]) -> FrameSink:
             stream = self._publish(tracks)
+            stream.keyframes.on_request = keyframe_request_of(source)
             streams.append(stream)
             stream.on_idle = lambda: self._watch_idle(stream)
             opened.set_result(stream)
@@ -80,7 +81,8 @@ class OnDemand:
 
         reason = "nobody watches"
         try:
-            await self._make_source().run(publish)
+            source = self._make_source()
+            await source.run(publish)
             reason = "the source has ended"
         except SourceEnded as error:
             reason = str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from manycast.errors import ManycastError
 from manycast.media.frame import Frame
@@ -42,3 +42,19 @@ class Source(Protocol):
         Returns when the source has come to its end; raises SourceError when it cannot go on. Releases
         everything (threads, devices, sockets) before it returns, raises, or lets CancelledError through.
         """
+
+
+@runtime_checkable
+class KeyframeMaker(Protocol):
+    """What a source is, too, that need not leave viewers waiting for its next regular keyframe."""
+
+    def request_keyframe(self) -> None:
+        """Make the next picture a keyframe, or pass the wish on to who can; where nobody can, do nothing.
+
+        Called on the event loop's thread at any time; never waits.
+        """
+
+
+def keyframe_request_of(source: Source) -> Callable[[], None] | None:
+    """How a source is asked for a keyframe; None where it cannot be."""
+    return source.request_keyframe if isinstance(source, KeyframeMaker) else None

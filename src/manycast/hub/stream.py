@@ -12,6 +12,7 @@ from manycast.errors import ManycastError
 from manycast.hub.counters import StreamCounters
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.gop import GopCache
+from manycast.hub.keyframes import KeyframeRequests
 from manycast.hub.limits import ViewerLimits
 from manycast.hub.packager import Packager
 from manycast.media.frame import Frame
@@ -51,7 +52,8 @@ class Stream:
         self.bytes_per_s = 0.0
         self._has_video = any(track.kind is MediaKind.VIDEO for track in self.tracks)
         self._gop: GopCache[Frame] = GopCache()
-        self._limit = BacklogLimit((limits or ViewerLimits()).backlog_s)
+        self.keyframes = KeyframeRequests()  # to whoever fills the stream
+        self._limit = BacklogLimit((limits or ViewerLimits()).backlog_s, self.keyframes)
         self._packagers: dict[type[Packager], Packager] = {}
         self._unix_at_zero_s: float | None = None
         self._watchers: dict[object, _Watcher] = {}
@@ -88,7 +90,9 @@ class Stream:
         counters.received_frames += 1
         counters.received_bytes += size
         video_keyframe = frame.keyframe and track.kind is MediaKind.VIDEO
-        counters.keyframes += video_keyframe
+        if video_keyframe:
+            counters.keyframes += 1
+            self.keyframes.came()
         self._gop.add(frame, size_bytes=size, keyframe=video_keyframe)
         if video_keyframe or not self._has_video or self._unix_at_zero_s is None:
             self._check_clock(frame.dts_ticks / track.clock_rate_hz)
@@ -143,6 +147,7 @@ class Stream:
         if self.ended is not None:
             return
         self.ended = reason
+        self.keyframes.close()
         self._changed.set()
         for packager in self._packagers.values():
             packager.end()

@@ -54,6 +54,11 @@ class TcpOutbox:
     def broken(self) -> bool:
         return self._broken
 
+    @property
+    def has_room(self) -> bool:
+        """Nothing waits, and the kernel took all that it was given last."""
+        return not self._waits_for_room
+
     def write(self, data: bytes) -> None:
         """Send what must not be lost: replies and control packets."""
         if self._broken or not data:
@@ -185,6 +190,8 @@ class TcpViewer:
         if self._skipping:
             if not joinable or self._outbox.backlog_bytes > self._limit.size_bytes:
                 self.counters.dropped_frames += 1
+                if self._outbox.has_room:  # before, a keyframe would only be dropped as well
+                    self._limit.keyframes.request()
                 return
             self._skipping = False
         outbox = self._outbox

@@ -158,6 +158,7 @@ class UdpViewer:
         if self._skipping:
             if not joinable:
                 self.counters.dropped_frames += 1
+                self._limit.keyframes.request()
                 return
             self._skipping = False
         if self._queue or len(chunk.runs) > 1:

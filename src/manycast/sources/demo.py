@@ -33,16 +33,21 @@ class DemoSource:
         self.height = height
         self.frame_rate = frame_rate
         self.bit_rate_bps = bit_rate_bps
+        self._encoder: DemoEncoder | None = None  # while it runs
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         """Publish the pattern until cancelled; raises SourceError when it cannot be encoded here."""
         await Outlet(publish).run(self._produce, "test pattern")
 
+    def request_keyframe(self) -> None:
+        if self._encoder is not None:
+            self._encoder.force_keyframe()
+
     def _produce(self, outlet: Outlet) -> None:
         """What the thread does."""
         from manycast.sources.demo_encoder import DemoEncoder  # brings PyAV with it
 
-        encoder = DemoEncoder(self.width, self.height, self.frame_rate, self.bit_rate_bps)
+        encoder = self._encoder = DemoEncoder(self.width, self.height, self.frame_rate, self.bit_rate_bps)
         frames = encoder.encode_slot(0)
         outlet.begin(encoder.tracks)
         outlet.give(frames)

@@ -40,6 +40,10 @@ class DemoEncoder:
         """Complete as soon as a slot has been encoded."""
         return self._video_track, self._audio_encoder.track
 
+    def force_keyframe(self) -> None:
+        """Make the next picture one. For any thread."""
+        self._video_encoder.force_keyframe()
+
     def encode_slot(self, slot: int) -> list[Frame]:
         """The frames of the time from `slot` to `slot + 1`, counted in pictures since the start.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from manycast.errors import ManycastError
 from manycast.hub.reservation import Reservation
-from manycast.hub.source import FrameSink, Source, SourceDenied, SourceError
+from manycast.hub.source import FrameSink, Source, SourceDenied, SourceError, keyframe_request_of
 from manycast.media.track import Track
 from manycast.sources.continuity import Continuity, TracksChanged
 from manycast.sources.path_log import AnyLog
@@ -63,6 +63,11 @@ class ProxySource:
             self._log.warning("%s; trying again in %.1f s, viewers wait", reason, pause_s)
             await asyncio.sleep(pause_s)
 
+    def request_keyframe(self) -> None:
+        request = keyframe_request_of(self._fetcher)
+        if request is not None:
+            request()
+
     async def _fetch(self, flow: Continuity, pauses: Pauses) -> str:
         """One connection, up to its end; returns why. Raises TracksChanged, SourceDenied."""
         waits = bool(flow.tracks)
@@ -99,7 +104,9 @@ async def keep(reservation: Reservation, source: ProxySource, log: AnyLog) -> No
             nonlocal said
             said = ""
             pauses.reset()
-            return reservation.publish(tracks)
+            stream = reservation.publish(tracks)
+            stream.keyframes.on_request = source.request_keyframe
+            return stream
 
         try:
             await source.run(publish)

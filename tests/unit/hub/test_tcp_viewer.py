@@ -157,6 +157,40 @@ async def test_without_a_keyframe_at_hand_a_viewer_waits_for_one(wire: Wire) -> 
     assert wire.read() == b"reportKEYdelta2"
 
 
+async def test_who_waits_for_a_keyframe_asks_for_one_once_there_is_room_for_it(wire: Wire) -> None:
+    limit = BacklogLimit()
+    asked: list[str] = []
+    viewer = TcpViewer(wire.outbox, limit)
+    limit.keyframes.on_request = lambda: asked.append("keyframe")
+    count = 0
+    while not viewer.counters.drop_episodes:
+        viewer.offer(frame(count), count == 0)
+        count += 1
+    viewer.offer(frame(count), False)
+    assert not asked, "the client has read nothing yet"
+    await wire.read_all(8000 * viewer.counters.sent_frames)
+    await until(lambda: wire.outbox.has_room, "the outbox hears that there is room")
+    viewer.offer(frame(count), False)
+    viewer.offer(frame(count), False)
+    assert asked == ["keyframe"]
+    viewer.offer(frame(0xAA), True)
+    viewer.offer(frame(0xAB), False)
+    assert asked == ["keyframe"]
+    assert await wire.read_all(16_000) == frame(0xAA) + frame(0xAB)
+
+
+async def test_who_joins_without_a_keyframe_asks_for_one(wire: Wire) -> None:
+    limit = BacklogLimit()
+    asked: list[str] = []
+    limit.keyframes.on_request = lambda: asked.append("keyframe")
+    viewer = TcpViewer(wire.outbox, limit)
+    viewer.begin([], wait_for_keyframe=True)
+    viewer.offer(frame(1), False)
+    viewer.offer(frame(2), True)
+    viewer.offer(frame(3), False)
+    assert asked == ["keyframe"]
+
+
 async def test_control_packets_are_never_dropped(wire: Wire) -> None:
     viewer = TcpViewer(wire.outbox, BacklogLimit())
     for number in range(200):

@@ -172,10 +172,10 @@ class Recorder:
         self.runs.append(run)
 
 
-def make_viewer(recorder: Recorder) -> UdpViewer:
+def make_viewer(recorder: Recorder, limit: BacklogLimit | None = None) -> UdpViewer:
     return UdpViewer(
         {0: recorder, 1: recorder},
-        BacklogLimit(),
+        limit or BacklogLimit(),
         asyncio.get_running_loop(),
         lambda: None,
     )
@@ -222,14 +222,18 @@ async def test_over_the_limit_it_is_dropped_up_to_the_next_keyframe() -> None:
     viewer.clear()
 
 
-async def test_without_a_keyframe_at_hand_a_viewer_waits_for_one() -> None:
-    recorder = Recorder()
-    viewer = make_viewer(recorder)
+async def test_without_a_keyframe_at_hand_a_viewer_asks_and_waits_for_one() -> None:
+    recorder, limit = Recorder(), BacklogLimit()
+    viewer = make_viewer(recorder, limit)
+    asked: list[str] = []
+    limit.keyframes.on_request = lambda: asked.append("keyframe")
     viewer.begin([], wait_for_keyframe=True)
     viewer.offer(chunk(1, 10), False)
     viewer.control(chunk(9, 5, slot=1))
     viewer.offer(chunk(2, 10), True)
     assert recorder.runs == [b"\x09" * 5, b"\2" * 10]
+    viewer.offer(chunk(3, 10), False)
+    assert asked == ["keyframe"]
 
 
 async def test_a_closed_viewer_sends_nothing_more() -> None:

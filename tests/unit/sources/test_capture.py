@@ -306,6 +306,20 @@ async def test_a_camera_is_opened_once_for_two_outputs_and_closed_after_them() -
     wait_until(lambda: not any(thread.name.startswith("capture") for thread in threading.enumerate()), "closed")
 
 
+async def test_a_capture_makes_a_keyframe_when_it_is_asked_for() -> None:
+    sink, device = Sink(), Device(key="cam", make_reader=lambda: PictureReader("cam", TEST_PICTURES, "lavfi", 25))
+    source = CaptureSource("cam", DevicePool(), device, None, VideoOutput(), AudioOutput(), frame_rate=25)
+    source.request_keyframe()  # which does no harm before it runs
+    task = asyncio.create_task(source.run(sink.publish))
+    await until(lambda: len(sink.frames) >= 3, "it runs")
+    source.request_keyframe()
+    await until(lambda: sum(frame.keyframe for frame in sink.frames) >= 2, "a second keyframe")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    keys = [frame.pts_ticks for frame in sink.frames if frame.keyframe]
+    assert keys[1] < 1.9 * 90_000, "before its time"
+
+
 class Webcam:
     """A camera that codes its pictures itself; whoever comes first sees it in the middle of a group."""
 

@@ -90,6 +90,19 @@ async def test_the_frames_are_in_order_with_a_keyframe_every_two_seconds() -> No
     assert audio[-1] == pytest.approx(5 * 44_100, abs=4 * 1024)
 
 
+async def test_a_keyframe_comes_when_it_is_asked_for() -> None:
+    sink, source = Sink(), small()
+    source.request_keyframe()  # which does no harm before it runs
+    task = asyncio.create_task(source.run(sink.publish))
+    await until(lambda: len(sink.of(0)) >= 3, "it runs")
+    source.request_keyframe()
+    await until(lambda: sum(frame.keyframe for frame in sink.of(0)) >= 2, "a second keyframe")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    keys = [frame.pts_ticks for frame in sink.of(0) if frame.keyframe]
+    assert keys[1] < 1.9 * 90_000, "before its time"
+
+
 async def test_the_pattern_can_be_decoded() -> None:
     encoder = DemoEncoder(320, 180, 25, 300_000)
     decoder = av.CodecContext.create("h264", "r")

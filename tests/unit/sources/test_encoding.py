@@ -36,13 +36,19 @@ def test_every_picture_comes_out_at_once_with_its_time(codec: Codec) -> None:
     assert {(picture.width, picture.height) for picture in shown} == {(320, 240)}
 
 
-def test_a_keyframe_is_made_when_it_is_asked_for() -> None:
-    encoder = VideoEncoder(VideoOutput(codec=Codec.H264), source_rate=25)
-    frames = encode(encoder, 20)
-    encoder.force_keyframe()
-    frames += encoder.encode(next(pictures(1)), 20 * 3600)
-    frames += encoder.encode(next(pictures(1)), 21 * 3600)
-    assert [frame.pts_ticks // 3600 for frame in frames if frame.keyframe] == [0, 20]
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.H265, Codec.MPEG4])
+def test_a_keyframe_is_made_when_it_is_asked_for_and_the_next_one_two_seconds_later(codec: Codec) -> None:
+    encoder = VideoEncoder(VideoOutput(codec=codec), source_rate=25)
+    frames = []
+    for index, picture in enumerate(pictures(75)):
+        if index == 20:
+            encoder.force_keyframe()
+        frames += encoder.encode(picture, index * 3600)
+    assert [frame.pts_ticks // 3600 for frame in frames if frame.keyframe] == [0, 20, 70]
+    assert len(decoded(codec, frames[20:])) == 55
+    kinds = {Codec.H264: lambda unit: unit[0] & 0x1F == 5, Codec.H265: lambda unit: unit[0] >> 1 & 0x3F in (19, 20)}
+    if codec in kinds:
+        assert any(map(kinds[codec], frames[20].units)), "an IDR picture"
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,60 @@ async def test_who_comes_late_loses_pictures_and_no_sound() -> None:
     assert (59 * 3600 - of(0)[0].pts_ticks) / 90_000 < overload.LATE_S + 0.2
 
 
+class AskedReplay(Replay):
+    """Can be asked for keyframes, and counts how often it is."""
+
+    asked = 0
+
+    def request_keyframe(self) -> None:
+        self.asked += 1
+
+
+def second_keyframe_ticks(sink: Sink) -> int | None:
+    keys = [frame.pts_ticks for frame in sink.frames if frame.keyframe and frame.track_index == 0]
+    return keys[1] if len(keys) > 1 else None
+
+
+async def test_a_keyframe_is_made_by_the_encoder_and_not_asked_of_its_input() -> None:
+    track, frames = video_of(Codec.H264, 200)
+    source, sink = AskedReplay([track], frames, wait_s=0.04, stay=True), Sink()
+    transcoded = TranscodedSource(source, Output(video=VideoOutput(codec=Codec.H265)), "live")
+    task = asyncio.create_task(transcoded.run(sink.publish))
+    await until(lambda: len(sink.frames) >= 3, "it runs")
+    transcoded.request_keyframe()
+    await until(lambda: second_keyframe_ticks(sink) is not None, "a second keyframe")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (second_keyframe_ticks(sink) or 0) < 1.9 * 90_000, "before its time"
+    assert not source.asked
+
+
+async def test_pictures_that_pass_have_their_keyframes_from_where_they_come() -> None:
+    tracks, frames = two_tracks()
+    source, sink = AskedReplay(tracks, frames, stay=True), Sink()
+    transcoded = TranscodedSource(source, Output(audio=AudioOutput(codec=Codec.AAC)), "live")
+    task = asyncio.create_task(transcoded.run(sink.publish))
+    await until(lambda: sink.frames, "it runs")
+    transcoded.request_keyframe()
+    transcoded.request_keyframe()
+    assert source.asked == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    transcoded.request_keyframe()
+    assert source.asked == 1
+
+
+async def test_who_transcodes_from_the_middle_asks_for_a_keyframe_to_begin_with() -> None:
+    track, frames = video_of(Codec.H264, 30)
+    source, sink = AskedReplay([track], frames[1:], stay=True), Sink()
+    transcoded = TranscodedSource(source, Output(video=VideoOutput(codec=Codec.MPEG4)), "live")
+    task = asyncio.create_task(transcoded.run(sink.publish))
+    await until(lambda: source.asked, "it asks")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not sink.frames
+
+
 async def test_a_source_that_fails_ends_its_transcoding() -> None:
     class Broken:
         async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:

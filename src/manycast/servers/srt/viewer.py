@@ -11,6 +11,7 @@ from manycast.libsrt.library import ERROR, NO_ROOM, Option, SrtLibrary
 
 BURST_FACTOR = 10  # what a viewer gets first goes at a multiple of the stream's rate
 MIN_BURST_BYTES_PER_S = 5_000_000
+FEW_WAITING = 1000  # datagrams, of the 8192 that libsrt keeps
 
 
 class SrtViewer:
@@ -41,6 +42,8 @@ class SrtViewer:
         if self._skipping:
             if not joinable:
                 counters.dropped_frames += 1
+                if self._library.unacknowledged(self._sock) < FEW_WAITING:  # before, a keyframe would not get through
+                    self._limit.keyframes.request()
                 return
             self._skipping = False
         send, sock, null = self._send, self._sock, self._null

@@ -65,9 +65,15 @@ class CaptureSource:
         self._audio = audio if audio.codec is not None else replace(audio, codec=Codec.AAC)
         self._frame_rate = frame_rate
         self._engines = engines
+        self._station: _Station | None = None  # while it runs
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         await Outlet(publish).run(self._work, self._name)
+
+    def request_keyframe(self) -> None:
+        """What a camera has encoded, and is passed on, has its keyframes where the camera puts them."""
+        if self._station is not None:
+            self._station.force_keyframe()
 
     def _work(self, outlet: Outlet) -> None:
         # Now, for it takes longer than a picture.
@@ -86,7 +92,7 @@ class CaptureSource:
                 log.info("%s: %d pictures were left out, encoding could not keep up", self._name, inbox.dropped)
 
     def _encode(self, inbox: Inbox, outlet: Outlet) -> None:
-        station = _Station(self)
+        station = self._station = _Station(self)
         warned = False
         begun = False
         held: list[Frame] = []  # before the tracks are known
@@ -177,6 +183,12 @@ class _Station:
                 return None
             tracks.append(self._audio.track)
         return tuple(tracks)
+
+    def force_keyframe(self) -> None:
+        """Make the next picture one, where they are encoded here. For any thread."""
+        video = self._video
+        if video is not None:
+            video.force_keyframe()
 
     def encode(self, item: Captured) -> list[Frame]:
         if self._zero_s is None:

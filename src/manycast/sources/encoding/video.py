@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class VideoEncoder:
     """Pictures in, frames out. Used by one thread; everything is freed with the object.
 
-    Keyframes come every KEYFRAME_INTERVAL_S, with their parameter sets in front of them.
+    Keyframes come every KEYFRAME_INTERVAL_S and when they are asked for, with their parameter sets in front of them.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class VideoEncoder:
         return video_track(self._codec)
 
     def force_keyframe(self) -> None:
-        """Make the next picture one."""
+        """Make the next picture one. For any thread."""
         self._key_wanted = True
 
     def wants(self, ticks: int) -> bool:

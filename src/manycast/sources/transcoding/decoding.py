@@ -91,7 +91,7 @@ class VideoDecoder:
         self._hardware: HardwareCodec | None = None
         self._faults = _Faults(name)
         self._time_base = Fraction(1, track.clock_rate_hz)
-        self._waiting = True  # for a keyframe
+        self.lacks_keyframe = True
         self._decoder = self._open()
 
     @property
@@ -100,21 +100,21 @@ class VideoDecoder:
 
     def decode(self, frame: Frame) -> list[tuple[VideoFrame, int]]:
         """The pictures that are ready, with their times in ticks of the track's clock."""
-        if self._waiting and not frame.keyframe:
+        if self.lacks_keyframe and not frame.keyframe:
             return []
         packet = decoder_packet(self._data(frame))
         packet.pts, packet.dts, packet.time_base = frame.pts_ticks, frame.dts_ticks, self._time_base
         try:
             pictures = self._decoder.decode(packet)
         except FFmpegError as error:
-            if self._hardware is not None and self._waiting:
+            if self._hardware is not None and self.lacks_keyframe:
                 self._engines.give_up_decoder(self._hardware, error)
                 self._restart()
                 return self.decode(frame)
             self._faults.add(error)
             self._restart()
             return []
-        self._waiting = False
+        self.lacks_keyframe = False
         return self._timed(pictures)
 
     def finish(self) -> list[tuple[VideoFrame, int]]:
@@ -135,7 +135,7 @@ class VideoDecoder:
         return frame.units[0] if len(frame.units) == 1 else b"".join(frame.units)
 
     def _restart(self) -> None:
-        self._waiting = True
+        self.lacks_keyframe = True
         self._decoder = self._open()
 
     def _open(self) -> VideoCodecContext:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from manycast.hub.keyframes import KeyframeRequests
 from manycast.hub.output import Output
-from manycast.hub.source import FrameSink, Source, SourceError
+from manycast.hub.source import FrameSink, Source, SourceError, keyframe_request_of
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
-from manycast.media.track import Track
+from manycast.media.track import MediaKind, Track
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.outlet import Outlet
 from manycast.sources.transcoding.overload import Overload, Treatment
@@ -43,15 +44,24 @@ class TranscodedSource:
         self._output = output
         self._name = name
         self._engines = engines
+        self._keyframes = KeyframeRequests()  # to the other source
+        self._transcoder: Transcoder | None = None  # while it runs
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
-        intake = _Intake(self._output)
+        self._keyframes.on_request = keyframe_request_of(self._source)
+        intake = _Intake(self._keyframes)
         inner = asyncio.create_task(self._run_inner(intake), name=f"source of {self._name}")
         try:
             await Outlet(publish).run(lambda outlet: self._work(intake, outlet), f"transcoding {self._name}")
         finally:
+            self._keyframes.close()
             inner.cancel()
             await asyncio.gather(inner, return_exceptions=True)
+
+    def request_keyframe(self) -> None:
+        """Where pictures are encoded here, the other source is left in peace."""
+        if self._transcoder is None or not self._transcoder.force_keyframe():
+            self._keyframes.request()
 
     async def _run_inner(self, intake: _Intake) -> None:
         try:
@@ -79,7 +89,7 @@ class TranscodedSource:
             log.info("%s: transcoding %s", self._name, ", ".join(changes))
         for said in compromises(tracks, wanted):
             log.info("%s: %s", self._name, said)
-        transcoder = Transcoder(tracks, wanted, self._name, self._engines)
+        transcoder = self._transcoder = Transcoder(tracks, wanted, self._name, self._engines)
         outlet.begin(transcoder.tracks)
         overload = Overload(self._name)
         try:
@@ -101,6 +111,8 @@ class TranscodedSource:
                 treatment = overload.judge(keyframe=frame.keyframe, behind_s=arrived.behind_s, waited_s=waited_s)
             if treatment is not Treatment.DROP:
                 outlet.give(transcoder.push(frame, encode=treatment is Treatment.ENCODE))
+                if transcoder.lacks_keyframe(frame.track_index):
+                    outlet.post(self._keyframes.request)
 
 
 @dataclass(slots=True)
@@ -114,8 +126,8 @@ class _Arrived:
 class _Intake:
     """What has come and waits for the thread. `begin`, `push` and `end` are for the event loop."""
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    def __init__(self, keyframes: KeyframeRequests) -> None:
+        self._keyframes = keyframes
         self._tracks: list[Track] = []
         self._waiting: deque[_Arrived] = deque()
         self._changed = threading.Condition()
@@ -133,6 +145,8 @@ class _Intake:
     def push(self, frame: Frame) -> None:
         index = frame.track_index
         track = normalise(frame, self._tracks[index])
+        if frame.keyframe and track.kind is MediaKind.VIDEO:
+            self._keyframes.came()
         with self._changed:
             self._tracks[index] = track
             if not frame.units:

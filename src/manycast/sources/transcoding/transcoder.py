@@ -54,6 +54,18 @@ class Transcoder:
     def converts_pictures(self, track_index: int) -> bool:
         return isinstance(self._tracks[track_index], _VideoTranscoder)
 
+    def lacks_keyframe(self, track_index: int) -> bool:
+        """Nothing comes of a track's pictures before its next keyframe."""
+        transcoder = self._tracks[track_index]
+        return isinstance(transcoder, _VideoTranscoder) and transcoder.lacks_keyframe
+
+    def force_keyframe(self) -> bool:
+        """Make the next picture one; returns whether any are encoded here. For any thread."""
+        found = [transcoder for transcoder in self._tracks if isinstance(transcoder, _VideoTranscoder)]
+        for transcoder in found:
+            transcoder.force_keyframe()
+        return bool(found)
+
     def finish(self) -> list[Frame]:
         """What is still inside; no more frames may come."""
         return [frame for transcoder in self._tracks if transcoder is not None for frame in transcoder.finish()]
@@ -78,6 +90,13 @@ class _VideoTranscoder:
         self._clock_rate_hz = track.clock_rate_hz
         self._decoder = VideoDecoder(track, f"{name}, {track.codec.value}", engines)
         self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, engines=engines, name=name)
+
+    @property
+    def lacks_keyframe(self) -> bool:
+        return self._decoder.lacks_keyframe
+
+    def force_keyframe(self) -> None:
+        self._encoder.force_keyframe()
 
     def push(self, frame: Frame, *, encode: bool) -> list[Frame]:
         pictures = self._decoder.decode(frame)
