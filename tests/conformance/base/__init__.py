@@ -4,6 +4,8 @@ from conformance.base import (  # noqa: F401, I001 - each adds its cases, in the
     addresses,
     discovery,
     capabilities,
+    host_name,
+    servers,
     network,
     system,
     users,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from conformance.base.features import NETWORK, SPECIFICATION
-from conformance.base.network import IPV4, check_manual, dns, manual_dns, put_back_dns, set_dns
 from conformance.base.requests import xml
+from conformance.base.servers import DNS_SERVERS, IPV4
 from conformance.client import Reply
 from conformance.device import Device
 from conformance.namespaces import STYLES, Style, rewritten
@@ -18,14 +18,11 @@ def _send(device: Device, text: str, style: Style) -> Reply:
 
 
 def _change_dns(device: Device, style: Style) -> None:
-    old = dns(device)
-    try:
-        _send(device, "<tds:GetDNS/>", style)
-        _send(device, set_dns(manual_dns("IPv4", IPV4)), style)
-        found = _send(device, "<tds:GetDNS/>", style).all("tds:DNSInformation")[0]
-        check_manual(found, "DNSManual", "IPv4", IPV4)
-    finally:
-        put_back_dns(device, old)
+    with DNS_SERVERS.kept(device):
+        _send(device, DNS_SERVERS.get, style)
+        _send(device, DNS_SERVERS.set(DNS_SERVERS.manual("IPv4", IPV4)), style)
+        told = _send(device, DNS_SERVERS.get, style).all("tds:DNSInformation")[0]
+        DNS_SERVERS.check_manual(told, "IPv4", IPV4)
 
 
 def _add(identifier: str, title: str, style: Style) -> None:

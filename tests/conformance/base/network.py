@@ -1,215 +1,20 @@
-"""Network: host name, DNS, NTP, interfaces, protocols, gateways, dynamic DNS."""
+"""Network: interfaces, protocols, gateways, dynamic DNS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Interface, ip_address
 
 from lxml import etree
 
-from conformance.base.features import (
-    DHCP,
-    DISCOVERY,
-    DYNAMIC_DNS,
-    IPV6,
-    NETWORK,
-    NO_DHCP,
-    NTP,
-    SPECIFICATION,
-)
+from conformance.base.features import DYNAMIC_DNS, IPV6, NETWORK, SPECIFICATION
+from conformance.base.host_name import HOST_NAME
 from conformance.base.requests import ask, boolean, refused, value, written
+from conformance.base.servers import IPV4, IPV6_ADDRESS, NO_IPV4, NO_IPV6
 from conformance.client import NAMESPACES, SoapFault
 from conformance.device import Device
-from conformance.frame import Failed, require
+from conformance.frame import require
 
-HOST_NAME = "Onvif-Test0-oNvif-Onv12"
-IPV4, IPV6_ADDRESS = "10.1.1.1", "2001:1:1:1:1:1:1:1"
-NO_IPV4, NO_IPV6 = "10.1.1", "FF02:1"
 PORT = 10554
-
-
-# Host name
-
-
-def _host_name(device: Device) -> tuple[bool, str]:
-    reply = ask(device, "<tds:GetHostname/>")
-    (found,) = reply.all("tds:HostnameInformation")
-    return boolean(value(found, "tt:FromDHCP")), value(found, "tt:Name") or ""
-
-
-def _set_host_name(name: str) -> str:
-    return f"<tds:SetHostname><tds:Name>{name}</tds:Name></tds:SetHostname>"
-
-
-@SPECIFICATION.case("DEVICE-2-1-1", "NETWORK COMMAND HOSTNAME CONFIGURATION", NETWORK)
-def get_host_name(device: Device) -> None:
-    _host_name(device)
-
-
-@SPECIFICATION.case("DEVICE-2-1-3", "NETWORK COMMAND SETHOSTNAME TEST ERROR CASE", NETWORK)
-def set_bad_host_name(device: Device) -> None:
-    refused(device, _set_host_name("Onvif_test1"), "InvalidArgVal", "InvalidHostname")
-    require(_host_name(device)[1] != "Onvif_test1", "the name it refused is its name")
-
-
-# DNS and NTP: both take servers by hand, or from DHCP.
-
-
-def _address(kind: str, address: str) -> str:
-    return f"<tt:Type>{kind}</tt:Type><tt:{kind}Address>{address}</tt:{kind}Address>"
-
-
-def set_dns(*content: str, from_dhcp: bool = False) -> str:
-    return f"<tds:SetDNS><tds:FromDHCP>{str(from_dhcp).lower()}</tds:FromDHCP>{''.join(content)}</tds:SetDNS>"
-
-
-def manual_dns(kind: str, address: str) -> str:
-    return f"<tds:DNSManual>{_address(kind, address)}</tds:DNSManual>"
-
-
-def dns(device: Device) -> etree._Element:
-    return ask(device, "<tds:GetDNS/>").all("tds:DNSInformation")[0]
-
-
-def put_back_dns(device: Device, old: etree._Element) -> None:
-    search = [written(each, "tds:SearchDomain") for each in old.iterfind("tt:SearchDomain", NAMESPACES)]
-    manual = [written(each, "tds:DNSManual") for each in old.iterfind("tt:DNSManual", NAMESPACES)]
-    ask(device, set_dns(*search, *manual, from_dhcp=boolean(value(old, "tt:FromDHCP"))))
-
-
-def _set_ntp(*content: str, from_dhcp: bool = False) -> str:
-    return f"<tds:SetNTP><tds:FromDHCP>{str(from_dhcp).lower()}</tds:FromDHCP>{''.join(content)}</tds:SetNTP>"
-
-
-def _manual_ntp(kind: str, address: str) -> str:
-    return f"<tds:NTPManual>{_address(kind, address)}</tds:NTPManual>"
-
-
-def _ntp(device: Device) -> etree._Element:
-    return ask(device, "<tds:GetNTP/>").all("tds:NTPInformation")[0]
-
-
-def _put_back_ntp(device: Device, old: etree._Element) -> None:
-    manual = [written(each, "tds:NTPManual") for each in old.iterfind("tt:NTPManual", NAMESPACES)]
-    ask(device, _set_ntp(*manual, from_dhcp=boolean(value(old, "tt:FromDHCP"))))
-
-
-@contextmanager
-def _kept(
-    device: Device, get: Callable[[Device], etree._Element], put_back: Callable[[Device, etree._Element], None]
-) -> Iterator[None]:
-    old = get(device)
-    try:
-        yield
-    finally:
-        put_back(device, old)
-
-
-def check_manual(found: etree._Element, list_name: str, kind: str, address: str) -> None:
-    require(not boolean(value(found, "tt:FromDHCP")), "FromDHCP is true")
-    servers = [
-        (value(each, "tt:Type"), value(each, f"tt:{kind}Address") or "")
-        for each in found.iterfind(f"tt:{list_name}", NAMESPACES)
-    ]
-    same = [kind_told == kind and told and ip_address(told) == ip_address(address) for kind_told, told in servers]
-    require(any(same), f"{address} was set, {servers} are told")
-
-
-def _check_without(found: etree._Element, list_name: str, kind: str, address: str) -> None:
-    for each in found.iterfind(f"tt:{list_name}", NAMESPACES):
-        require(value(each, f"tt:{kind}Address") != address, f"{address} was refused, and is told")
-
-
-@SPECIFICATION.case("DEVICE-2-1-4", "GET DNS CONFIGURATION", NETWORK)
-def get_dns(device: Device) -> None:
-    dns(device)
-
-
-@SPECIFICATION.case("DEVICE-2-1-5", "SET DNS CONFIGURATION - SEARCHDOMAIN", NETWORK)
-def set_search_domain(device: Device) -> None:
-    domain = "domain.name"
-    with _kept(device, dns, put_back_dns):
-        ask(device, set_dns(f"<tds:SearchDomain>{domain}</tds:SearchDomain>"))
-        domains = [str(each.text).strip() for each in dns(device).iterfind("tt:SearchDomain", NAMESPACES)]
-        require(domain in domains, f"{domain} was set, {domains} are told")
-
-
-@SPECIFICATION.case("DEVICE-2-1-6", "SET DNS CONFIGURATION - DNSMANUAL IPV4", NETWORK, NO_DHCP)
-def set_dns_ipv4(device: Device) -> None:
-    with _kept(device, dns, put_back_dns):
-        ask(device, set_dns(manual_dns("IPv4", IPV4)))
-        check_manual(dns(device), "DNSManual", "IPv4", IPV4)
-
-
-@SPECIFICATION.case("DEVICE-2-1-7", "SET DNS CONFIGURATION - DNSMANUAL IPV6", NETWORK, NO_DHCP, IPV6)
-def set_dns_ipv6(device: Device) -> None:
-    with _kept(device, dns, put_back_dns):
-        ask(device, set_dns(manual_dns("IPv6", IPV6_ADDRESS)))
-        check_manual(dns(device), "DNSManual", "IPv6", IPV6_ADDRESS)
-
-
-@SPECIFICATION.case("DEVICE-2-1-8", "SET DNS CONFIGURATION - FROMDHCP", NETWORK, DISCOVERY, DHCP)
-def set_dns_from_dhcp(device: Device) -> None:
-    with _kept(device, dns, put_back_dns):
-        ask(device, set_dns(from_dhcp=True))
-        require(boolean(value(dns(device), "tt:FromDHCP")), "FromDHCP was set, and is false")
-
-
-@SPECIFICATION.case("DEVICE-2-1-9", "SET DNS CONFIGURATION - DNSMANUAL INVALID IPV4", NETWORK, NO_DHCP)
-def set_bad_dns_ipv4(device: Device) -> None:
-    refused(device, set_dns(manual_dns("IPv4", NO_IPV4)), "InvalidArgVal", "InvalidIPv4Address")
-    _check_without(dns(device), "DNSManual", "IPv4", NO_IPV4)
-
-
-@SPECIFICATION.case("DEVICE-2-1-10", "SET DNS CONFIGURATION - DNSMANUAL INVALID IPV6", NETWORK, NO_DHCP, IPV6)
-def set_bad_dns_ipv6(device: Device) -> None:
-    refused(device, set_dns(manual_dns("IPv6", NO_IPV6)), "InvalidArgVal", "InvalidIPv6Address")
-    _check_without(dns(device), "DNSManual", "IPv6", NO_IPV6)
-
-
-@SPECIFICATION.case("DEVICE-2-1-11", "GET NTP CONFIGURATION", NETWORK, NTP)
-def get_ntp(device: Device) -> None:
-    _ntp(device)
-
-
-@SPECIFICATION.case("DEVICE-2-1-12", "SET NTP CONFIGURATION - NTPMANUAL IPV4", NETWORK, NO_DHCP, NTP)
-def set_ntp_ipv4(device: Device) -> None:
-    with _kept(device, _ntp, _put_back_ntp):
-        ask(device, _set_ntp(_manual_ntp("IPv4", IPV4)))
-        check_manual(_ntp(device), "NTPManual", "IPv4", IPV4)
-
-
-@SPECIFICATION.case("DEVICE-2-1-13", "SET NTP CONFIGURATION - NTPMANUAL IPV6", NETWORK, NO_DHCP, NTP, IPV6)
-def set_ntp_ipv6(device: Device) -> None:
-    with _kept(device, _ntp, _put_back_ntp):
-        ask(device, _set_ntp(_manual_ntp("IPv6", IPV6_ADDRESS)))
-        check_manual(_ntp(device), "NTPManual", "IPv6", IPV6_ADDRESS)
-
-
-@SPECIFICATION.case("DEVICE-2-1-14", "SET NTP CONFIGURATION - FROMDHCP", NETWORK, DHCP, NTP, DISCOVERY)
-def set_ntp_from_dhcp(device: Device) -> None:
-    with _kept(device, _ntp, _put_back_ntp):
-        ask(device, _set_ntp(from_dhcp=True))
-        require(boolean(value(_ntp(device), "tt:FromDHCP")), "FromDHCP was set, and is false")
-
-
-@SPECIFICATION.case("DEVICE-2-1-15", "SET NTP CONFIGURATION - NTPMANUAL INVALID IPV4", NETWORK, NO_DHCP, NTP)
-def set_bad_ntp_ipv4(device: Device) -> None:
-    refused(device, _set_ntp(_manual_ntp("IPv4", NO_IPV4)), "InvalidArgVal", "InvalidIPv4Address")
-    _check_without(_ntp(device), "NTPManual", "IPv4", NO_IPV4)
-
-
-@SPECIFICATION.case("DEVICE-2-1-16", "SET NTP CONFIGURATION - NTPMANUAL INVALID IPV6", NETWORK, NO_DHCP, NTP, IPV6)
-def set_bad_ntp_ipv6(device: Device) -> None:
-    """The document asks for InvalidIPv4Address, and ONVIF Core for InvalidIPv6Address: either will do."""
-    try:
-        ask(device, _set_ntp(_manual_ntp("IPv6", NO_IPV6)))
-    except SoapFault as fault:
-        require(fault.says("InvalidIPv4Address", "InvalidIPv6Address"), f"{fault}")
-    else:
-        raise Failed(f"{NO_IPV6} was accepted")
-    _check_without(_ntp(device), "NTPManual", "IPv6", NO_IPV6)
 
 
 # Interfaces
@@ -436,16 +241,6 @@ def set_gateway_ipv4(device: Device) -> None:
 @SPECIFICATION.case("DEVICE-2-1-31", "SET NETWORK DEFAULT GATEWAY CONFIGURATION - IPV6", NETWORK, IPV6)
 def set_gateway_ipv6(device: Device) -> None:
     _change_gateway(device, "IPv6", IPV6_ADDRESS)
-
-
-@SPECIFICATION.case("DEVICE-2-1-32", "NETWORK COMMAND SETHOSTNAME TEST", NETWORK)
-def set_host_name(device: Device) -> None:
-    _, old = _host_name(device)
-    try:
-        ask(device, _set_host_name(HOST_NAME))
-        require(_host_name(device) == (False, HOST_NAME), f"{HOST_NAME} was set, {_host_name(device)} is told")
-    finally:
-        ask(device, _set_host_name(old))
 
 
 # Dynamic DNS
