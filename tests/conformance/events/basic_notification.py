@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from conformance.client import NAMESPACES, SoapFault, make
 from conformance.device import Device
-from conformance.events.features import BASIC_NOTIFICATION, EVENTS, SPECIFICATION
+from conformance.events import filters
+from conformance.events.features import BASIC_NOTIFICATION, CONTENT_FILTER, EVENTS, SPECIFICATION
 from conformance.events.subscriptions import (
     Subscription,
     ask,
@@ -130,3 +131,30 @@ def set_synchronization_point(device: Device) -> None:
             if repeats(message, first):
                 return
         raise Failed("the property was not told again")
+
+
+@SPECIFICATION.case("EVENT-2-1-25", TITLE + "CONJUNCTION IN NOTIFY FILTER (OR OPERATION)", *NEEDS)
+def either_topic(device: Device) -> None:
+    filters.either_topic(device, filters.notifying)
+
+
+@SPECIFICATION.case("EVENT-2-1-26", TITLE + "TOPIC SUB-TREE IN PULLMESSAGES FILTER", *NEEDS)
+def topic_subtree(device: Device) -> None:
+    filters.topic_subtree(device, filters.notifying)
+
+
+@SPECIFICATION.case("EVENT-2-1-27", TITLE + "CONJUNCTION IN NOTIFY FILTER (TOPIC SUB-TREE AND OR OPERATION)", *NEEDS)
+def subtree_or_topic(device: Device) -> None:
+    filters.subtree_or_topic(device, filters.notifying)
+
+
+@SPECIFICATION.case("EVENT-2-1-28", TITLE + "UNSUBSCRIBE", *NEEDS)
+def unsubscribe_after_a_second(device: Device) -> None:
+    with pushed(device) as (made, _):
+        device.pause(1)
+        unsubscribe(device, made)
+
+
+@SPECIFICATION.case("EVENT-2-1-29", TITLE + "MESSAGE CONTENT FILTER", *NEEDS, CONTENT_FILTER)
+def content_filter(device: Device) -> None:
+    filters.content_filter(device, filters.notifying)

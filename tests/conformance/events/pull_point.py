@@ -9,8 +9,16 @@ from datetime import timedelta
 
 from conformance.client import SoapFault, make
 from conformance.device import Device
+from conformance.events import filters
 from conformance.events.basic_notification import renew
-from conformance.events.features import EVENTS, MAX_PULL_POINTS, PULL_POINTS, RENEWING_PROFILE, SPECIFICATION
+from conformance.events.features import (
+    CONTENT_FILTER,
+    EVENTS,
+    MAX_PULL_POINTS,
+    PULL_POINTS,
+    RENEWING_PROFILE,
+    SPECIFICATION,
+)
 from conformance.events.subscriptions import (
     Message,
     Subscription,
@@ -150,6 +158,21 @@ def pull_messages_for_a_minute(device: Device) -> None:
         unsubscribe(device, made)
 
 
+@SPECIFICATION.case("EVENT-3-1-33", TITLE + "CONJUNCTION IN PULLMESSAGES FILTER (OR OPERATION)", *NEEDS)
+def either_topic(device: Device) -> None:
+    filters.either_topic(device, filters.pulling)
+
+
+@SPECIFICATION.case("EVENT-3-1-34", TITLE + "TOPIC SUB-TREE IN PULLMESSAGES FILTER", *NEEDS)
+def topic_subtree(device: Device) -> None:
+    filters.topic_subtree(device, filters.pulling)
+
+
+@SPECIFICATION.case("EVENT-3-1-35", TITLE + "CONJUNCTION IN NOTIFY FILTER (TOPIC SUB-TREE AND OR OPERATION)", *NEEDS)
+def subtree_or_topic(device: Device) -> None:
+    filters.subtree_or_topic(device, filters.pulling)
+
+
 @SPECIFICATION.case("EVENT-3-1-36", TITLE + "UNSUBSCRIBE", *NEEDS)
 def unsubscribe_after_a_second(device: Device) -> None:
     with pull_point(device) as made:
@@ -176,3 +199,8 @@ def as_many_pull_points_as_announced(device: Device) -> None:
                 made.append(every.enter_context(pull_point(device)))
         for each in made:
             unsubscribe(device, each)
+
+
+@SPECIFICATION.case("EVENT-3-1-38", TITLE + "MESSAGE CONTENT FILTER", *NEEDS, CONTENT_FILTER)
+def content_filter(device: Device) -> None:
+    filters.content_filter(device, filters.pulling)
