@@ -11,7 +11,7 @@ from conformance.base.features import DISCOVERY, SPECIFICATION, has
 from conformance.base.requests import ask, value, xml
 from conformance.base.searcher import DEVICE_TYPES, Searcher, searching, types_of
 from conformance.device import Device
-from conformance.frame import require
+from conformance.frame import Failed, require
 from conformance.namespaces import STYLES, Style, rewritten
 
 ONVIF = "onvif://www.onvif.org"
@@ -49,8 +49,8 @@ def find(searcher: Searcher, send: Send, data: bytes, message_id: str) -> Heard:
     device = searcher.device
     send(searcher, data)
     match = searcher.answer(device.timing.discovery_s, to=message_id)
-    require(match is not None, "no ProbeMatch in time")
-    assert match is not None
+    if match is None:
+        raise Failed("no ProbeMatch in time")
     require(match.action == "ProbeMatches", f"{match.action} instead of ProbeMatches")
     check_description(match)
     paths = [address for address in match.xaddrs if address.endswith("/onvif/device_service")]
@@ -91,15 +91,21 @@ def is_silent_to_invalid(searcher: Searcher, send: Send) -> None:
     is_silent(searcher, send, probe("tds:Invalid", f"{ONVIF}/nothing/of/the/kind", message_id=message_id), message_id)
 
 
-@SPECIFICATION.case("DISCOVERY-1-1-2", "HELLO MESSAGE VALIDATION", DISCOVERY)
-def hello(device: Device) -> None:
+def announced_at_restart(device: Device, action: str) -> Heard:
+    """The Hello or Bye that a device says when it is restarted."""
     with searching(device) as searcher:
         endpoint = find_without_anything(searcher, to_all).endpoint
         ask(device, "<tds:SystemReboot/>")
-        heard = searcher.announcement("Hello", device.timing.reboot_s, endpoint=endpoint)
+        heard = searcher.announcement(action, device.timing.reboot_s, endpoint=endpoint)
         device.wait_until_back()
-    require(heard is not None, "no Hello after the restart")
-    assert heard is not None
+    if heard is None:
+        raise Failed(f"no {action} at a restart")
+    return heard
+
+
+@SPECIFICATION.case("DISCOVERY-1-1-2", "HELLO MESSAGE VALIDATION", DISCOVERY)
+def hello(device: Device) -> None:
+    heard = announced_at_restart(device, "Hello")
     check_description(heard)
     mandatory_scopes(heard.scopes)
     require(heard.body("d:MetadataVersion").isdigit(), "no MetadataVersion")
@@ -133,12 +139,7 @@ def search_by_unicast(device: Device) -> None:
 
 @SPECIFICATION.case("DISCOVERY-1-1-8", "BYE MESSAGE", DISCOVERY, has("System", "DiscoveryBye"))
 def bye(device: Device) -> None:
-    with searching(device) as searcher:
-        endpoint = find_without_anything(searcher, to_all).endpoint
-        ask(device, "<tds:SystemReboot/>")
-        heard = searcher.announcement("Bye", device.timing.reboot_s, endpoint=endpoint)
-        device.wait_until_back()
-    require(heard is not None, "no Bye before the restart")
+    announced_at_restart(device, "Bye")
 
 
 @SPECIFICATION.case("DISCOVERY-1-1-9", "DISCOVERY MODE CONFIGURATION", DISCOVERY)
@@ -173,8 +174,8 @@ def unknown_rule(device: Device) -> None:
         message_id = uuid4().urn
         searcher.ask(probe(scopes=ONVIF, rule=UNKNOWN_RULE, message_id=message_id))
         fault = searcher.answer(device.timing.discovery_s, to=message_id)
-    require(fault is not None, "no fault")
-    assert fault is not None
+    if fault is None:
+        raise Failed("no fault")
     require(fault.action == "fault", f"{fault.action} instead of a fault")
     require(fault.body("s:Fault/s:Code/s:Value").endswith(":Sender"), "the fault's code is not Sender")
     subcode = fault.body("s:Fault/s:Code/s:Subcode/s:Value")
@@ -212,8 +213,8 @@ def _hear_scopes(searcher: Searcher, endpoint: str, scopes: set[str]) -> None:
     """A Hello with exactly these scopes; one that was on its way before may come first."""
     while True:
         heard = searcher.announcement("Hello", searcher.device.timing.discovery_s, endpoint=endpoint)
-        require(heard is not None, f"no Hello that lists the scopes {sorted(scopes)}")
-        assert heard is not None
+        if heard is None:
+            raise Failed(f"no Hello that lists the scopes {sorted(scopes)}")
         if set(heard.scopes) == scopes:
             return
 
