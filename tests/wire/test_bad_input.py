@@ -309,19 +309,21 @@ def test_publishers_come_and_go_and_nothing_grows(start_server: ServerFactory) -
         assert server.memory_bytes < memory + 10 * MEGABYTE
 
 
-def test_memory_a_hostile_client_took_comes_back(start_server: ServerFactory) -> None:
+def test_memory_a_hostile_client_took_is_used_again(start_server: ServerFactory) -> None:
+    """Whether the C library gives it back at once is its own affair; that it does not add up is ours."""
     server = start_server(config=CONFIG)
     with publishing(server), undisturbed(server):
-        memory = server.memory_bytes
+        memory, descriptors = server.memory_bytes, server.descriptors
         head = f"ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n".encode()
-        for _ in range(3):
+        for _ in range(5):
             clients = [RawRtsp.connect(server.host, server.port) for _ in range(50)]
             for client in clients:
                 client.sock.sendall(head + b"x" * (MAX_BODY_BYTES - 1))
             wait_until(lambda: server.memory_bytes > memory + 30 * MEGABYTE, "the halves are held")
             for client in clients:
                 client.close()
-            wait_until(lambda: server.memory_bytes < memory + 20 * MEGABYTE, "the memory has come back")
+            wait_until(lambda: server.descriptors <= descriptors + 2, "all connections are closed")
+        assert server.memory_bytes < memory + 100 * MEGABYTE
 
 
 def test_two_thousand_connections_at_once(start_server: ServerFactory) -> None:
