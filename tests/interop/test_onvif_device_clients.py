@@ -9,14 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.onvif_clients import DEADLINE_S, ONVIF_PYTHON, ONVIF_ZEEP_ASYNC, program
-from support.onvif_device import ServedDevice, served_device
-
-from manycast.onvif.state.device import DeviceState
-from manycast.onvif.state.server import Server
-from manycast.onvif.state.users import User, UserLevel
-
-USER, PASSWORD = "admin", "secret"
+from support.onvif_clients import (
+    DEADLINE_S,
+    ONVIF_PYTHON,
+    ONVIF_ZEEP_ASYNC,
+    USER,
+    device_with_login,
+    login_to,
+    program,
+)
+from support.onvif_device import ServedDevice
 
 SYNCHRONOUS = """
 import json, sys
@@ -85,19 +87,13 @@ asyncio.run(main())
 
 @pytest.fixture
 async def served() -> AsyncIterator[ServedDevice]:
-    users = [User(username=USER, password=PASSWORD, level=UserLevel.ADMINISTRATOR)]
-    async with served_device(DeviceState(server=Server(need_auth=True), users=users)) as served:
+    async with device_with_login() as served:
         yield served
-
-
-def arguments(served: ServedDevice) -> tuple[str, ...]:
-    host, _, port = served.address.removeprefix("http://").rpartition(":")
-    return host, port, USER, PASSWORD
 
 
 @pytest.mark.parametrize("digest", [False, True])
 async def test_onvif_python_sets_a_device_up(served: ServedDevice, digest: bool) -> None:
-    async with program(ONVIF_PYTHON, SYNCHRONOUS, *arguments(served), str(digest)) as client:
+    async with program(ONVIF_PYTHON, SYNCHRONOUS, *login_to(served), str(digest)) as client:
         assert await client.said() == served.device.store.state.information.model
         assert served.url in await client.said()
         assert await client.said() == 2
@@ -112,7 +108,7 @@ async def test_onvif_python_sets_a_device_up(served: ServedDevice, digest: bool)
 
 
 async def test_onvif_zeep_async_sets_a_device_up(served: ServedDevice) -> None:
-    async with program(ONVIF_ZEEP_ASYNC, ASYNCHRONOUS, *arguments(served)) as client:
+    async with program(ONVIF_ZEEP_ASYNC, ASYNCHRONOUS, *login_to(served)) as client:
         assert served.url in await client.said()
         assert await client.said() == served.device.store.state.information.model
         assert await client.said() == "cellar"
@@ -136,12 +132,12 @@ async def main():
     await camera.close()
 asyncio.run(main())
 """
-    async with program(ONVIF_ZEEP_ASYNC, script, *arguments(served)) as client:
+    async with program(ONVIF_ZEEP_ASYNC, script, *login_to(served)) as client:
         assert await client.said() == served.device.store.state.information.model
 
 
 async def test_the_command_line_of_onvif_python_asks_for_information(served: ServedDevice) -> None:
-    host, port, user, password = arguments(served)
+    host, port, user, password = login_to(served)
     login = ("--host", host, "--port", port, "--username", user, "--password", password)
     command = (str(Path(sys.executable).with_name("onvif")), *login, "devicemgmt", "GetDeviceInformation")
     pipe = asyncio.subprocess.PIPE

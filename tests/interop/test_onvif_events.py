@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from support.onvif_clients import ONVIF_PYTHON, ONVIF_ZEEP_ASYNC, program
-from support.onvif_device import ServedDevice, served_device
-
-from manycast.onvif.state.device import DeviceState
-from manycast.onvif.state.server import Server
-from manycast.onvif.state.users import User, UserLevel
-
-USER, PASSWORD = "admin", "secret"
+from support.onvif_clients import ONVIF_PYTHON, ONVIF_ZEEP_ASYNC, device_with_login, login_to, program
+from support.onvif_device import ServedDevice
 
 PULL = """
 import json, sys
@@ -120,18 +114,12 @@ asyncio.run(main())
 
 @pytest.fixture
 async def served() -> AsyncIterator[ServedDevice]:
-    users = [User(username=USER, password=PASSWORD, level=UserLevel.ADMINISTRATOR)]
-    async with served_device(DeviceState(server=Server(need_auth=True), users=users)) as served:
+    async with device_with_login() as served:
         yield served
 
 
-def arguments(served: ServedDevice) -> tuple[str, ...]:
-    host, _, port = served.address.removeprefix("http://").rpartition(":")
-    return host, port, USER, PASSWORD
-
-
 async def test_onvif_python_pulls(served: ServedDevice) -> None:
-    async with program(ONVIF_PYTHON, PULL, *arguments(served)) as client:
+    async with program(ONVIF_PYTHON, PULL, *login_to(served)) as client:
         assert await client.said() == 32
         assert await client.said() is True
         assert await client.said() == [["Initialized", "inactive"]] * 2
@@ -144,7 +132,7 @@ async def test_onvif_python_pulls(served: ServedDevice) -> None:
 
 
 async def test_the_managers_of_onvif_zeep_async_pull_and_are_notified(served: ServedDevice) -> None:
-    async with program(ONVIF_ZEEP_ASYNC, MANAGERS, *arguments(served)) as client:
+    async with program(ONVIF_ZEEP_ASYNC, MANAGERS, *login_to(served)) as client:
         assert await client.said() == [["Initialized", "inactive"]] * 2
         served.device.io.switch("Relay1", True)
         client.go_on()

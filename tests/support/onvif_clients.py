@@ -10,9 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from manycast.onvif.state.device import DeviceState
+from manycast.onvif.state.server import Server
+from manycast.onvif.state.users import User, UserLevel
+from support.onvif_device import ServedDevice, served_device
+
 ONVIF_PYTHON = Path(sys.executable)
 ONVIF_ZEEP_ASYNC = Path(sys.prefix) / "clients/onvif-zeep-async/bin/python"  # made by script/setup
 
+USER, PASSWORD = "admin", "secret"
 DEADLINE_S = 60.0  # generous: only a failing test ever waits that long
 
 
@@ -53,3 +59,17 @@ async def program(python: Path, script: str, *arguments: str) -> AsyncIterator[P
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def device_with_login() -> AsyncIterator[ServedDevice]:
+    """A device that USER is the administrator of, and nobody uses without a login."""
+    users = [User(username=USER, password=PASSWORD, level=UserLevel.ADMINISTRATOR)]
+    async with served_device(DeviceState(server=Server(need_auth=True), users=users)) as served:
+        yield served
+
+
+def login_to(served: ServedDevice) -> tuple[str, str, str, str]:
+    """What a client needs: host, port, user, password."""
+    host, _, port = served.address.removeprefix("http://").rpartition(":")
+    return host, port, USER, PASSWORD

@@ -14,7 +14,7 @@ from support.clips import make_clip
 from support.waiting import until
 
 from manycast.hub.hls_packager import TOLD_AT_ONCE, HlsOptions, HlsRun
-from manycast.hub.hls_runs import KEPT_S, HlsRuns
+from manycast.hub.hls_runs import KEPT_S, Form, HlsRuns
 from manycast.hub.hub import Hub
 from manycast.hub.source import SourceError
 from manycast.hub.stream import Stream, StreamEnded
@@ -38,119 +38,114 @@ def push(stream: Stream, start_s: int, end_s: int) -> None:
         stream.push(CLIP.frame(number))
 
 
+class Running:
+    """A stream that is published, and its run."""
+
+    def __init__(self, options: HlsOptions = OPTIONS, form: Form | None = None, *, seconds: int = 0) -> None:
+        """`seconds` of the stream are there before the run begins."""
+        self.hub = Hub()
+        self.stream = published(self.hub, seconds)
+        self.runs = HlsRuns(self.hub, options, form)
+        self.run = self.runs.start(self.stream)
+
+    def push(self, start_s: int, end_s: int) -> None:
+        push(self.stream, start_s, end_s)
+
+    def unpublish(self) -> None:
+        self.hub.unpublish(self.stream, "the test ends it")
+
+
 async def test_it_begins_with_the_group_of_pictures_so_far() -> None:
-    hub = Hub()
-    stream = published(hub, 3)
-    run = HlsRuns(hub, OPTIONS).start(stream)
-    assert not run.segmenter.ready
-    push(stream, 3, 4)
-    assert run.segmenter.ready
-    assert b"#EXTINF:1.00000" in run.playlist(skip=False)
-    assert stream.watchers == 1
+    hls = Running(seconds=3)
+    assert not hls.run.segmenter.ready
+    hls.push(3, 4)
+    assert hls.run.segmenter.ready
+    assert b"#EXTINF:1.00000" in hls.run.playlist(skip=False)
+    assert hls.stream.watchers == 1
 
 
 async def test_there_is_one_run_for_a_path_and_its_names_are_its_own() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
-    assert runs.start(stream) is run
-    assert runs.named(run.token) is run
-    assert runs.at("live") is run
-    assert HlsRun("live", OPTIONS).token != run.token
+    hls = Running()
+    assert hls.runs.start(hls.stream) is hls.run
+    assert hls.runs.named(hls.run.token) is hls.run
+    assert hls.runs.at("live") is hls.run
+    assert HlsRun("live", OPTIONS).token != hls.run.token
 
 
 async def test_a_list_that_has_not_changed_is_the_same_bytes() -> None:
-    hub = Hub()
-    stream = published(hub)
-    run = HlsRuns(hub, OPTIONS).start(stream)
-    push(stream, 0, 3)
-    assert run.playlist(skip=False) is run.playlist(skip=False)
-    before = run.playlist(skip=False)
-    push(stream, 3, 4)
-    assert run.playlist(skip=False) is not before
+    hls = Running()
+    hls.push(0, 3)
+    assert hls.run.playlist(skip=False) is hls.run.playlist(skip=False)
+    before = hls.run.playlist(skip=False)
+    hls.push(3, 4)
+    assert hls.run.playlist(skip=False) is not before
 
 
 async def test_nobody_asking_ends_it_but_not_while_somebody_waits() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
+    hls = Running()
     now_s = time.monotonic()
-    runs.handle_timer(now_s + OPTIONS.idle_s - 1)
-    assert len(runs) == 1
-    run.waiting["somebody"] = lambda: None
-    runs.handle_timer(now_s + OPTIONS.idle_s + 1)
-    assert len(runs) == 1
-    run.waiting.clear()
-    runs.handle_timer(now_s + OPTIONS.idle_s + 1)
-    assert len(runs) == 0
-    assert runs.at("live") is None
-    assert stream.watchers == 0
+    hls.runs.handle_timer(now_s + OPTIONS.idle_s - 1)
+    assert len(hls.runs) == 1
+    hls.run.waiting["somebody"] = lambda: None
+    hls.runs.handle_timer(now_s + OPTIONS.idle_s + 1)
+    assert len(hls.runs) == 1
+    hls.run.waiting.clear()
+    hls.runs.handle_timer(now_s + OPTIONS.idle_s + 1)
+    assert len(hls.runs) == 0
+    assert hls.runs.at("live") is None
+    assert hls.stream.watchers == 0
 
 
 async def test_a_publisher_who_does_not_come_back_ends_it_and_it_is_kept_for_a_while() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
-    push(stream, 0, 5)
+    hls = Running()
+    hls.push(0, 5)
     told: list[bool] = []
-    run.waiting["somebody"] = lambda: told.append(run.over)
-    hub.unpublish(stream, "the test ends it")
+    hls.run.waiting["somebody"] = lambda: told.append(hls.run.over)
+    hls.unpublish()
     now_s = time.monotonic()
-    runs.handle_timer(now_s + OPTIONS.return_s - 1)
-    assert not run.over
-    runs.handle_timer(now_s + OPTIONS.return_s + 1)
-    assert run.over
+    hls.runs.handle_timer(now_s + OPTIONS.return_s - 1)
+    assert not hls.run.over
+    hls.runs.handle_timer(now_s + OPTIONS.return_s + 1)
+    assert hls.run.over
     await asyncio.sleep(0)
     assert told == [True]
-    run.waiting.clear()
-    assert run.playlist(skip=False).endswith(b"#EXT-X-ENDLIST\n")
-    assert runs.at("live") is None
-    assert runs.named(run.token) is run
-    runs.handle_timer(time.monotonic() + KEPT_S + 1)
-    assert runs.named(run.token) is None
+    hls.run.waiting.clear()
+    assert hls.run.playlist(skip=False).endswith(b"#EXT-X-ENDLIST\n")
+    assert hls.runs.at("live") is None
+    assert hls.runs.named(hls.run.token) is hls.run
+    hls.runs.handle_timer(time.monotonic() + KEPT_S + 1)
+    assert hls.runs.named(hls.run.token) is None
 
 
 async def test_a_publisher_who_comes_back_goes_on_even_with_other_tracks() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
-    push(stream, 0, 3)
-    hub.unpublish(stream, "the test ends it")
-    again = published(hub, 2, METADATA)
-    runs.handle_timer(time.monotonic())
-    await until(lambda: run.away_s is None, "it goes on")
+    hls = Running()
+    hls.push(0, 3)
+    hls.unpublish()
+    again = published(hls.hub, 2, METADATA)
+    hls.runs.handle_timer(time.monotonic())
+    await until(lambda: hls.run.away_s is None, "it goes on")
     push(again, 2, 5)
-    assert runs.at("live") is run
-    assert b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False)
+    assert hls.runs.at("live") is hls.run
+    assert b"#EXT-X-DISCONTINUITY\n" in hls.run.playlist(skip=False)
 
 
 async def test_a_publisher_who_comes_back_in_other_packaging_ends_it() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
-    push(stream, 0, 3)
-    hub.unpublish(stream, "the test ends it")
-    published(hub, 0, OPUS)
-    runs.handle_timer(time.monotonic())
-    await until(lambda: run.over, "it ends")
+    hls = Running()
+    hls.push(0, 3)
+    hls.unpublish()
+    published(hls.hub, 0, OPUS)
+    hls.runs.handle_timer(time.monotonic())
+    await until(lambda: hls.run.over, "it ends")
 
 
 async def test_a_publisher_whose_parameters_are_not_known_is_waited_for() -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS)
-    run = runs.start(stream)
-    push(stream, 0, 3)
-    hub.unpublish(stream, "the test ends it")
-    hub.publish("live", [Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())], "a test")
-    runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
+    hls = Running()
+    hls.push(0, 3)
+    hls.unpublish()
+    hls.hub.publish("live", [Track(codec=Codec.H265, clock_rate_hz=90_000, parameters=H265Parameters())], "a test")
+    hls.runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
     await asyncio.sleep(0)
-    assert not run.over
+    assert not hls.run.over
 
 
 class Forms:
@@ -173,35 +168,31 @@ class Forms:
 
 
 async def test_a_publisher_who_comes_back_is_taken_in_the_form_that_hls_can_carry() -> None:
-    hub, forms = Hub(), Forms()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS, forms)
-    run = runs.start(stream)
-    push(stream, 0, 3)
-    hub.unpublish(stream, "the test ends it")
-    again = hub.publish("live", [OPUS], "a test")
+    forms = Forms()
+    hls = Running(form=forms)
+    hls.push(0, 3)
+    hls.unpublish()
+    again = hls.hub.publish("live", [OPUS], "a test")
     for _ in range(3):  # it takes a while: nobody asks twice
-        runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
+        hls.runs.handle_timer(time.monotonic() + OPTIONS.return_s + 1)
         await asyncio.sleep(0)
     assert forms.asked == [again]
-    assert not run.over
+    assert not hls.run.over
     forms.let.set()
     await until(lambda: forms.made.watchers, "it goes on")
     push(forms.made, 3, 5)
-    assert b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False)
-    runs.close()
+    assert b"#EXT-X-DISCONTINUITY\n" in hls.run.playlist(skip=False)
+    hls.runs.close()
 
 
 async def test_what_cannot_be_brought_into_that_form_ends_it(caplog: pytest.LogCaptureFixture) -> None:
-    hub, forms = Hub(), Forms(SourceError("no encoder"))
+    forms = Forms(SourceError("no encoder"))
     forms.let.set()
-    stream = published(hub)
-    runs = HlsRuns(hub, OPTIONS, forms)
-    run = runs.start(stream)
-    hub.unpublish(stream, "the test ends it")
-    hub.publish("live", [OPUS], "a test")
-    runs.handle_timer(time.monotonic())
-    await until(lambda: run.over, "it ends")
+    hls = Running(form=forms)
+    hls.unpublish()
+    hls.hub.publish("live", [OPUS], "a test")
+    hls.runs.handle_timer(time.monotonic())
+    await until(lambda: hls.run.over, "it ends")
     assert "no encoder" in caplog.text
 
 
@@ -230,26 +221,24 @@ async def test_of_what_hls_cannot_carry_at_all_nothing_is_asked_again() -> None:
 
 
 async def test_all_who_wait_are_told_of_the_newest_a_few_at_a_time() -> None:
-    hub = Hub()
-    stream = published(hub)
-    run = HlsRuns(hub, OPTIONS).start(stream)
+    hls = Running()
     told: list[int] = []
 
     def tell(number: int) -> None:
         told.append(number)
-        del run.waiting[number]
+        del hls.run.waiting[number]
 
     for number in range(3 * TOLD_AT_ONCE):
-        run.waiting[number] = partial(tell, number)
-    push(stream, 0, 2)
+        hls.run.waiting[number] = partial(tell, number)
+    hls.push(0, 2)
     assert not told
     await asyncio.sleep(0)
     assert len(told) == TOLD_AT_ONCE
-    push(stream, 2, 3)  # meanwhile there is more
+    hls.push(2, 3)  # meanwhile there is more
     for _ in range(5):
         await asyncio.sleep(0)
     assert sorted(told) == list(range(3 * TOLD_AT_ONCE))
-    assert not run.waiting
+    assert not hls.run.waiting
 
 
 async def test_a_stream_that_has_ended_cannot_begin() -> None:
@@ -263,35 +252,29 @@ async def test_a_stream_that_has_ended_cannot_begin() -> None:
 
 
 async def test_segments_on_disk_are_no_longer_in_memory(tmp_path: Path) -> None:
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, folder=tmp_path))
-    run = runs.start(stream)
-    push(stream, 0, 4)
-    place = tmp_path / "live.hls" / run.token
-    file = run.files["0.ts"]
+    hls = Running(HlsOptions(segments=OPTIONS.segments, folder=tmp_path))
+    hls.push(0, 4)
+    place = tmp_path / "live.hls" / hls.run.token
+    file = hls.run.files["0.ts"]
     await until(lambda: isinstance(file.data, memoryview), "the file's bytes")
     assert isinstance(file.data, memoryview)
     assert isinstance(file.data.obj, mmap.mmap)
     assert (place / "0.ts").read_bytes() == file.data
-    part = run.files["0.0.ts"].data
+    part = hls.run.files["0.0.ts"].data
     assert isinstance(part, memoryview)
     assert part.obj is file.data.obj
-    runs.close()
+    hls.runs.close()
     assert (place / "0.ts").exists()  # the next start cleans up, if it is to
 
 
 async def test_a_disk_that_fails_costs_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    hub = Hub()
-    stream = published(hub)
-    runs = HlsRuns(hub, HlsOptions(segments=OPTIONS.segments, folder=blocked))
-    run = runs.start(stream)
-    push(stream, 0, 10)
+    hls = Running(HlsOptions(segments=OPTIONS.segments, folder=blocked))
+    hls.push(0, 10)
     await until(lambda: any("stay in memory" in record.message for record in caplog.records), "it is said")
     await asyncio.sleep(0)
     assert sum("stay in memory" in record.message for record in caplog.records) == 1
-    assert isinstance(next(iter(run.files.values())).data, bytes | memoryview)
-    assert b"#EXTINF" in run.playlist(skip=False)
-    runs.close()
+    assert isinstance(next(iter(hls.run.files.values())).data, bytes | memoryview)
+    assert b"#EXTINF" in hls.run.playlist(skip=False)
+    hls.runs.close()
