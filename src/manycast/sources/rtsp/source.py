@@ -10,7 +10,8 @@ from manycast.hub.source import FrameSink, SourceError
 from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions, check_redirect
 from manycast.sources.loops import LoopGuard
-from manycast.sources.rtsp.session import ClientSession, MovedElsewhere, OtherTransport
+from manycast.sources.rtsp.dialogue import MovedElsewhere, OtherTransport
+from manycast.sources.rtsp.session import ClientSession
 from manycast.wire.address import SourceAddress
 
 MAX_REDIRECTS = 5

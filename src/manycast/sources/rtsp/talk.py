@@ -16,7 +16,7 @@ from manycast.media.track import AacParameters, AudioParameters, Codec, G726Para
 from manycast.sources.dialling import DialOptions, check_redirect
 from manycast.sources.path_log import AnyLog
 from manycast.sources.proxy import Pauses
-from manycast.sources.rtsp.session import MovedElsewhere, OtherTransport
+from manycast.sources.rtsp.dialogue import MovedElsewhere, OtherTransport
 from manycast.sources.rtsp.source import MAX_REDIRECTS
 from manycast.sources.rtsp.speech import SpeechSession
 from manycast.wire.address import SourceAddress
