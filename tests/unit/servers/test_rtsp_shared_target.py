@@ -30,6 +30,7 @@ class FakeTarget:
         self.plays = False
         self.position = 0.0
         self.seeks: list[float] = []
+        self.keyframes_asked = 0
         self.closed: list[bool] = []  # whether goodbye was said, each time
 
     async def prepare(self, viewer: Any, layout: Any, wanted: Range | None, **_pace: Any) -> PlayInfo:
@@ -55,6 +56,9 @@ class FakeTarget:
 
     def position_s(self) -> float | None:
         return self.position
+
+    def request_keyframe(self) -> None:
+        self.keyframes_asked += 1
 
     def close(self, *, say_goodbye: bool) -> None:
         self.closed.append(say_goodbye and self.plays)

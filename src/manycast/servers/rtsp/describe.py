@@ -9,9 +9,10 @@ from manycast.hub.metadata import METADATA_TRACK
 from manycast.hub.rtp_packager import describe_track
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
-from manycast.media.track import Track
+from manycast.media.track import MediaKind, Track
 from manycast.servers.rtsp.backchannel import describe_backchannel
 from manycast.servers.rtsp.told_keys import ToldKeys
+from manycast.wire.rtsp.feedback import announced_keyframe_feedback
 from manycast.wire.rtsp.headers import NptRange
 from manycast.wire.rtsp.url import Control, Side, track_control
 from manycast.wire.sdp import Attribute, Connection, Direction, MediaDescription, Origin, SessionDescription
@@ -47,6 +48,8 @@ async def describe(
         time_range = NptRange(start_s=0.0, end_s=(found.duration_us or 0) / 1e6 if once else None)
     count = len(found.tracks)
     sections = {index: _describe_track(track, index, index, base_url) for index, track in enumerate(found.tracks)}
+    if isinstance(found, Stream) and found.keyframes.possible:
+        sections = {index: _with_feedback(section) for index, section in sections.items()}
     if metadata:
         sections[count] = _describe_track(METADATA_TRACK, 0, Side.METADATA, base_url)
     if speech:
@@ -80,3 +83,11 @@ def _describe_track(track: Track, index: int, control: Control, base_url: str) -
         rtpmaps={rtpmap.payload_type: rtpmap},
         control=track_control(base_url, control),
     )
+
+
+def _with_feedback(section: MediaDescription) -> MediaDescription:
+    """RFC 4585 section 4.2 wants the profile AVPF for it, which many clients do not set up; under AVP they pass it
+    over, and GStreamer makes use of it."""
+    if section.kind != MediaKind.VIDEO.value:
+        return section
+    return replace(section, attributes=(*section.attributes, *announced_keyframe_feedback(section.payload_types[0])))

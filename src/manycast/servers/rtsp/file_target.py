@@ -124,6 +124,9 @@ class FileTarget:
     def position_s(self) -> float | None:
         return self._playback.position_us / 1e6 if self._playback is not None else 0.0
 
+    def request_keyframe(self) -> None:
+        """A file has them where they are."""
+
     def close(self, *, say_goodbye: bool) -> None:
         if self._playback is not None:
             if say_goodbye and self._playback.playing:

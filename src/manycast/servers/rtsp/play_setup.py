@@ -268,8 +268,11 @@ class PlaySetup:
         if self.speech is not None and track_index == self._speech_track:
             self._signs.heard(now_s)
             self.speech.rtcp_received(data, now_s)
-        else:
-            self._signs.rtcp_received(track_index, data, now_s)
+            return
+        asked = self._signs.rtcp_received(track_index, data, now_s)
+        for part in self.parts if asked else ():
+            if track_index in part.tracks and part.target.senders[track_index - part.first_track].ssrc in asked:
+                part.target.request_keyframe()
 
     # The transport
 

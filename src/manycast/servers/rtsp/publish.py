@@ -35,6 +35,7 @@ from manycast.wire.rtsp.errors import (
     NotEnoughBandwidth,
     NotFound,
 )
+from manycast.wire.rtsp.feedback import KeyframeFeedback
 from manycast.wire.rtsp.headers import SessionHeader, TransportSpec
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
@@ -144,6 +145,8 @@ class PublishSession:
             )
         except PathTaken as error:
             raise Forbidden(str(error)) from error
+        if any(item.feedback for _, item in carried):
+            self._stream.keyframes.on_request = self._request_keyframe
         self._receiver = receiver
         self._open_ways_in()
 
@@ -317,18 +320,30 @@ class PublishSession:
             if media.track_index is None:
                 continue
             report = receiver.report(media.track_index, now_s=now_s)
-            if report is None:
+            if report is not None:
+                self._send_rtcp(media, report)
+
+    def _request_keyframe(self) -> None:
+        now_s = time.monotonic()
+        for media in self._media.values():
+            feedback = None if media.carried is None else media.carried.feedback
+            if self._receiver is None or media.track_index is None or feedback is None:
                 continue
-            if media.keys is not None:
-                report = media.keys.protect(report)
-            if media.channels is not None:
-                prefix = bytes((0x24, media.channels[1])) + len(report).to_bytes(2)
-                self._connection.write(prefix + report)
-            elif media.sockets is not None and media.client_rtcp is not None:
-                try:
-                    media.sockets[1].sendto(report, media.client_rtcp)
-                except OSError:
-                    pass  # the publisher does without: reports are advice
+            full_intra = feedback is KeyframeFeedback.FULL_INTRA
+            request = self._receiver.keyframe_request(media.track_index, full_intra=full_intra, now_s=now_s)
+            if request is not None:
+                self._send_rtcp(media, request)
+
+    def _send_rtcp(self, media: _MediaTransport, data: bytes) -> None:
+        if media.keys is not None:
+            data = media.keys.protect(data)
+        if media.channels is not None:
+            self._connection.write(bytes((0x24, media.channels[1])) + len(data).to_bytes(2) + data)
+        elif media.sockets is not None and media.client_rtcp is not None:
+            try:
+                media.sockets[1].sendto(data, media.client_rtcp)
+            except OSError:
+                pass  # the publisher does without: reports and requests are advice
 
     def _log_losses(self) -> None:
         assert self._receiver is not None

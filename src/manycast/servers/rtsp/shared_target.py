@@ -106,5 +106,8 @@ class MemberTarget:
     def position_s(self) -> float | None:
         return self._shared.target.position_s()
 
+    def request_keyframe(self) -> None:
+        self._shared.target.request_keyframe()
+
     def close(self, *, say_goodbye: bool) -> None:
         self._shared.leave(self, say_goodbye=say_goodbye)

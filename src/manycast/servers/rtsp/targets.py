@@ -62,6 +62,9 @@ class Target(Protocol):
     def position_s(self) -> float | None:
         """Where a file stands; None for what is live."""
 
+    def request_keyframe(self) -> None:
+        """A viewer cannot go on without one: have it made, where pictures are made while they are watched."""
+
     def close(self, *, say_goodbye: bool) -> None: ...
 
 
@@ -120,6 +123,9 @@ class LiveTarget:
 
     def position_s(self) -> float | None:
         return None
+
+    def request_keyframe(self) -> None:
+        self._stream.keyframes.request()
 
     def close(self, *, say_goodbye: bool) -> None:
         if say_goodbye:

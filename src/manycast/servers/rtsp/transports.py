@@ -49,28 +49,34 @@ def _refusal(spec: TransportSpec, *, secure: bool, srtp: bool, multicast: bool) 
         return "multicast is off here"
     if spec.multicast and is_udp(plain) and spec.is_secure:
         return "there is no SRTP by multicast"
-    interleaved = plain.protocol == "RTP/AVP/TCP" and not spec.multicast
+    interleaved = is_interleaved(plain) and not spec.multicast
     if not interleaved and not (is_udp(plain) and (spec.multicast or spec.client_port)):
         return "only RTP/AVP over UDP unicast and TCP interleaved can be given"
     if spec.is_secure and not secure:
         return "SRTP without TLS: anybody could read its keys"
     if spec.is_secure and not srtp:
         return "SRTP is switched off"
-    if is_udp(spec) and secure and srtp:
+    if is_udp(plain) and not spec.is_secure and secure and srtp:
         return "what is asked for by TLS does not go out in the clear: RTP/SAVP and TCP interleaved can be given"
     return ""
 
 
 def in_clear(spec: TransportSpec) -> TransportSpec:
-    """The same transport without SRTP. Feedback (SAVPF, RFC 5124) may be left out, and is."""
+    """The same transport without SRTP."""
     if not spec.is_secure:
         return spec
-    _, _, lower = spec.protocol.removeprefix("RTP/").partition("/")
-    return replace(spec, protocol=f"RTP/AVP/{lower}" if lower else "RTP/AVP")
+    profile, _, lower = spec.protocol.removeprefix("RTP/S").partition("/")
+    return replace(spec, protocol=f"RTP/{profile}/{lower}" if lower else f"RTP/{profile}")
 
 
 def is_udp(spec: TransportSpec) -> bool:
-    return spec.protocol in ("RTP/AVP", "RTP/AVP/UDP")
+    """In the clear. With AVPF (RFC 4585) clients may say at once that they lack a picture, as they may without."""
+    return spec.protocol in ("RTP/AVP", "RTP/AVP/UDP", "RTP/AVPF", "RTP/AVPF/UDP")
+
+
+def is_interleaved(spec: TransportSpec) -> bool:
+    """In the clear, too."""
+    return spec.protocol in ("RTP/AVP/TCP", "RTP/AVPF/TCP")
 
 
 def agreed_transport(
@@ -146,7 +152,7 @@ class InterleavedTransport:
         return self.connection.link.name
 
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
-        return spec.protocol == "RTP/AVP/TCP" and connection is self.connection
+        return is_interleaved(spec) and connection is self.connection
 
     def set_up(self, spec: TransportSpec, track_index: int, slot: int, on_rtp: RtpSink | None = None) -> TransportSpec:
         """The channels a track has asked for, where they are free."""

@@ -1,11 +1,20 @@
-"""What is heard of a viewer: signs of life, receiver reports, and refusals of its host."""
+"""What is heard of a viewer: signs of life, receiver reports, requests for a keyframe, and refusals of its host."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from manycast.errors import ProtocolError
-from manycast.wire.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, parse_compound
+from manycast.wire.rtp.rtcp import (
+    FullIntraRequest,
+    PictureLossIndication,
+    ReceiverReport,
+    ReportBlock,
+    RtcpPacket,
+    SenderReport,
+    parse_compound,
+)
 
 REFUSED_S = 2.0  # a client's host that refuses packets for so long: the player is gone
 
@@ -29,16 +38,18 @@ class ViewerSigns:
     def heard(self, now_s: float) -> None:
         self.last_s = now_s
 
-    def rtcp_received(self, track_index: int, data: bytes, now_s: float) -> None:
+    def rtcp_received(self, track_index: int, data: bytes, now_s: float) -> frozenset[int]:
+        """Take a compound packet; returns the SSRCs that a keyframe is asked of."""
         self.last_s = now_s
         self._refused_s = None
         try:
             packets = parse_compound(data)
         except ProtocolError:
-            return  # a sign of life all the same: some players send a dummy to open a NAT's path
+            return frozenset()  # a sign of life all the same: some players send a dummy to open a NAT's path
         for packet in packets:
             if isinstance(packet, ReceiverReport | SenderReport) and packet.reports:
                 self._reports[track_index] = packet.reports[0]
+        return frozenset(ssrc for packet in packets for ssrc in _asked_of(packet))
 
     def refused(self) -> None:
         now_s = time.monotonic()
@@ -46,3 +57,13 @@ class ViewerSigns:
             self._refused_s = (now_s, now_s)
         else:
             self._refused_s = (self._refused_s[0], now_s)
+
+
+def _asked_of(packet: RtcpPacket) -> Iterator[int]:
+    """The sources that a packet asks for a keyframe. A command is obeyed as often as it comes: repeated ones, which
+    have the same number, come while the keyframe has not arrived."""
+    match packet:
+        case PictureLossIndication():
+            yield packet.media_ssrc
+        case FullIntraRequest():
+            yield from (ssrc for ssrc, _ in packet.requests)

@@ -12,7 +12,15 @@ from manycast.media.track import MediaKind, Track
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, PayloadFormat
 from manycast.wire.rtp.reorder import ReorderBuffer
-from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, SourceDescription, parse_compound
+from manycast.wire.rtp.rtcp import (
+    FullIntraRequest,
+    Goodbye,
+    PictureLossIndication,
+    ReceiverReport,
+    SenderReport,
+    SourceDescription,
+    parse_compound,
+)
 from manycast.wire.rtp.statistics import ReceptionStatistics
 from manycast.wire.rtp.timeline import SenderTimeline
 
@@ -50,6 +58,7 @@ class TrackReceiver:
         self.counters = ReceiverCounters()
         self.statistics: ReceptionStatistics | None = None
         self.said_goodbye = False
+        self.keyframe_commands = 0  # sent to this sender
         self._index = index
         self._payload_type = payload_type
         self._depacketiser = depacketiser
@@ -220,3 +229,19 @@ class RtpSessionReceiver:
             ReceiverReport(ssrc=self._ssrc, reports=(block,)).serialize()
             + SourceDescription(ssrc=self._ssrc, cname=self._cname).serialize()
         )
+
+    def keyframe_request(self, track_index: int, *, full_intra: bool, now_s: float) -> bytes | None:
+        """A compound packet that asks a track's sender for a keyframe; None before its first packet.
+
+        With `full_intra` by a command (RFC 5104 section 4.3.1), else by saying that a picture was lost (RFC 4585
+        section 6.3.1).
+        """
+        receiver = self.tracks[track_index]
+        report = self.report(track_index, now_s=now_s)
+        if report is None or receiver.ssrc is None:
+            return None
+        if not full_intra:
+            return report + PictureLossIndication(ssrc=self._ssrc, media_ssrc=receiver.ssrc).serialize()
+        receiver.keyframe_commands += 1
+        command = (receiver.ssrc, receiver.keyframe_commands & 0xFF)
+        return report + FullIntraRequest(ssrc=self._ssrc, requests=(command,)).serialize()

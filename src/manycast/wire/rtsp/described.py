@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from manycast.media.track import MediaKind, PassedParameters, Track
 from manycast.wire.rtp.formats import passed_on, static_rtpmap, track_from_rtpmap
 from manycast.wire.rtp.payload import FIRST_DYNAMIC_PAYLOAD_TYPE, PayloadFormat, RtpMap, UnsupportedFormat
+from manycast.wire.rtsp.feedback import KeyframeFeedback, read_keyframe_feedback
 from manycast.wire.sdp import MediaDescription, parse_fmtp
 
 _KINDS = {kind.value: kind for kind in MediaKind}
@@ -18,6 +19,7 @@ class CarriedMedia:
     track: Track
     payload_type: int
     payload_format: PayloadFormat
+    feedback: KeyframeFeedback | None = None  # how its sender can be asked for a keyframe, if it can
 
 
 def read_media(section: MediaDescription) -> tuple[CarriedMedia | None, str]:
@@ -36,7 +38,8 @@ def read_media(section: MediaDescription) -> tuple[CarriedMedia | None, str]:
         except UnsupportedFormat as error:
             refusal = str(error)
             continue
-        return CarriedMedia(track, payload_type, payload_format), ""
+        feedback = read_keyframe_feedback(section.attributes, payload_type) if track.kind is MediaKind.VIDEO else None
+        return CarriedMedia(track, payload_type, payload_format, feedback), ""
     return _pass_on(section), refusal
 
 

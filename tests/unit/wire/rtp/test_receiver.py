@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,14 @@ from manycast.media.track import AudioParameters, Codec, H264Parameters, Track
 from manycast.wire.rtp.formats import format_for_codec
 from manycast.wire.rtp.packet import RtpPacket, header
 from manycast.wire.rtp.receiver import RtpSessionReceiver
-from manycast.wire.rtp.rtcp import Goodbye, ReceiverReport, SourceDescription, parse_compound
+from manycast.wire.rtp.rtcp import (
+    FullIntraRequest,
+    Goodbye,
+    PictureLossIndication,
+    ReceiverReport,
+    SourceDescription,
+    parse_compound,
+)
 from manycast.wire.rtp.sender import RtpTrackSender
 
 VIDEO = Track(codec=Codec.H264, clock_rate_hz=90_000, parameters=H264Parameters())
@@ -211,6 +219,33 @@ def test_reports_begin_with_the_first_packet() -> None:
     assert (block.ssrc, block.cumulative_lost) == (5, 1)
     assert block.last_sender_report == ntp_from_unix(1000.0) >> 16 & 0xFFFFFFFF
     assert block.delay_since_last_sender_report == 65536
+
+
+def test_a_keyframe_is_asked_for_behind_a_report_once_the_sender_is_known() -> None:
+    receiver = make_receiver()
+    assert receiver.keyframe_request(0, full_intra=False, now_s=0.0) is None
+    receive_all(receiver, packets_of(1))
+    loss = receiver.keyframe_request(0, full_intra=False, now_s=1.0)
+    assert loss is not None
+    report, description, asked = parse_compound(loss)
+    assert isinstance(report, ReceiverReport)
+    assert description == SourceDescription(ssrc=1, cname="me")
+    assert asked == PictureLossIndication(ssrc=1, media_ssrc=5)
+
+
+def test_each_command_for_a_keyframe_has_a_number_of_its_own() -> None:
+    receiver = make_receiver()
+    receive_all(receiver, packets_of(1))
+    numbers = []
+    for _ in range(300):
+        data = receiver.keyframe_request(0, full_intra=True, now_s=1.0)
+        assert data is not None
+        command = parse_compound(data)[-1]
+        assert isinstance(command, FullIntraRequest)
+        ((ssrc, number),) = command.requests
+        assert ssrc == 5
+        numbers.append(number)
+    assert all((b - a) & 0xFF == 1 for a, b in pairwise(numbers))
 
 
 def test_what_is_waited_for_has_a_deadline() -> None:
