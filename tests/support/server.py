@@ -43,6 +43,7 @@ class ServerProcess:
         arguments: Sequence[str] = (),
         descriptors: int | None = None,
         environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         """Without `config` (YAML) there is no configuration file, and so the test pattern.
 
@@ -51,7 +52,8 @@ class ServerProcess:
         HTTP, HTTPS, RTSPS, RTMP, SRT and ONVIF are off unless asked for; then they have free ports.
         ONVIF that is None is as the configuration has it.
 
-        `descriptors` is how many files the process may open; `environment` is added to the tests' own.
+        `descriptors` is how many files the process may open; `environment` is added to the tests' own; `through` is a
+        program that becomes the server.
         """
         self.folder = folder
         self.host = host or "127.0.0.1"
@@ -82,6 +84,7 @@ class ServerProcess:
         command += arguments
         if descriptors is not None:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
+        command = [*through, *command]
         with self.log_path.open("wb") as log, self.output_path.open("wb") as output:
             self.process = subprocess.Popen(
                 command,

@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -229,6 +230,7 @@ class OnvifService:
         if store.loaded:  # the certificate's files are of this folder, wherever it was when the state was written
             server = configured.default_state().server
             store.state.server.cert_file, store.state.server.key_file = server.cert_file, server.key_file
+            store.state.server.apply_network = server.apply_network  # no client can change it
         else:  # it has to grow over the file's deletion, too
             store.state.discovery.metadata_version = int(time.time())
         if self._plan.port is not None:
@@ -240,6 +242,8 @@ class OnvifService:
             store.override("network.protocols.https", wanted)
         if self._plan.host is not None:
             store.override("server.addresses", [self._plan.host])
+        if store.state.server.apply_network:
+            _restore_network(store, notes)  # before ports are opened at addresses that are not there yet
         device = _Device(name="onvif" if number == 0 else f"onvif {number + 1}", store=store)
         protocols = store.state.network.protocols
         try:
@@ -317,6 +321,7 @@ class OnvifService:
         return not shown.isdisjoint(watched | live)
 
     async def _run(self, device: _Device) -> None:
+        from manycast.onvif.machine_network.machine_network import MachineNetwork
         from manycast.onvif.running import RunningDevice
 
         if device.https:
@@ -332,6 +337,7 @@ class OnvifService:
             system_log=self._system_log,
             hub=self._hub,
             shows=lambda path: path in device.streams(),
+            network=MachineNetwork() if server.apply_network else None,
         )
         device.running = RunningDevice(
             device.store,
@@ -374,6 +380,18 @@ def _start_discovery() -> Discovery | None:
         log.warning("ONVIF devices are not found by themselves: %s", error)
         return None
     return discovery
+
+
+def _restore_network(store: StateStore, notes: list[str]) -> None:
+    """Have the machine's network as clients have set it. It blocks."""
+    from manycast.onvif.machine_network.machine_network import restore, trouble
+
+    reason = trouble()
+    if reason is not None:
+        notes.append(reason)
+    else:
+        with ThreadPoolExecutor(1) as thread:  # netlink has an event loop of its own, and there is one here
+            thread.submit(restore, store.state.network).result()
 
 
 def _tls_plan(store: StateStore) -> TlsPlan:

@@ -1,4 +1,4 @@
-"""What the machine's network looks like: read, never changed."""
+"""What the machine's network looks like: read, never changed here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ifaddr
 _SYSTEM = Path("/sys/class/net")
 _ROUTES = Path("/proc/net/route")
 _ROUTES_6 = Path("/proc/net/ipv6_route")
-_RESOLVER = Path("/etc/resolv.conf")
+RESOLVER = Path("/etc/resolv.conf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,10 @@ class MachineInterface:
     speed_mbps: int | None
     ipv4: tuple[IPv4Interface, ...]
     ipv6: tuple[IPv6Interface, ...]
+    enabled: bool = True
+    ipv6_enabled: bool | None = None  # None: not known; likewise for what follows
+    accepts_router_advert: bool | None = None
+    from_routers: tuple[IPv6Interface, ...] = ()  # those of `ipv6` that come and go with a router
 
     @property
     def is_loopback(self) -> bool:
@@ -52,7 +56,7 @@ def gateways() -> tuple[list[IPv4Address], list[IPv6Address]]:
 
 def dns_servers() -> list[IPv4Address | IPv6Address]:
     found = []
-    for line in _lines(_RESOLVER):
+    for line in _lines(RESOLVER):
         fields = line.split()
         if len(fields) > 1 and fields[0] == "nameserver":
             try:
@@ -64,15 +68,23 @@ def dns_servers() -> list[IPv4Address | IPv6Address]:
 
 def search_domains() -> list[str]:
     domains: list[str] = []
-    for line in _lines(_RESOLVER):
+    for line in _lines(RESOLVER):
         fields = line.split()
         if fields and fields[0] in ("search", "domain"):
             domains = fields[1:]  # the last one holds (resolv.conf(5))
     return domains
 
 
+def full_host_name() -> str:
+    return socket.gethostname()
+
+
 def host_name() -> str:
-    return socket.gethostname().partition(".")[0]
+    return full_host_name().partition(".")[0]
+
+
+def speed_mbps(interface: str) -> int | None:
+    return _number(_SYSTEM / interface / "speed")
 
 
 def _interface(adapter: ifaddr.Adapter) -> MachineInterface:
@@ -87,7 +99,7 @@ def _interface(adapter: ifaddr.Adapter) -> MachineInterface:
         name=adapter.name,
         mac=_text(folder / "address") or None,
         mtu=_number(folder / "mtu"),
-        speed_mbps=_number(folder / "speed"),
+        speed_mbps=speed_mbps(adapter.name),
         ipv4=tuple(ipv4),
         ipv6=tuple(ipv6),
     )

@@ -98,6 +98,9 @@ class RunningDevice:
         await self._pause()
         await self._on_restart()
         await asyncio.sleep(RESTART_PAUSE_S)
+        network = self.device.surroundings.network
+        if network is not None:
+            await network.restore(self.device.store.state.network)
         if self._stopped:
             return
         self.device.start()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from manycast.hub.hub import Hub
 from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocols
+
+if TYPE_CHECKING:
+    from manycast.onvif.machine_network.machine_network import MachineNetwork
 
 
 async def _nothing() -> None:
@@ -26,4 +30,5 @@ class Surroundings:
     restart: Callable[[], Awaitable[None]] = _nothing  # of this device, as its reboot
     move_rtsp: Callable[[int | None], None] | None = None  # to another port, None: off; raises OSError
     listen: Callable[[Protocols], Awaitable[None]] | None = None  # on other ports; raises OSError
+    network: MachineNetwork | None = None  # the machine's, where clients may change it
     certificates_changed: Callable[[], None] = lambda: None

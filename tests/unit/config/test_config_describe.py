@@ -151,6 +151,8 @@ def _make_devices_distinct(onvif: dict[str, Any]) -> None:
         device.update({"http_port": 500 + 2 * number, "https_port": 501 + 2 * number})
         device.update({"mac": f"02:00:00:00:00:{number:02x}", "runtime_file": f"/srv/{number}.cfg"})
         device.update({"cert_file": "/srv/cert", "key_file": "/srv/key"})
+        if onvif["devices"]:
+            device["apply_network"] = False  # several have no network for themselves
         device.setdefault("information", {})["SerialNumber"] = f"serial {number}"
         for index, user in enumerate(device.get("users", [])):
             user["username"] += str(index)

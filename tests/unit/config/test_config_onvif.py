@@ -300,7 +300,20 @@ def test_devices_that_say_too_little_to_live_beside_each_other(tmp_path: Path) -
     ]
 
 
+def test_the_machines_network_is_one_devices(tmp_path: Path) -> None:
+    first = "<device><http_port>8001</http_port>{}</device>"
+    text = config("<https_enable>0</https_enable><need_auth>1</need_auth>{}", first, "<device/>")
+    mine = "<apply_network>1</apply_network>"
+    message = "<apply_network>: there are 2 devices, and the machine's network can be one device's alone"
+    assert [message in each for each in mistakes_of(tmp_path, text.format("", mine))] == [True]
+    assert len(mistakes_of(tmp_path, text.format(mine, ""))) == 2
+    alone = config("<need_auth>1</need_auth><apply_network>1</apply_network><http_port>8001</http_port>")
+    assert state_of(tmp_path, alone).server.apply_network is True
+    assert state_of(tmp_path, TEMPLATE).server.apply_network is False
+
+
 WARNINGS = [
+    ("<apply_network>1</apply_network>", "a.cfg:2: <config><apply_network>: found '1', but need_auth is 0: everyone"),
     ("<resolution>1</resolution>", "a.cfg:2: <config><resolution>: unknown node, ignored"),
     ("<serverip>1</serverip>", "the nearest known name is <server_ip>"),
     (

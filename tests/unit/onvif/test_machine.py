@@ -33,7 +33,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, attribute, text in (
         ("route", "_ROUTES", ROUTE),
         ("ipv6_route", "_ROUTES_6", ROUTE_6),
-        ("resolv.conf", "_RESOLVER", RESOLVER),
+        ("resolv.conf", "RESOLVER", RESOLVER),
     ):
         (tmp_path / name).write_text(text)
         monkeypatch.setattr(machine, attribute, tmp_path / name)

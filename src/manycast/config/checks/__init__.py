@@ -12,7 +12,9 @@ from manycast.config.checks.onvif import (
     differing_logins,
     doubled_devices,
     doubled_onvif_users,
+    open_networks,
     open_onvif_logins,
+    shared_networks,
 )
 from manycast.config.checks.ports import doubled_ports
 from manycast.config.checks.values import curious_values, impossible_values
@@ -29,12 +31,14 @@ MISTAKES: tuple[Check, ...] = (
     doubled_devices,
     doubled_onvif_users,
     crowded_devices,
+    shared_networks,
 )
 WARNINGS: tuple[Check, ...] = (
     shadowed_streams,
     open_logins,
     curious_values,
     open_onvif_logins,
+    open_networks,
     curious_devices,
     differing_logins,
 )

@@ -43,6 +43,16 @@ def doubled_devices(subject: Subject) -> Iterator[Problem]:
             seen.setdefault(value, path)
 
 
+def shared_networks(subject: Subject) -> Iterator[Problem]:
+    """The network of a machine is one device's, or nobody's."""
+    devices = list(devices_of(subject.settings.onvif))
+    for index, device in devices:
+        if device.apply_network and len(devices) > 1:
+            path = said_at(subject, index, "apply_network")
+            message = f"there are {len(devices)} devices, and the machine's network can be one device's alone"
+            yield subject.problem(path, message)
+
+
 def doubled_onvif_users(subject: Subject) -> Iterator[Problem]:
     for path, device in _saying(subject, "users"):
         seen: dict[str, int] = {}
@@ -78,6 +88,15 @@ def open_onvif_logins(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(path, "but there is no user: everyone is refused", subject.value(*path))
         elif not all(map(is_local, device.server_ip or ("",))):
             yield from _well_known(subject, index, device)
+
+
+def open_networks(subject: Subject) -> Iterator[Problem]:
+    onvif = subject.settings.onvif
+    for index, device in devices_of(onvif):
+        if onvif.enable and device.apply_network and not device.need_auth:
+            message = "but need_auth is 0: everyone who reaches the device may change the machine's network"
+            path = said_at(subject, index, "apply_network")
+            yield subject.problem(path, message, subject.value(*path))
 
 
 def differing_logins(subject: Subject) -> Iterator[Problem]:

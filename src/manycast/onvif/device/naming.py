@@ -1,4 +1,4 @@
-"""Host name, DNS and dynamic DNS. They are kept and told; the machine's own are not touched."""
+"""Host name, DNS and dynamic DNS. They are kept and told; the machine's own are changed only where that is allowed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Naming(DevicePart):
     async def get_hostname(self, request: Any, caller: Caller) -> Reply:
         hostname = self.state.network.hostname
         name = None if hostname.from_dhcp else hostname.name
+        if self.device.surroundings.network is not None and name != machine.full_host_name():
+            name = None  # somebody else has changed it
         return {"HostnameInformation": {"FromDHCP": hostname.from_dhcp, "Name": name or machine.host_name()}}
 
     @operation(Access.WRITE_SYSTEM)
@@ -27,13 +29,17 @@ class Naming(DevicePart):
         """An empty one is asked of DHCP."""
         if request.Name and not is_dns_name(request.Name):
             raise invalid("ter:InvalidHostname", f"no name of a host: {request.Name[:60]!r}")
-        self.state.network.hostname = Hostname(from_dhcp=not request.Name, name=request.Name or None)
+        wanted = Hostname(from_dhcp=not request.Name, name=request.Name or None)
+        await self.apply(lambda network: network.set_host_name(wanted))
+        self.state.network.hostname = wanted
         self.save()
         return NOTHING
 
     @operation(Access.WRITE_SYSTEM)
     async def set_hostname_from_dhcp(self, request: Any, caller: Caller) -> Reply:
-        self.state.network.hostname.from_dhcp = request.FromDHCP
+        wanted = self.state.network.hostname.model_copy(update={"from_dhcp": request.FromDHCP})
+        await self.apply(lambda network: network.set_host_name(wanted))
+        self.state.network.hostname = wanted
         self.save()
         return {"RebootNeeded": False}
 
@@ -41,13 +47,14 @@ class Naming(DevicePart):
     async def get_dns(self, request: Any, caller: Caller) -> Reply:
         dns = self.state.network.dns
         used = written_addresses(machine.dns_servers())
-        manual = used if dns.servers is None else written_addresses(dns.servers)
+        is_real = dns.servers is None or self.device.surroundings.network is not None
+        manual = used if is_real else written_addresses(dns.servers or [])
         return {
             "DNSInformation": {
                 "FromDHCP": dns.from_dhcp,
-                "SearchDomain": dns.search_domains or (machine.search_domains() if dns.servers is None else []),
+                "SearchDomain": machine.search_domains() if is_real else dns.search_domains,
                 "DNSFromDHCP": used if dns.from_dhcp else [],
-                "DNSManual": [] if dns.from_dhcp and dns.servers is None else manual,
+                "DNSManual": [] if dns.from_dhcp and is_real else manual,
             }
         }
 
@@ -59,7 +66,9 @@ class Naming(DevicePart):
             raise Fault.sender("ter:InvalidArgVal", reason=f"at most {MAX_SERVERS} servers, and as many domains")
         if not all(map(is_dns_name, domains)):
             raise Fault.sender("ter:InvalidArgVal", reason="a domain to search that is none")
-        self.state.network.dns = Dns(from_dhcp=request.FromDHCP, search_domains=domains, servers=servers)
+        wanted = Dns(from_dhcp=request.FromDHCP, search_domains=domains, servers=servers)
+        await self.apply(lambda network: network.set_dns(wanted))
+        self.state.network.dns = wanted
         self.save()
         return NOTHING
 

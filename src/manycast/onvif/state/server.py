@@ -16,3 +16,4 @@ class Server(Part):
     key_file: Path = Path("ssl.key")
     http_max_users: int = Field(16, ge=1, le=10_000)  # connections, of HTTP and of HTTPS each
     need_auth: bool = False
+    apply_network: bool = False  # whether the machine's network changes with the device's

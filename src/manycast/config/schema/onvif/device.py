@@ -87,6 +87,12 @@ class OnvifDevice(Group):
         ours=True,
     )
     discovery: Switch = setting(True, "Whether the device is found by WS-Discovery; clients can change it.", ours=True)
+    apply_network: Switch = setting(
+        False,
+        "Whether the machine's network changes when clients change the device's: interfaces, addresses, MTU, gateways, "
+        "host name, DNS servers. On Linux, with CAP_NET_ADMIN. 0: changes are kept and told only.",
+        ours=True,
+    )
     runtime_file: FilePath = setting(
         DEFAULT_RUNTIME_FILE,
         "Where the running configuration is kept, which wins over this file. Where there are several devices: "

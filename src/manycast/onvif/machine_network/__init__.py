@@ -1,0 +1,1 @@
+"""Changes the machine's own network, where the configuration allows ONVIF's clients to. On Linux."""
