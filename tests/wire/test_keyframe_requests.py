@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from support.clips import make_clip
@@ -19,7 +21,10 @@ from manycast.media.track import Codec
 from manycast.sources.capture.pool import DevicePool
 from manycast.sources.capture.readers import PictureReader
 from manycast.sources.capture.source import CaptureSource, Device
+from manycast.sources.proxy import ProxySource
+from manycast.sources.rtsp.source import RtspSource
 from manycast.sources.transcoding.live import TranscodedSource
+from manycast.wire.address import SourceAddress
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.rtcp import FullIntraRequest, PictureLossIndication, RtcpPacket, parse_compound
 from manycast.wire.sdp import SessionDescription
@@ -55,12 +60,8 @@ async def test_who_asks_gets_a_keyframe_before_its_time(make_source: Callable[[]
         server.hub.offer("live", make_source, "test")
         client = await server.connect()
         await blocking(client.play, "live")
-        await blocking(
-            wait_for_soon_keyframe,
-            interleaved(client),
-            lambda data: client.send_interleaved(RTCP_CHANNEL, data),
-            request_of,
-        )
+        send = partial(client.send_interleaved, RTCP_CHANNEL)
+        await blocking(wait_for_soon_keyframe, interleaved(client), send, request_of)
 
 
 @pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/AVPF"])
@@ -126,6 +127,32 @@ async def test_requests_of_other_sources_and_broken_ones_change_nothing() -> Non
         for _ in range(20):
             await blocking(client.send_interleaved, RTCP_CHANNEL, loss)
         await until(lambda: asked, "the right one is heard")
+        await blocking(publisher.stop)
+
+
+def proxy_of(port: int) -> ProxySource:
+    log = logging.getLogger("test")
+    return ProxySource(RtspSource(SourceAddress.parse(f"rtsp://{HOST}:{port}/live"), log=log), hold_s=1.0, log=log)
+
+
+async def test_what_a_proxys_viewer_asks_for_goes_on_to_the_camera() -> None:
+    async with serving() as camera, serving() as server:
+        camera.hub.offer("live", small_demo, "test")
+        server.hub.offer("live", lambda: proxy_of(camera.port), "test")
+        client = await server.connect()
+        assert await blocking(feedback_lines, client) == [["96 nack pli", "96 ccm fir"], []]
+        await blocking(client.play, "live")
+        send = partial(client.send_interleaved, RTCP_CHANNEL)
+        await blocking(wait_for_soon_keyframe, interleaved(client), send, picture_loss)
+
+
+async def test_a_proxy_of_a_camera_that_does_not_listen_says_so() -> None:
+    async with serving() as camera, serving() as server:
+        publisher = await camera.publish()
+        publisher.start()
+        server.hub.offer("live", lambda: proxy_of(camera.port), "test")
+        client = await server.connect()
+        assert await blocking(feedback_lines, client) == [[]]
         await blocking(publisher.stop)
 
 

@@ -7,11 +7,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.inprocess import HOST, blocking, serving
 from support.inprocess_http import make_files, serving_http
+from support.keyframes import MAX_KEYFRAMES, SOON_S, small_demo
 from support.taking import Taken
 from support.waiting import until
 
@@ -136,6 +138,66 @@ async def test_srtp(
             assert len(opened) >= 30
     said = [record.getMessage() for record in caplog.records]
     assert not any("trying" in text or "thrown away" in text for text in said)
+
+
+async def wait_for_soon_keyframe(source: RtspSource, taken: Taken) -> None:
+    """Ask behind each keyframe for another one, until one comes before its time."""
+
+    def keyframes() -> list[float]:
+        pictures = [frame for frame in taken.frames if frame.track_index == 0]
+        return [frame.pts_ticks / 90_000 for frame in pictures if any(unit[0] & 0x1F == 5 for unit in frame.units)]
+
+    known = 0
+
+    def one_more() -> bool:
+        return len(keyframes()) > known
+
+    while known < MAX_KEYFRAMES:
+        await until(one_more, "a keyframe")
+        found = keyframes()
+        known = len(found)
+        if any(after - before < SOON_S for before, after in pairwise(found)):
+            return
+        source.request_keyframe()
+    raise AssertionError("all keyframes come at their usual times")
+
+
+@pytest.mark.parametrize("transfer", [Transfer.TCP, Transfer.UDP])
+async def test_a_server_that_listens_is_asked_for_keyframes(transfer: Transfer) -> None:
+    async with serving() as server:
+        server.hub.offer("live", small_demo, "test")
+        source = RtspSource(address(server.port), transfer)
+        assert not source.makes_keyframes
+        source.request_keyframe()  # which does no harm before it runs
+        async with taking(source) as taken:
+            await until(lambda: taken.frames, "frames come")
+            assert source.makes_keyframes
+            await wait_for_soon_keyframe(source, taken)
+        source.request_keyframe()  # nor behind it
+
+
+@pytest.mark.parametrize("transfer", [Transfer.TCP, Transfer.UDP])
+async def test_a_server_is_asked_for_keyframes_by_srtp(certificate: Certificate, transfer: Transfer) -> None:
+    async with serving_http(certificate=certificate, srtp=True) as server:
+        server.rtsp.hub.offer("live", small_demo, "test")
+        at = address(server.rtsps_port, scheme="rtsps")
+        source = RtspSource(at, transfer, options=DialOptions(verify_tls=False))
+        async with taking(source) as taken:
+            await wait_for_soon_keyframe(source, taken)
+
+
+async def test_a_server_that_does_not_listen_is_left_alone() -> None:
+    async with serving() as server:
+        publisher = await server.publish()
+        publisher.start()
+        await until(lambda: server.hub.live("live"), "the stream is there")
+        source = RtspSource(address(server.port))
+        async with taking(source) as taken:
+            await until(lambda: taken.frames, "frames come")
+            assert not source.makes_keyframes
+            source.request_keyframe()
+            await until(lambda: len(taken.frames) > 20, "more frames come")
+        await blocking(publisher.teardown)
 
 
 async def test_a_certificate_nobody_vouches_for_is_refused(certificate: Certificate) -> None:

@@ -75,6 +75,10 @@ class StreamSource:
         finally:
             self._stream.unwatch(watcher)
 
+    @property
+    def makes_keyframes(self) -> bool:
+        return self._stream.keyframes.possible
+
     def request_keyframe(self) -> None:
         self._stream.keyframes.request()
 

@@ -48,6 +48,10 @@ class Source(Protocol):
 class KeyframeMaker(Protocol):
     """What a source is, too, that need not leave viewers waiting for its next regular keyframe."""
 
+    @property
+    def makes_keyframes(self) -> bool:
+        """Whether it is of any use to ask; this is known by the time it publishes."""
+
     def request_keyframe(self) -> None:
         """Make the next picture a keyframe, or pass the wish on to who can; where nobody can, do nothing.
 
@@ -56,5 +60,5 @@ class KeyframeMaker(Protocol):
 
 
 def keyframe_request_of(source: Source) -> Callable[[], None] | None:
-    """How a source is asked for a keyframe; None where it cannot be."""
-    return source.request_keyframe if isinstance(source, KeyframeMaker) else None
+    """How a source that publishes is asked for a keyframe; None where it cannot be."""
+    return source.request_keyframe if isinstance(source, KeyframeMaker) and source.makes_keyframes else None

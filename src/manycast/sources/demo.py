@@ -39,6 +39,10 @@ class DemoSource:
         """Publish the pattern until cancelled; raises SourceError when it cannot be encoded here."""
         await Outlet(publish).run(self._produce, "test pattern")
 
+    @property
+    def makes_keyframes(self) -> bool:
+        return True
+
     def request_keyframe(self) -> None:
         if self._encoder is not None:
             self._encoder.force_keyframe()

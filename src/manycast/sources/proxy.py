@@ -63,6 +63,10 @@ class ProxySource:
             self._log.warning("%s; trying again in %.1f s, viewers wait", reason, pause_s)
             await asyncio.sleep(pause_s)
 
+    @property
+    def makes_keyframes(self) -> bool:
+        return keyframe_request_of(self._fetcher) is not None
+
     def request_keyframe(self) -> None:
         request = keyframe_request_of(self._fetcher)
         if request is not None:
@@ -105,7 +109,7 @@ async def keep(reservation: Reservation, source: ProxySource, log: AnyLog) -> No
             said = ""
             pauses.reset()
             stream = reservation.publish(tracks)
-            stream.keyframes.on_request = source.request_keyframe
+            stream.keyframes.on_request = keyframe_request_of(source)
             return stream
 
         try:

@@ -121,7 +121,9 @@ def frame(ticks: int, *, keyframe: bool) -> Frame:
 
 
 class Maker:
-    """A source that notes that it was asked, and makes a keyframe then."""
+    """A source that counts how often it is asked."""
+
+    makes_keyframes = True
 
     def __init__(self) -> None:
         self.sink: FrameSink | None = None

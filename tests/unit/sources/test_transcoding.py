@@ -236,6 +236,7 @@ class AskedReplay(Replay):
     """Can be asked for keyframes, and counts how often it is."""
 
     asked = 0
+    makes_keyframes = True
 
     def request_keyframe(self) -> None:
         self.asked += 1

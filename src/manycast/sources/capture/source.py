@@ -70,8 +70,12 @@ class CaptureSource:
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
         await Outlet(publish).run(self._work, self._name)
 
-    def request_keyframe(self) -> None:
+    @property
+    def makes_keyframes(self) -> bool:
         """What a camera has encoded, and is passed on, has its keyframes where the camera puts them."""
+        return self._station is not None and self._station.encodes_pictures
+
+    def request_keyframe(self) -> None:
         if self._station is not None:
             self._station.force_keyframe()
 
@@ -183,6 +187,10 @@ class _Station:
                 return None
             tracks.append(self._audio.track)
         return tuple(tracks)
+
+    @property
+    def encodes_pictures(self) -> bool:
+        return self._video is not None
 
     def force_keyframe(self) -> None:
         """Make the next picture one, where they are encoded here. For any thread."""

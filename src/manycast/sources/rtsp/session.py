@@ -20,6 +20,7 @@ from manycast.sources.rtsp.udp import Sink
 from manycast.wire.address import SourceAddress
 from manycast.wire.rtp.receiver import RtpSessionReceiver
 from manycast.wire.rtsp.client import ClientEvent, Described, Playing, TransportAgreed
+from manycast.wire.rtsp.feedback import KeyframeFeedback
 from manycast.wire.rtsp.headers import TransportSpec
 from manycast.wire.rtsp.receiver import InterleavedReceived
 from manycast.wire.rtsp.source_description import SourceMedia
@@ -231,6 +232,26 @@ class ClientSession:
             if report is not None:
                 medium.send_report(report)
 
+    # Keyframes
+
+    @property
+    def makes_keyframes(self) -> bool:
+        """The server has said that it listens to requests."""
+        return any(_feedback_of(medium) for medium in self._playing)
+
+    def request_keyframe(self) -> None:
+        if self._receiver is None or self._dialogue.ended.done():
+            return
+        for index, medium in enumerate(self._playing):
+            feedback = _feedback_of(medium)
+            if feedback is None:
+                continue
+            full_intra = feedback is KeyframeFeedback.FULL_INTRA
+            request = self._receiver.keyframe_request(index, full_intra=full_intra, now_s=time.monotonic())
+            if request is not None:
+                medium.send_report(request)
+        self._dialogue.flush()
+
     def _log_losses(self, receiver: RtpSessionReceiver) -> None:
         for index, track in receiver.tracks.items():
             counters = track.counters
@@ -247,6 +268,11 @@ class ClientSession:
                     counters.broken_payloads,
                     counters.last_fault or "lost packets",
                 )
+
+
+def _feedback_of(medium: Medium) -> KeyframeFeedback | None:
+    carried = medium.described.carried
+    return None if carried is None else carried.feedback
 
 
 def _last_fault(receiver: RtpSessionReceiver) -> str:

@@ -50,6 +50,7 @@ class RtspSource:
         self._options = options or DialOptions()
         self._guard = guard
         self._said: set[str] = set()  # about transports, once each
+        self._session: ClientSession | None = None  # the latest
         self._log = log or logging.getLogger(__name__)
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
@@ -72,6 +73,7 @@ class RtspSource:
             transfer = left[0]
             via = () if self._guard is None else self._guard.marks()
             session = ClientSession(address, transfer.value, publish, connected, self._options, self._log, via)
+            self._session = session
             try:
                 await session.run()
                 return
@@ -94,3 +96,11 @@ class RtspSource:
             finally:
                 if session.received:
                     self._transfers.sort(key=lambda other: other is not transfer)
+
+    @property
+    def makes_keyframes(self) -> bool:
+        return self._session is not None and self._session.makes_keyframes
+
+    def request_keyframe(self) -> None:
+        if self._session is not None:
+            self._session.request_keyframe()

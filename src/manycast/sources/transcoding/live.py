@@ -48,9 +48,13 @@ class TranscodedSource:
         self._transcoder: Transcoder | None = None  # while it runs
 
     async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
-        self._keyframes.on_request = keyframe_request_of(self._source)
         intake = _Intake(self._keyframes)
-        inner = asyncio.create_task(self._run_inner(intake), name=f"source of {self._name}")
+
+        def begin(tracks: Sequence[Track]) -> FrameSink:
+            self._keyframes.on_request = keyframe_request_of(self._source)
+            return intake.begin(tracks)
+
+        inner = asyncio.create_task(self._run_inner(intake, begin), name=f"source of {self._name}")
         try:
             await Outlet(publish).run(lambda outlet: self._work(intake, outlet), f"transcoding {self._name}")
         finally:
@@ -58,14 +62,20 @@ class TranscodedSource:
             inner.cancel()
             await asyncio.gather(inner, return_exceptions=True)
 
+    @property
+    def makes_keyframes(self) -> bool:
+        return self._keyframes.possible or (self._transcoder is not None and self._transcoder.encodes_pictures)
+
     def request_keyframe(self) -> None:
         """Where pictures are encoded here, the other source is left in peace."""
-        if self._transcoder is None or not self._transcoder.force_keyframe():
+        if self._transcoder is not None and self._transcoder.encodes_pictures:
+            self._transcoder.force_keyframe()
+        else:
             self._keyframes.request()
 
-    async def _run_inner(self, intake: _Intake) -> None:
+    async def _run_inner(self, intake: _Intake, begin: Callable[[Sequence[Track]], FrameSink]) -> None:
         try:
-            await self._source.run(intake.begin)
+            await self._source.run(begin)
             intake.end(None)
         except SourceError as error:
             intake.end(error)

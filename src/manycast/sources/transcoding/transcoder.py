@@ -59,12 +59,15 @@ class Transcoder:
         transcoder = self._tracks[track_index]
         return isinstance(transcoder, _VideoTranscoder) and transcoder.lacks_keyframe
 
-    def force_keyframe(self) -> bool:
-        """Make the next picture one; returns whether any are encoded here. For any thread."""
-        found = [transcoder for transcoder in self._tracks if isinstance(transcoder, _VideoTranscoder)]
-        for transcoder in found:
-            transcoder.force_keyframe()
-        return bool(found)
+    @property
+    def encodes_pictures(self) -> bool:
+        return any(isinstance(transcoder, _VideoTranscoder) for transcoder in self._tracks)
+
+    def force_keyframe(self) -> None:
+        """Make the next picture one. For any thread."""
+        for transcoder in self._tracks:
+            if isinstance(transcoder, _VideoTranscoder):
+                transcoder.force_keyframe()
 
     def finish(self) -> list[Frame]:
         """What is still inside; no more frames may come."""
