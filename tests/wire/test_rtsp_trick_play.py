@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 from support.media import FRAME_RATE, FRAMES, SECONDS
+from support.ports import udp_pair
 from support.publishing import Publisher
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
@@ -166,3 +167,55 @@ def test_a_range_outside_of_the_file_is_457(viewer: RawRtsp, wanted: str) -> Non
     assert viewer.ask("PLAY", NAME, {"Range": wanted}).status == 457
     assert viewer.ask("PLAY", NAME, {"Range": "npt=2-"}).status == 200
     played(viewer)
+
+
+# A refused PLAY leaves the session as it was (RFC 2326 appendix A)
+
+
+@pytest.fixture
+def half_set_up(media_server: ServerProcess) -> Iterator[RawRtsp]:
+    """Pictures only, and three requests to play that were refused."""
+    with RawRtsp.connect(media_server.host, media_server.port) as client:
+        client.set_up(NAME, tracks=(0,))
+        for wanted in ("npt=9999-", "npt=3-2", "clock=20240101T000000Z-"):
+            assert client.ask("PLAY", NAME, {"Range": wanted}).status in (457, 501)
+        yield client
+
+
+def test_after_a_refused_play_another_track_can_be_set_up(half_set_up: RawRtsp) -> None:
+    half_set_up.set_up(NAME, tracks=(1,))
+    assert half_set_up.ask("PLAY", NAME, {"Range": "npt=9999-"}).status == 457
+    reply = half_set_up.ask("PLAY", NAME, {"Range": "npt=0-1"})
+    assert reply.status == 200
+    assert reply["RTP-Info"].count("url=") == 2
+    pictures, sound = played(half_set_up)
+    assert len(steps(pictures)) == FRAME_RATE - 1
+    assert sound
+
+
+def test_after_a_refused_play_a_track_can_be_set_up_anew(half_set_up: RawRtsp) -> None:
+    reply = half_set_up.ask("SETUP", f"{NAME}/trackID=0", {"Transport": "RTP/AVP/TCP;unicast;interleaved=8-9"})
+    assert (reply.status, reply.session) == (200, half_set_up.session)
+    assert half_set_up.ask("PLAY", NAME, {"Range": "npt=0-1"}).status == 200
+    assert {packet.channel for packet in (half_set_up.packet() for _ in range(20))} <= {8, 9}
+
+
+def test_after_a_refused_play_another_track_can_be_set_up_over_udp(media_server: ServerProcess) -> None:
+    pairs = [udp_pair() for _ in range(2)]
+    with RawRtsp.connect(media_server.host, media_server.port) as client:
+        for track, (rtp, _) in enumerate(pairs):
+            port = rtp.getsockname()[1]
+            transport = {"Transport": f"RTP/AVP;unicast;client_port={port}-{port + 1}"}
+            reply = client.ask("SETUP", f"{NAME}/trackID={track}", transport)
+            assert reply.status == 200, reply
+            client.session = reply.session
+            assert client.ask("PLAY", NAME, {"Range": "npt=9999-"}).status == 457
+        assert client.ask("PLAY", NAME).status == 200
+        for rtp, _ in pairs:
+            assert [RtpPacket.parse(rtp.recv(2048)) for _ in range(10)]
+        assert client.ask("SETUP", f"{NAME}/trackID=1", {"Transport": "RTP/AVP;unicast;client_port=9-10"}).status == 455
+        assert client.ask("PLAY", NAME, {"Range": "npt=9999-"}).status == 457
+        assert [RtpPacket.parse(pairs[0][0].recv(2048)) for _ in range(10)], "it plays on"
+        assert client.ask("TEARDOWN", NAME).status == 200
+    for sock in (sock for pair in pairs for sock in pair):
+        sock.close()

@@ -82,6 +82,14 @@ class Sharing:
         return info
 
 
+async def test_a_keyframe_that_one_session_lacks_is_asked_for_all() -> None:
+    sharing = Sharing(2)
+    await sharing.play(0)
+    await sharing.play(1)
+    sharing.members[1].request_keyframe()
+    assert sharing.target.keyframes_asked == 1
+
+
 async def test_it_plays_from_the_first_to_the_last() -> None:
     sharing = Sharing(2)
     await sharing.play(0)

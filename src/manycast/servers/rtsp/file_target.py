@@ -23,6 +23,7 @@ class FileTarget:
         self._loops = loops
         self._on_end = on_end
         self._playback: Playback[Any] | None = None
+        self._viewer: Viewer | None = None  # whom it is played to
         self._stop_us: int | None = None
 
     async def prepare(
@@ -37,6 +38,8 @@ class FileTarget:
         """Without a range, go on from where a pause left off, or from the start; without a scale, at 1."""
         if isinstance(wanted, ClockRange):
             raise InvalidRange("a file has no wall clock: ask for npt")
+        if viewer is not self._viewer:
+            self._playback, self._viewer = None, viewer
         pace = nearest_pace(scale or 1.0, speed or 1.0, has_video=self._title.video_index is not None)
         fresh = self._playback is None or self._playback.at_end or not self._playback.ready
         start_us, stop_us = self._checked(wanted or NptRange(), pace, fresh=fresh)

@@ -35,7 +35,7 @@ class PlaySession:
         self._connection = connection  # the one it was opened on; interleaved media stays on it
         self._log = connection.log
         self._setup = PlaySetup(context, name, self.signs, self._hold, self._source_ended)
-        self._started = False  # PLAY came once: the viewers are made
+        self._started = False  # PLAY was granted once: what is set up stays as it is
         self._closed = False
 
     # Requests
@@ -59,7 +59,6 @@ class PlaySession:
         scale = parse_scale(scale_header) if scale_header else None
         speed = parse_speed(speed_header) if speed_header else None
         self._setup.make_viewers(parts)
-        self._started = True
         unchanged = wanted is None and scale is None and speed is None
         infos: list[PlayInfo] = []
         if self.state is not SessionState.PLAYING or not (unchanged or _position_s(parts) is None):
@@ -71,6 +70,7 @@ class PlaySession:
             self._setup.check_keys(parts, infos)
             response.headers.set("Range", infos[0].range)
             response.headers.set("RTP-Info", self._setup.rtp_info(parts, infos))
+        self._started = True
         pace = infos[0].pace if infos else NORMAL_PACE  # what plays already and goes on is live
         if scale is not None:
             response.headers.set("Scale", serialize_factor(pace.scale))  # RFC 2326 section 12.34: which it really is

@@ -105,6 +105,8 @@ class PlaySetup:
         """Set up the track that a SETUP is for, and return its transport. Raises RtspError, SourceError."""
         if self.main is None:
             self.main = Part(await self._open_main(connection, request), 0)
+        for part in self.parts:
+            part.viewer = part.layout = None  # a PLAY that was refused made them for what was set up by then
         _url, control = RtspUrl.parse(request.uri).split_control()
         if control is Side.BACKCHANNEL:
             return self._agree_speech(connection, request)

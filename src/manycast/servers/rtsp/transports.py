@@ -216,6 +216,7 @@ class UdpTransport:
         """Raises NotEnoughBandwidth when there are no ports left."""
         client_ports = spec.client_port
         assert client_ports is not None
+        self._viewers.clear()  # nobody plays yet: they are of a PLAY that was refused
         self._forget(track_index)
         try:
             rtp, rtcp = self._ports.open_pair(slot)
