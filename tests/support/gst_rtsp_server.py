@@ -11,10 +11,11 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
 
+# The tees are for clients who set up the back channel alone: sources that nobody is linked to would end the media.
 PIPELINE = (
-    "( videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 ! "
+    "( videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 ! tee allow-not-linked=true ! "
     "x264enc tune=zerolatency key-int-max=25 ! rtph264pay name=pay0 pt=96 "
-    "audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay1 pt=8 )"
+    "audiotestsrc is-live=true ! tee allow-not-linked=true ! alawenc ! rtppcmapay name=pay1 pt=8 )"
 )
 HEARD = (
     "( capsfilter name=depay_backchannel "
