@@ -17,12 +17,13 @@ from support.onvif_device import ServedDevice, served_device
 from support.onvif_schema import assert_valid
 from support.waiting import until
 
+from manycast.onvif.events.lookup import Lookup
 from manycast.onvif.events.push import MAX_PARAMETERS_BYTES
 from manycast.onvif.events.subscription import PullPoint
 from manycast.onvif.state.clock import Clock
 from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.events import Events
-from manycast.onvif.state.server import Server
+from manycast.onvif.state.server import PushTo, Server
 from manycast.onvif.state.users import User, UserLevel
 
 CONCRETE_SET = "http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet"
@@ -334,11 +335,13 @@ class Taker:
         self.answers: list[int] = []  # HTTP statuses of the next replies; 202 when there are none left
         self.taken: list[etree._Element] = []
         self.paths: list[str] = []
+        self.hosts: list[str] = []
         self.url = ""
 
     async def take(self, request: web.BaseRequest) -> web.Response:
         self.taken.append(etree.fromstring(await request.read()))
         self.paths.append(request.path_qs)
+        self.hosts.append(request.host)
         assert request.headers["Content-Type"].startswith("application/soap+xml")
         return web.Response(status=self.answers.pop(0) if self.answers else 202)
 
@@ -495,6 +498,55 @@ async def test_what_cannot_be_notified_cannot_subscribe(served: ServedDevice, ad
     fault = await client.fault(subscription_to(address))
     assert fault.says("SubscribeCreationFailedFault", "InvalidArgs")
     assert not len(served.device.events.subscriptions)
+
+
+@pytest.mark.parametrize("address", ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://224.0.0.1/"])
+async def test_where_nobody_may_have_us_ask_nobody_can_subscribe_for(served: ServedDevice, address: str) -> None:
+    fault = await Client(served).fault(subscription_to(address))
+    assert fault.says("SubscribeCreationFailedFault")
+    assert not len(served.device.events.subscriptions)
+
+
+async def test_where_only_subscribers_are_told_others_are_refused(served: ServedDevice) -> None:
+    served.device.store.state.server.push_to = PushTo.SUBSCRIBER
+    client = Client(served)
+    assert (await client.fault(subscription_to("http://127.0.0.2:9/"))).says("SubscribeCreationFailedFault")
+    async with taking() as taker:
+        await client.ask(subscription_to(taker.url))
+        await until(lambda: len(taker.messages()) == 2, "the states come")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_name_is_asked_for_its_address_each_time(
+    served: ServedDevice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a name stood for when somebody subscribed does not count: it may stand for anything later."""
+    answers = ["169.254.169.254", "0.0.0.0", "127.0.0.1"]
+
+    async def find(self: Lookup, name: str, owner: str) -> list[str]:
+        assert name == "consumer.example"
+        return [answers.pop(0) if len(answers) > 1 else answers[0]]
+
+    monkeypatch.setattr(Lookup, "find", find)
+    async with taking() as taker:
+        await Client(served).ask(subscription_to(taker.url.replace("127.0.0.1", "consumer.example")))
+        await until(lambda: len(taker.messages()) == 2, "the states come")
+        assert taker.hosts == [taker.url.replace("127.0.0.1", "consumer.example").removeprefix("http://")]
+    assert "169.254.169.254 is for no other host" in caplog.text
+    assert "0.0.0.0 is for no other host" in caplog.text
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_addresses_of_a_name_are_tried_in_turn_but_none_that_is_forbidden(
+    served: ServedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(self: Lookup, name: str, owner: str) -> list[str]:
+        return ["169.254.169.254", "127.0.0.3", "127.0.0.1"]
+
+    monkeypatch.setattr(Lookup, "find", find)
+    async with taking() as taker:  # nobody listens at 127.0.0.3
+        await Client(served).ask(subscription_to(taker.url.replace("127.0.0.1", "consumer.example")))
+        await until(lambda: len(taker.messages()) == 2, "the states come")
 
 
 async def test_what_a_consumer_wants_back_with_each_message_is_bounded(served: ServedDevice) -> None:

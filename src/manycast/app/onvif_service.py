@@ -230,7 +230,8 @@ class OnvifService:
         if store.loaded:  # the certificate's files are of this folder, wherever it was when the state was written
             server = configured.default_state().server
             store.state.server.cert_file, store.state.server.key_file = server.cert_file, server.key_file
-            store.state.server.apply_network = server.apply_network  # no client can change it
+            store.state.server.apply_network = server.apply_network  # which no client can change; likewise
+            store.state.server.push_to = server.push_to
         else:  # it has to grow over the file's deletion, too
             store.state.discovery.metadata_version = int(time.time())
         if self._plan.port is not None:

@@ -79,6 +79,7 @@ def initial_state(device: OnvifDevice, settings: Settings, *, demo: bool = False
             key_file=device.key_file,
             http_max_users=device.http_max_users,
             need_auth=device.need_auth,
+            push_to=device.event.push_to,
             apply_network=device.apply_network,
         ),
         information=Information(

@@ -39,6 +39,15 @@ def interfaces() -> list[MachineInterface]:
     return [each for each in found if not each.is_loopback] or found
 
 
+def addresses() -> set[IPv4Address | IPv6Address]:
+    """All that the machine has, on whatever interface."""
+    return {
+        ip_address((each.ip if isinstance(each.ip, str) else each.ip[0]).partition("%")[0])
+        for adapter in ifaddr.get_adapters()
+        for each in adapter.ips
+    }
+
+
 def gateways() -> tuple[list[IPv4Address], list[IPv6Address]]:
     """Where packets for everywhere else go."""
     ipv4 = [

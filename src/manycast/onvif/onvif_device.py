@@ -137,7 +137,9 @@ class OnvifDevice:
             self._on_login_failure,
         )
         self.services: list[Service] = [part(self) for part in _PARTS]
-        self.events = EventService(self.broker, lambda: store.state.events, self.clock.now, name)
+        self.events = EventService(
+            self.broker, lambda: store.state.events, self.clock.now, lambda: store.state.server.push_to, name
+        )
         self.services += [self.events, self.events.manager]
         self._event_sources: EventSources | None = None
         self._operations: Operations | None = None

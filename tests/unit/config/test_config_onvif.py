@@ -14,6 +14,7 @@ from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.discovery import DiscoveryMode
 from manycast.onvif.state.profiles import AudioEncoding, VideoEncoding
 from manycast.onvif.state.runtime_file import parse, serialize
+from manycast.onvif.state.server import PushTo
 from manycast.onvif.state.users import UserLevel
 
 from .documents import EXAMPLES, load_text, mistakes_of, mistakes_of_files, warnings_of, write
@@ -383,7 +384,7 @@ def test_the_same_in_yaml(tmp_path: Path) -> None:
           scopes: [urn:a, urn:b]
           profiles:
             - {video_source: {}, audio_source: {}, stream_uri: rtsp://camera/live, append_params: true}
-          event: {renew_interval: 5, max_pull_points: 200}
+          event: {renew_interval: 5, max_pull_points: 200, push_to: subscriber}
     """
     loaded = load_text(tmp_path, text, "a.yaml")
     assert loaded.warnings == ()
@@ -394,6 +395,7 @@ def test_the_same_in_yaml(tmp_path: Path) -> None:
     assert (state.users[0].level, state.users[0].fixed) == (UserLevel.OPERATOR, True)
     assert (state.profiles[0].audio, state.profiles[0].stream_uri.append_params) == (True, True)
     assert (state.events.renew_interval_s, state.events.max_pull_points) == (5, 200)
+    assert (state.server.push_to, state_of(tmp_path, TEMPLATE).server.push_to) == (PushTo.SUBSCRIBER, PushTo.NETWORK)
     assert {"urn:a", "urn:b"} < {scope.uri for scope in state.scopes}
 
 

@@ -6,11 +6,13 @@ import copy
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from lxml import etree
 
 from manycast.onvif.events.broker import EventBroker
 from manycast.onvif.events.content_filter import ITEM_FILTER
+from manycast.onvif.events.destinations import Destinations, ForbiddenDestination, is_address
 from manycast.onvif.events.elements import append, element
 from manycast.onvif.events.faults import notification_fault
 from manycast.onvif.events.filters import read_filter, read_topic_expression
@@ -29,6 +31,7 @@ from manycast.onvif.soap.fault import Fault
 from manycast.onvif.soap.names import expanded
 from manycast.onvif.soap.service import Caller, Reply, Service, operation
 from manycast.onvif.state.events import Events
+from manycast.onvif.state.server import PushTo
 
 TOPIC_NAMESPACE_LOCATION = "http://www.onvif.org/onvif/ver10/topics/topicns.xml"
 SCHEMA_LOCATIONS = (
@@ -47,14 +50,16 @@ class EventService(Service):
         broker: EventBroker,
         settings: Callable[[], Events],
         clock: Callable[[], datetime],
+        push_to: Callable[[], PushTo],
         name: str = "onvif",
     ) -> None:
-        """`clock` tells the device's time; `name` is what it is called in the log."""
+        """`clock` tells the device's time; `push_to` where notifications may go; `name` is its name in the log."""
         self.subscriptions = Subscriptions(broker, lambda: settings().max_pull_points, name)
         self.manager = SubscriptionManager(self.subscriptions, self._longest, clock)
         self._broker = broker
         self._settings = settings
         self._clock = clock
+        self._push_to = push_to
         self._consumers = Consumers()
 
     async def close(self) -> None:
@@ -121,6 +126,13 @@ class EventService(Service):
         body = caller.body
         now = self._clock()
         consumer = _consumer(body, now)
+        destinations = Destinations(caller.address, self._push_to)
+        host = urlsplit(consumer.address).hostname or ""
+        if is_address(host):  # names are looked up, and checked, when something is sent
+            try:
+                destinations.check(host)
+            except ForbiddenDestination as error:
+                raise _creation_failed(str(error), now) from error
         event_filter = read_filter(body.find(expanded("wsnt:Filter")), self._broker.descriptions, now)
         changed_only = read_policy(body.find(expanded("wsnt:SubscriptionPolicy")), now)
         asked = body.findtext(expanded("wsnt:InitialTerminationTime"))
@@ -129,7 +141,7 @@ class EventService(Service):
             made = self.subscriptions.open_pushed(
                 event_filter,
                 lasts.total_seconds(),
-                lambda subscription: Pusher(subscription, consumer, self._consumers),
+                lambda subscription: Pusher(subscription, consumer, self._consumers, destinations),
                 owner=_owner(caller),
                 changed_only=changed_only,
             )

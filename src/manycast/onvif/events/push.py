@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from lxml import etree
+from yarl import URL
 
+from manycast.onvif.events.destinations import Destinations, ForbiddenDestination, is_address
+from manycast.onvif.events.lookup import Lookup
 from manycast.onvif.events.message import EventMessage
 from manycast.onvif.events.notification import NOTIFY_ACTION, notification, notify_message
 from manycast.onvif.events.subscription import Subscription
@@ -40,6 +43,7 @@ class ConsumerReference:
             raise ValueError(f"notifications cannot be sent to {self.address[:200]!r}")
         if parts.port == 0:
             raise ValueError("port 0")
+        URL(self.address)
         if sum(len(etree.tostring(each)) for each in self.parameters) > MAX_PARAMETERS_BYTES:
             raise ValueError(f"reference parameters of more than {MAX_PARAMETERS_BYTES} bytes")
 
@@ -48,6 +52,7 @@ class Consumers:
     """The HTTP client that all subscriptions of a device push with; made when the first one does."""
 
     def __init__(self) -> None:
+        self.lookup = Lookup()
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -72,10 +77,18 @@ class Pusher:
     lives. What it refuses (4xx) is not sent again.
     """
 
-    def __init__(self, subscription: Subscription, consumer: ConsumerReference, consumers: Consumers) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        consumer: ConsumerReference,
+        consumers: Consumers,
+        destinations: Destinations,
+    ) -> None:
         self._subscription = subscription
         self._consumer = consumer
         self._consumers = consumers
+        self._destinations = destinations
+        self._forbidden = ""  # what was said of it
         self._due = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"push to {consumer.address}")
 
@@ -103,12 +116,15 @@ class Pusher:
 
     async def _sent(self, data: bytes) -> bool:
         """Whether that is done with, taken or refused."""
-        headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{NOTIFY_ACTION}"'}
         address = self._consumer.address
         try:
-            session = self._consumers.session()
-            async with session.post(address, data=data, headers=headers, allow_redirects=False) as response:
-                status = response.status
+            async with asyncio.timeout(TIMEOUT_S):
+                status = await self._status(data)
+        except ForbiddenDestination as error:
+            if str(error) != self._forbidden:
+                self._forbidden = str(error)
+                log.warning("notifications to %s are not sent (push_to): %s", address, error)
+            return False
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no name that can be looked up
             log.debug("notifications to %s: %s", address, error or type(error).__name__)
             return False
@@ -118,3 +134,46 @@ class Pusher:
         if status >= 300:
             log.warning("notifications to %s are refused: HTTP %d", address, status)
         return True
+
+    async def _status(self, data: bytes) -> int:
+        """What the consumer answers: the first of its addresses that takes a connection.
+
+        Raises ForbiddenDestination when all of them are, OSError, aiohttp.ClientError.
+        """
+        found = await self._addresses()
+        for number, address in enumerate(found, 1):
+            try:
+                return await self._post(address, data)
+            except aiohttp.ClientConnectionError:
+                if number == len(found):
+                    raise
+        raise OSError("the name has no address")
+
+    async def _addresses(self) -> list[str]:
+        """Looked up and checked each time: a name may stand for another address by now. Raises as `_status`."""
+        host = urlsplit(self._consumer.address).hostname or ""
+        known = [host] if is_address(host) else await self._consumers.lookup.find(host, self._subscription.owner)
+        allowed, refusals = [], []
+        for address in known:
+            try:
+                self._destinations.check(address)
+                allowed.append(address)
+            except ForbiddenDestination as error:
+                refusals.append(error)
+        if refusals and not allowed:
+            raise refusals[0]
+        return allowed
+
+    async def _post(self, address: str, data: bytes) -> int:
+        """To the address that was checked, whatever its name stands for a moment later."""
+        url = URL(self._consumer.address)
+        headers = {
+            "Content-Type": f'application/soap+xml; charset=utf-8; action="{NOTIFY_ACTION}"',
+            "Host": url.authority.rpartition("@")[2],
+        }
+        by_name = url.host if url.scheme == "https" and not is_address(url.host or "") else None
+        session = self._consumers.session()
+        async with session.post(
+            url.with_host(address), data=data, headers=headers, allow_redirects=False, server_hostname=by_name
+        ) as response:
+            return response.status

@@ -12,6 +12,7 @@ from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
 from manycast.config.schema.onvif.profile import Profile
 from manycast.config.schema.rules import MacRule, ScopeRule, between, one_word_of
 from manycast.config.schema.values import Address, FilePath, Port, Secret, Switch, Text, Username
+from manycast.onvif.state.server import PushTo
 from manycast.onvif.state.users import UserLevel
 
 DEFAULT_RUNTIME_FILE = Path("onvifrun.cfg")
@@ -47,6 +48,12 @@ class Event(Group):
     renew_interval: RenewSeconds = setting(60, "A subscription that is not renewed or asked for so long is deleted.")
     simulate_enable: Switch = setting(False, "Whether there are simulated events.")
     max_pull_points: MaxPullPoints = setting(32, "Largest number of pull points at a time.", ours=True)
+    push_to: Annotated[PushTo, one_word_of(PushTo)] = setting(
+        PushTo.NETWORK,
+        "Where notifications may go. subscriber: to the address that subscribed. network: also to others, but not to "
+        "this machine for subscribers elsewhere, nor to link-local addresses. anywhere: no limits.",
+        ours=True,
+    )
 
 
 class OnvifDevice(Group):
