@@ -50,7 +50,8 @@ def test_the_exchange_of_an_ordinary_publisher(client: RawRtsp) -> None:
 def test_any_legal_path_can_be_published_to(server: ServerProcess, client: RawRtsp, name: str) -> None:
     with publishing(server, name):
         client.play(name)
-        client.rtp(3)
+        packets = client.rtp(3)
+        assert [b.sequence - a.sequence & 0xFFFF for a, b in pairwise(packets)] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/../../b", "%2e%2e/x", "a%00b"])

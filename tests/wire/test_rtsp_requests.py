@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 from support.clips import make_clip
 from support.publishing import Publisher, sdp_of
-from support.rtsp import HungUp, RawRtsp, Reply
+from support.rtsp import RawRtsp, Reply
 from support.server import ServerFactory, ServerProcess
 
 from manycast import __version__
@@ -371,15 +371,6 @@ def test_over_the_limit_of_sessions_is_453(start_server: ServerFactory) -> None:
         assert [reply.status for reply in sessions] == [200, 200, 453]
         assert client.ask("TEARDOWN", "live", {"Session": sessions[0].session}).status == 200
         assert client.ask("SETUP", "live/trackID=0", {"Transport": "RTP/AVP/TCP"}).status == 200
-
-
-def test_http_on_the_rtsp_port_does_no_harm(client: RawRtsp) -> None:
-    client.sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    try:
-        while client.sock.recv(65536):
-            pass
-    except (HungUp, ConnectionResetError):
-        pass
 
 
 def _two_tracks() -> bytes:

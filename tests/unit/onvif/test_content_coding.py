@@ -28,11 +28,20 @@ def test_what_is_too_large_is_refused(size: int) -> None:
 
 
 @given(st.binary(max_size=100), st.sampled_from(CODINGS))
-def test_what_is_damaged_is_refused(data: bytes, coding: str) -> None:
+def test_any_bytes_are_unpacked_within_the_limit_or_refused(data: bytes, coding: str) -> None:
     try:
-        unpack(data, coding, LIMIT)
+        assert len(unpack(data, coding, LIMIT)) <= LIMIT
     except (Damaged, TooLarge):
         pass
+
+
+@given(st.binary(min_size=1, max_size=100), st.data())
+def test_what_is_damaged_is_refused(content: bytes, data: st.DataObject) -> None:
+    packed = bytearray(gzip.compress(content))
+    position = data.draw(st.integers(len(packed) - 8, len(packed) - 1))  # in the checksum or the length (RFC 1952)
+    packed[position] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(Damaged):
+        unpack(bytes(packed), "gzip", LIMIT)
 
 
 def test_what_ends_too_early_is_refused() -> None:

@@ -41,10 +41,13 @@ def test_what_is_no_flv(data: bytes) -> None:
 
 @given(st.lists(st.binary(max_size=100)))
 def test_hostile_bytes(pieces: list[bytes]) -> None:
-    reader = FlvReader()
+    whole, cut = FlvReader(), FlvReader()
+    header = file_header(has_audio=True, has_video=False)
     try:
-        reader.receive(file_header(has_audio=True, has_video=False))
-        for piece in pieces:
-            reader.receive(piece)
+        messages = whole.receive(header + b"".join(pieces))
     except MalformedFlv:
-        pass
+        with pytest.raises(MalformedFlv):
+            for piece in (header, *pieces):
+                cut.receive(piece)
+    else:
+        assert [message for piece in (header, *pieces) for message in cut.receive(piece)] == messages

@@ -104,9 +104,13 @@ def test_what_was_written_is_read(method: str, target: str, fields: list[tuple[s
 def test_any_bytes_become_a_head_or_an_http_error(data: bytes) -> None:
     try:
         end = find_head_end(data)
-        RequestHead.parse(data[:end])
+        head = RequestHead.parse(data[:end])
     except HttpError as error:
-        refusal(error)
+        status, answer = error.status, refusal(error)
+    else:
+        assert head.method
+        return
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_a_response_that_would_break_a_line_is_our_own_mistake() -> None:

@@ -121,9 +121,10 @@ def test_broken_messages_raise_nothing_else(message: MikeyMessage, data: st.Data
     for _ in range(data.draw(st.integers(1, 3))):
         wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
     try:
-        MikeyMessage.parse(bytes(wire[: data.draw(st.integers(0, len(wire)))]))
+        read = MikeyMessage.parse(bytes(wire[: data.draw(st.integers(0, len(wire)))]))
     except MalformedMikey:
-        pass
+        return
+    assert MikeyMessage.parse(read.serialize()) == read
 
 
 @given(MESSAGES, st.data())

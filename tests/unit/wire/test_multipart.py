@@ -64,9 +64,12 @@ def test_a_boundary_that_never_comes() -> None:
 
 @given(st.sampled_from([None, "x", "--"]), st.lists(st.binary(max_size=100)))
 def test_hostile_bytes(boundary: str | None, pieces: list[bytes]) -> None:
-    reader = MultipartReader(boundary)
+    whole, cut = MultipartReader(boundary), MultipartReader(boundary)
     try:
-        for piece in pieces:
-            reader.receive(piece)
+        parts = whole.receive(b"".join(pieces))
     except MalformedMultipart:
-        pass
+        with pytest.raises(MalformedMultipart):
+            for piece in pieces:
+                cut.receive(piece)
+    else:
+        assert [part for piece in pieces for part in cut.receive(piece)] == parts

@@ -173,10 +173,11 @@ def test_a_frame_against_the_rules_fails_the_peer(frame: bytes) -> None:
 @given(st.lists(st.binary(max_size=60)))
 def test_any_bytes_become_events(pieces: list[bytes]) -> None:
     receiver = WebSocketReceiver()
-    for piece in pieces:
-        for event in receiver.receive(piece):
-            if isinstance(event, CloseReceived | PeerFailed):
-                close_frame(event.code, event.reason)
+    events = [event for piece in pieces for event in receiver.receive(piece)]
+    for event in events:
+        if isinstance(event, CloseReceived | PeerFailed):
+            assert event is events[-1]
+            assert close_frame(event.code, event.reason)[0] == 0x88  # FIN, and the opcode of a close (RFC 6455 5.2)
 
 
 @given(st.binary(max_size=70_000) | st.sampled_from([bytes(125), bytes(126), bytes(65_535), bytes(65_536)]))

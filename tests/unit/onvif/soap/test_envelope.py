@@ -122,7 +122,9 @@ def test_what_is_made_to_hurt_is_refused_at_once(data: bytes) -> None:
 def test_as_much_as_is_allowed_is_taken() -> None:
     depth = MAX_DEPTH - 2  # in Envelope and Body
     attributes = " ".join(f'a{n}="1"' for n in range(MAX_ATTRIBUTES))
-    parse_request(soap(f"<a {attributes}>" + "<a>" * (depth - 1) + "</a>" * depth))
+    body = parse_request(soap(f"<a {attributes}>" + "<a>" * (depth - 1) + "</a>" * depth)).body
+    assert len(body.attrib) == MAX_ATTRIBUTES
+    assert sum(1 for _ in body.iter()) == depth
 
 
 def test_a_reply_is_addressed_if_the_request_was() -> None:

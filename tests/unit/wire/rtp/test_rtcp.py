@@ -168,9 +168,11 @@ def test_hostile_bodies_of_known_types_raise_nothing_else(packet_type: int, coun
     body += bytes(-len(body) % 4)
     data = bytes((0x80 | count, packet_type)) + (len(body) // 4).to_bytes(2) + body
     try:
-        parse_compound(data)
+        packets = parse_compound(data)
     except MalformedRtcp:
-        pass
+        return
+    for packet in packets:
+        assert parse_compound(packet.serialize()) == [packet]
 
 
 @given(

@@ -120,9 +120,11 @@ def test_a_packet_that_comes_again_is_refused() -> None:
 def test_packets_may_come_in_another_order() -> None:
     key = key_for(SrtpPolicy())
     sender, receiver = SrtpSender(key), SrtpReceiver(key)
-    wires = [sender.protect(packet(sequence & 0xFFFF)) for sequence in range(65400, 65600)]
-    for wire in [wires[0], *reversed(wires[1:])]:
-        receiver.receive_rtp(wire)
+    packets = [packet(sequence & 0xFFFF) for sequence in range(65400, 65600)]
+    wires = [sender.protect(data) for data in packets]
+    opened = [receiver.receive_rtp(wire) for wire in [wires[0], *reversed(wires[1:])]]
+    assert opened == [packets[0], *reversed(packets[1:])]
+    assert receiver.refused == 0
 
 
 def test_another_mki_is_named() -> None:
