@@ -38,7 +38,7 @@ def read_media(section: MediaDescription) -> tuple[CarriedMedia | None, str]:
         except UnsupportedFormat as error:
             refusal = str(error)
             continue
-        feedback = read_keyframe_feedback(section.attributes, payload_type) if track.kind is MediaKind.VIDEO else None
+        feedback = read_keyframe_feedback(section, payload_type) if track.kind is MediaKind.VIDEO else None
         return CarriedMedia(track, payload_type, payload_format, feedback), ""
     return _pass_on(section), refusal
 
