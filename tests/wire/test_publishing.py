@@ -82,7 +82,7 @@ def test_when_the_publisher_goes_viewers_are_told_and_the_path_is_free(
     publisher = open_publisher(server.host, server.port, "coming-and-going", udp=udp)
     publisher.start()
     client.play("coming-and-going")
-    client.rtp(5)
+    before = client.rtp(5)
     if way == "teardown":
         publisher.teardown()
     publisher.stop()
@@ -91,7 +91,7 @@ def test_when_the_publisher_goes_viewers_are_told_and_the_path_is_free(
         pass
     with publishing(server, "coming-and-going"), RawRtsp.connect(server.host, server.port) as next_client:
         next_client.play("coming-and-going")
-        next_client.rtp(5)
+        assert next_client.rtp(5)[0].ssrc != before[0].ssrc, "it is another stream"
     if publisher.rtp_socket is not None:
         publisher.rtp_socket.close()
 

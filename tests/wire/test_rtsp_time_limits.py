@@ -80,8 +80,9 @@ async def test_a_playing_connection_stays_open_without_requests() -> None:
         publisher.start()
         await asyncio.sleep(3 * SHORT_S)
         client.packets.clear()
-        await blocking(client.rtp, 5)
+        packets = await blocking(client.rtp, 5)
         await blocking(publisher.stop)
+        assert len({packet.ssrc for packet in packets}) == 1, "it is the same stream still"
 
 
 async def test_a_silent_publisher_is_ended_and_viewers_are_told() -> None:
