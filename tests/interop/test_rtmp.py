@@ -13,7 +13,7 @@ import av
 import pytest
 from av.video.stream import VideoStream
 from support.hearing import check_tone
-from support.media import TONE_HZ
+from support.media import FRAME_RATE, TONE_HZ
 from support.programs import (
     ffmpeg,
     frame_digests,
@@ -170,6 +170,25 @@ def test_rtmpdump_plays(rtmp_server: ServerProcess, media: Path, tmp_path: Path)
     base = f"rtmp://{rtmp_server.host}:{rtmp_server.rtmp_port}/"
     run("rtmpdump", "-q", "-r", base, "-a", "", "-y", "plain.mp4", "-o", str(file))
     assert len(frame_digests("-i", str(file))) == len(frame_digests("-i", str(media / "plain.mp4")))
+
+
+def test_rtmpdump_takes_the_end_off_a_files_name(rtmp_server: ServerProcess, media: Path, tmp_path: Path) -> None:
+    file = tmp_path / "dump.flv"
+    base = f"rtmp://{rtmp_server.host}:{rtmp_server.rtmp_port}/"
+    run("rtmpdump", "-q", "-r", base, "-a", "", "-y", "mp4:plain", "-o", str(file))
+    assert len(frame_digests("-i", str(file))) == len(frame_digests("-i", str(media / "plain.mp4")))
+
+
+def test_rtmpdump_plays_from_one_place_to_another(rtmp_server: ServerProcess, media: Path, tmp_path: Path) -> None:
+    original = [frame.md5 for frame in frame_digests("-i", str(media / "plain.mp4"))]
+    file = tmp_path / "dump.flv"
+    place = ["-r", f"rtmp://{rtmp_server.host}:{rtmp_server.rtmp_port}/", "-a", "", "-y", "plain.mp4"]
+    run("rtmpdump", "-q", *place, "--start", "1.5", "--stop", "2.5", "-o", str(file))
+    found = [frame.md5 for frame in frame_digests("-i", str(file))]
+    first = original.index(found[0])
+    assert 0 < first <= 1.5 * FRAME_RATE
+    assert found == original[first : first + len(found)]
+    assert abs(len(found) - FRAME_RATE) < 4
 
 
 def test_a_login_is_needed_and_enough(tmp_path: Path, media: Path) -> None:

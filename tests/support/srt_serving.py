@@ -13,6 +13,7 @@ import pytest
 
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
+from manycast.hub.limits import ViewerLimits
 from manycast.libsrt.library import SrtLibrary
 from manycast.servers.srt.options import SrtOptions
 from manycast.servers.srt.server import SrtServer
@@ -41,9 +42,9 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(**options: object) -> AsyncIterator[Serving]:
+async def serving(max_sessions: int | None = None, **options: object) -> AsyncIterator[Serving]:
     """`options` are those of SrtOptions."""
-    hub = Hub()
+    hub = Hub(ViewerLimits(max_sessions=max_sessions))
     timer = asyncio.create_task(hub.run_timer())
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((HOST, 0))

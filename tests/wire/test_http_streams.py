@@ -414,7 +414,8 @@ async def test_a_login_in_the_query_or_by_basic_in_tls(tmp_path: Path) -> None:
         assert (await server.ask("/live.flv?user=anna&pass=s3cret", method="HEAD")).status == 200
         assert (await server.ask("/live.flv?user=anna&pass=guess")).status == 401
         assert (await server.ask("/live.flv?user=nobody&pass=")).status == 401
-        assert (await server.ask("/live.flv", more=basic)).status == 401
+        for _ in range(10):  # none of which is a guess
+            assert (await server.ask("/live.flv", more=basic)).status == 401
         assert (await server.ask("/live.flv", method="HEAD", more=basic, secure=True)).status == 200
         assert "Basic" in (await server.ask("/live.flv", secure=True)).head
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from support.clips import make_clip
@@ -228,6 +229,7 @@ async def test_a_login_as_flash_media_server_asks_for_it() -> None:
     "data",
     [
         b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),  # TLS
         b"\x03" + bytes(3072) + b"\xff" * 200,
         b"\x03" + bytes(3072) + bytes((3,)) + bytes(3) + b"\xff\xff\xff" + bytes((20,)) + bytes(4),
     ],
@@ -256,6 +258,20 @@ async def test_commands_that_mean_nothing_end_the_connection() -> None:
             await blocking(client.send, RtmpMessage(RtmpType.COMMAND, 0, 0, body))
             await blocking(client.hangs_up)
         assert server.hub.live("live/cam") is not None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e300, True, None, "1"])
+async def test_numbers_that_are_none_end_nothing(number: amf.Value) -> None:
+    async with serving() as server:
+        await publish(server)
+        viewer = await server.connect()
+        stream_id, _ = await blocking(viewer.play, "live", "cam")
+        for name in ("seek", "pause", "deleteStream"):
+            await blocking(partial(viewer.call, name, number, number, stream_id=stream_id))
+        other_id = await blocking(viewer.new_stream)
+        await blocking(partial(viewer.call, "play", "cam", number, number, stream_id=other_id))
+        while await blocking(viewer.status) != "NetStream.Play.Reset":
+            pass
 
 
 async def test_broken_media_costs_only_itself() -> None:

@@ -132,7 +132,9 @@ def make_plan(loaded: LoadedConfiguration, overrides: Overrides) -> Plan:
             stall_s=settings.limits.stall_timeout,
         ),
         http_users=users if any(settings.needs_auth(block) for block in PAGE_BLOCKS) else None,
-        limits=ViewerLimits(backlog_s=settings.limits.backlog / 1000),
+        limits=ViewerLimits(
+            max_sessions=settings.limits.max_sessions or None, backlog_s=settings.limits.backlog / 1000
+        ),
         media_folder=media_folder,
         applications=tuple(application.name for application in settings.applications) or ("",),
         speech=_speech_plan(settings.backchannel),
@@ -153,7 +155,6 @@ def _rtsp_options(settings: Settings, users: Mapping[str, str] | None, max_conne
         udp_base_port=settings.rtsp.udp_base_port,
         metadata=settings.rtsp.metadata,
         loops=settings.loop_nums,
-        max_sessions=settings.limits.max_sessions or None,
         max_connections=max_connections,
         users=users,
         basic_in_clear=settings.rtsp.basic_auth,
@@ -207,7 +208,6 @@ def _srt_options(settings: Settings, users: Mapping[str, str] | None) -> SrtOpti
     srt = settings.srt
     return SrtOptions(
         loops=settings.loop_nums,
-        max_sessions=settings.limits.max_sessions or None,
         users=users,
         latency_ms=srt.latency,
         passphrase=srt.passphrase.get_secret_value() if srt.passphrase is not None else None,

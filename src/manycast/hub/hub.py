@@ -12,6 +12,7 @@ from manycast.hub.limits import ViewerLimits
 from manycast.hub.metadata import MetadataFeeds
 from manycast.hub.on_demand import LINGER_S, OnDemand
 from manycast.hub.reservation import Reservation
+from manycast.hub.sessions import Sessions
 from manycast.hub.source import Source
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
@@ -30,6 +31,7 @@ class Hub:
 
     def __init__(self, limits: ViewerLimits | None = None) -> None:
         self.limits = limits or ViewerLimits()
+        self.sessions = Sessions(self.limits.max_sessions)
         self.metadata = MetadataFeeds(self.limits)
         self._streams: dict[str, Stream] = {}
         self._on_demand: dict[str, OnDemand] = {}

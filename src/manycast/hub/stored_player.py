@@ -28,6 +28,7 @@ class StoredPlayer:
         """`loops` is how often the file is played, ENDLESS for ever; `on_end` is called at its end."""
         self.media = media
         self.stream = self._make_stream(media, limits)
+        self.stop_us: int | None = None  # where to end before the end, on the timeline of the timestamps
         self._limits = limits
         self._loops = loops
         self._on_end = on_end
@@ -66,9 +67,8 @@ class StoredPlayer:
         return Stream(media.name, media.tracks, "file", limits)
 
     async def _run(self) -> None:
-        reason = "the end of the file"
         try:
-            await self._play()
+            reason = await self._play()
         except SourceError as error:
             reason = str(error)
         except Exception:
@@ -78,7 +78,8 @@ class StoredPlayer:
         self._group = None
         self._on_end(reason)
 
-    async def _play(self) -> None:
+    async def _play(self) -> str:
+        """Return what has ended."""
         loop = asyncio.get_running_loop()
         group = self._group or await self.media.group_at(0)
         self._group = group
@@ -87,9 +88,12 @@ class StoredPlayer:
         while True:
             for position in range(self._next_frame, len(group.frames)):
                 self._next_frame = position
-                ahead_s = zero_s + self._due_us(group, position) / 1e6 - loop.time()
+                due_us = self._due_us(group, position)
+                ahead_s = zero_s + due_us / 1e6 - loop.time()
                 if ahead_s > STEP_S:
                     await asyncio.sleep(ahead_s)
+                if self.stop_us is not None and due_us >= self.stop_us and position:
+                    return "the end of what was asked for"
                 self.stream.push(self._shifted(group.frames[position]))
             following = None if group.last else await self.media.group_after(group)
             if following is None:
@@ -97,7 +101,7 @@ class StoredPlayer:
                     self._loops_left -= 1
                     if self._loops_left <= 0:
                         await asyncio.sleep(max(0.0, zero_s + (group.end_us + self._shift_us) / 1e6 - loop.time()))
-                        return
+                        return "the end of the file"
                 following = await self.media.group_at(0)
                 self._shift_us += group.end_us - following.position_us
             self._group = group = following

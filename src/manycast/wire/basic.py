@@ -8,6 +8,13 @@ from base64 import b64decode
 from manycast.wire.digest import MAX_AUTHORIZATION_CHARS, MalformedAuthorization
 
 
+BASIC_IN_CLEAR = "login by Basic is not taken without TLS: take Digest, or allow it with basic_auth"
+
+
+def is_basic(authorization: str) -> bool:
+    return authorization.lstrip()[:6].lower() == "basic "
+
+
 def parse_basic(authorization: str) -> tuple[str, str]:
     """User and password of an `Authorization: Basic` header. Raises MalformedAuthorization."""
     scheme, _, encoded = authorization.strip().partition(" ")

@@ -29,7 +29,7 @@ def test_everything_reaches_the_server(tmp_path: Path) -> None:
     assert (plan.srt.addresses, plan.srt.port, plan.srt.udp) == (("127.0.0.1",), 9000, True)
     options = plan.srt_options
     assert options.users == {"admin": "geheim"}
-    assert (options.latency_ms, options.key_bits, options.max_sessions) == (300, 192, 7)
+    assert (options.latency_ms, options.key_bits, plan.limits.max_sessions) == (300, 192, 7)
     assert (options.max_bandwidth_bps, options.overhead_percent, options.payload_packets) == (8_000_000, 30, 4)
     assert not options.passphrase_required
     assert options.passphrase_for("live/cam") == "ganz-anderes"

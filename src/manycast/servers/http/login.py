@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from manycast.servers.client import Client
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
-from manycast.wire.basic import parse_basic
+from manycast.wire.basic import BASIC_IN_CLEAR, is_basic, parse_basic
 from manycast.wire.claimed_user import claimed_user
 from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
 from manycast.wire.http import HttpError, RequestHead
@@ -46,6 +46,9 @@ class HttpLogin:
                 raise HttpError(403, "the browser's login is not taken from a page of another server")
         elif user is None or given is None:
             raise self._unauthorized(client)
+        if authorization is not None and is_basic(authorization) and not self._allows_basic(client):
+            self._faults.note(log, BASIC_IN_CLEAR)  # no guess: nobody looked at the password
+            raise self._unauthorized(client)
         address = client.peer[0]
         claimed = (user or "") if authorization is None else claimed_user(authorization)
         try:
@@ -65,9 +68,7 @@ class HttpLogin:
         self._throttle.succeeded(address, claimed)
 
     def _judge(self, client: Client, head: RequestHead, authorization: str) -> Verdict:
-        if authorization[:6].lower() == "basic ":
-            if not self._allows_basic(client):
-                return Verdict.REFUSED
+        if is_basic(authorization):
             try:
                 return self._judge_password(*parse_basic(authorization))
             except MalformedAuthorization:

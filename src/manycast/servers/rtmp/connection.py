@@ -36,6 +36,10 @@ PING_INTERVAL_S = 30.0
 class Session(Protocol):
     """What the messages mean."""
 
+    @property
+    def active(self) -> int:
+        """How many streams it plays or publishes."""
+
     async def command(self, message: RtmpMessage) -> None:
         """Take a command."""
 

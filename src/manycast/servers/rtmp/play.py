@@ -12,6 +12,7 @@ from manycast.hub.stream import Stream, StreamEnded
 from manycast.hub.tcp_viewer import TcpOutbox, TcpViewer
 from manycast.servers.rtmp.layout import RtmpLayout
 
+MAX_POSITION_MS = 1e12
 COMPLETE_TIMEOUT_S = 3.0  # for parameter sets that a publisher sends in band only
 
 
@@ -78,21 +79,31 @@ class FilePlay:
         self._stream_id = stream_id
         self._old_hevc = old_hevc
         self._on_end = on_end
+        self.paused = False
         self._play = self._make_play()
 
     def begin(self) -> None:
+        self.paused = False
         self._play.begin()
         self._player.play()
 
     def pause(self) -> None:
+        self.paused = True
         self._player.pause()
 
     async def seek(self, position_ms: float) -> int:
-        """Go to the keyframe at or before a position; return where that is, in ms. Raises SourceError."""
-        position_us = await self._player.seek(max(0, int(position_ms * 1000)))
+        """Go to the keyframe at or before a position, and wait there; return where that is, in ms.
+
+        Raises SourceError.
+        """
+        position_us = await self._player.seek(max(0, int(min(position_ms, MAX_POSITION_MS) * 1000)))
         self._play.close()
         self._play = self._make_play()
         return position_us // 1000
+
+    def stop_at(self, position_ms: float) -> None:
+        """End there, before the file does."""
+        self._player.stop_us = int(min(position_ms, MAX_POSITION_MS) * 1000)
 
     def close(self) -> None:
         self._player.close()

@@ -26,6 +26,7 @@ class RtmpServer(TcpService):
         self._catalogue = catalogue
         self._login = RtmpLogin(options.users, self.faults) if options.users is not None else None
         self._connections: set[RtmpConnection] = set()
+        catalogue.hub.sessions.count_by(lambda: sum(each.session.active for each in tuple(self._connections)))
 
     @property
     def connections(self) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from manycast import __version__
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.sessions import TooManySessions
 from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stored_player import StoredPlayer
 from manycast.hub.stream import Stream
@@ -64,6 +65,10 @@ class RtmpSession:
         self._names: dict[int, str] = {}
         self._close_by_s: float | None = None
         self._carried = PLAIN_CODECS  # what the client can take, as far as it says
+
+    @property
+    def active(self) -> int:
+        return sum(activity is not None for activity in tuple(self._streams.values()))
 
     # What the connection calls
 
@@ -154,8 +159,8 @@ class RtmpSession:
         self._send(result(call, None, float(stream_id)))
 
     async def _delete_stream(self, call: Command, _stream_id: int) -> None:
-        number = call.arguments[0] if call.arguments else None
-        if isinstance(number, int | float) and int(number) in self._streams:
+        number = call.number(0)
+        if number is not None and int(number) in self._streams:
             self._end(int(number), "the client ended it")
             del self._streams[int(number)]
             self._close_by_s = time.monotonic() + LINGER_S
@@ -214,6 +219,8 @@ class RtmpSession:
             return
         try:
             activity = await self._open(address, stream_id)
+            if isinstance(activity, FilePlay):
+                await self._go_to_start(activity, call)
         except SourceMissing as error:
             self._refuse(stream_id, "NetStream.Play.StreamNotFound", str(error))
             return
@@ -233,11 +240,29 @@ class RtmpSession:
         self._connection.log.info("plays %s", address.name)
         activity.begin()
 
+    async def _go_to_start(self, activity: FilePlay, call: Command) -> None:
+        """Where in a file to begin, and for how long: in ms, as all clients send them, where RTMP 1.0 says s.
+
+        Raises SourceError and NotPlayable.
+        """
+        start_ms, duration_ms = call.number(1) or 0.0, call.number(2)
+        if start_ms > 0:
+            try:
+                start_ms = await activity.seek(start_ms)
+            except (SourceError, NotPlayable):
+                activity.close()
+                raise
+        if duration_ms is not None and duration_ms >= 0:
+            activity.stop_at(max(0.0, start_ms) + duration_ms)
+
     async def _open(self, address: StreamAddress, stream_id: int) -> Play | FilePlay | None:
         """Raises SourceError and NotPlayable."""
         self._catalogue.asked(address.name, self._via)
-        found = await self._catalogue.find(address.name)
-        if found is None:
+        for name in address.names:
+            found = await self._catalogue.find(name)
+            if found is not None:
+                break
+        else:
             return None
         outbox = self._connection.outbox
         old_hevc = address.parameters.get("codecid") == "12"
@@ -284,19 +309,20 @@ class RtmpSession:
 
     async def _seek(self, call: Command, stream_id: int) -> None:
         activity = self._streams.get(stream_id)
-        position_ms = call.arguments[0] if call.arguments else None
-        if not isinstance(activity, FilePlay) or not isinstance(position_ms, int | float):
+        position_ms = call.number(0)
+        if not isinstance(activity, FilePlay) or position_ms is None:
             self._refuse(stream_id, "NetStream.Seek.Failed", "only files can be searched")
             return
         try:
-            found_ms = await activity.seek(min(max(position_ms, 0.0), 1e12))
+            found_ms = await activity.seek(position_ms)
         except (SourceError, NotPlayable) as error:
             self._refuse(stream_id, "NetStream.Seek.Failed", str(error))
             return
         self._connection.send(user_control(UserControl.STREAM_BEGIN, stream_id))
         self._status(stream_id, "NetStream.Seek.Notify", f"Seeking {found_ms}.")
         self._status(stream_id, "NetStream.Play.Start", f"Plays from {found_ms} ms.")
-        activity.begin()
+        if not activity.paused:
+            activity.begin()
 
     # Common
 
@@ -305,6 +331,11 @@ class RtmpSession:
         if stream_id not in self._streams or self._streams[stream_id] is not None:
             raise MalformedCommand(f"{call.name} on stream {stream_id}, which is not there or in use")
         assert self._app is not None
+        try:
+            self._catalogue.hub.sessions.check_room()
+        except TooManySessions as error:
+            self._refuse(stream_id, denied, str(error))
+            return None
         address = address_of(self._app, call.text(0))
         if address is None:
             self._refuse(stream_id, denied, "no stream can be called so")

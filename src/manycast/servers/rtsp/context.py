@@ -23,6 +23,7 @@ class RtspContext:
         if options.users is not None:
             self.login = Login(options.users, self.faults, basic_in_clear=options.basic_in_clear)
         self.sessions: dict[str, RtspSession] = {}
+        catalogue.hub.sessions.count_by(lambda: len(self.sessions))
         self.srtp_offers = SrtpOffers(encrypt=options.srtp_encrypt)
         self.udp_ports = UdpPorts(options.udp_base_port)
         self.multicast = MulticastGroups(self.udp_ports, ttl=options.multicast_ttl, segmentation=options.segmentation)

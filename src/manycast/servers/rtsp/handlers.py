@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from manycast.hub.hops import LoopFound
+from manycast.hub.sessions import TooManySessions
 from manycast.media.track import Track
 from manycast.servers.rtsp import backchannel
 from manycast.servers.rtsp.addresses import base_url, name_in
@@ -103,9 +104,10 @@ def _session_of(context: RtspContext, request: Request) -> RtspSession | None:
 
 def _open_session(context: RtspContext, connection: RtspConnection, request: Request) -> RtspSession:
     """A new session for a SETUP without one: it publishes when an ANNOUNCE came before, else it plays."""
-    limit = context.options.max_sessions
-    if limit is not None and len(context.sessions) >= limit:
-        raise NotEnoughBandwidth(f"all {limit} sessions are in use")
+    try:
+        context.catalogue.hub.sessions.check_room()
+    except TooManySessions as error:
+        raise NotEnoughBandwidth(str(error)) from error
     session_id = secrets.token_hex(8)
     session: RtspSession
     if connection.announcement is not None:

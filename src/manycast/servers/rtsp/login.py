@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
-from manycast.wire.basic import parse_basic
+from manycast.wire.basic import BASIC_IN_CLEAR, is_basic, parse_basic
 from manycast.wire.claimed_user import claimed_user
 from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
 from manycast.wire.rtsp.errors import ServiceUnavailable, Unauthorized
@@ -45,6 +45,9 @@ class Login:
         authorization = request.headers.get("Authorization")
         if authorization is None:
             raise Unauthorized(self._challenges(connection))
+        if is_basic(authorization) and not self._allows_basic(connection):
+            self._faults.note(connection.log, BASIC_IN_CLEAR)  # no guess: nobody looked at the password
+            raise Unauthorized(self._challenges(connection))
         address, user = connection.peer_address, claimed_user(authorization)
         try:
             async with self._throttle.attempt(address, user):
@@ -61,8 +64,8 @@ class Login:
         connection.logged_in = True
 
     def _judge(self, connection: RtspConnection, request: Request, authorization: str) -> Verdict:
-        if authorization[:6].lower() == "basic ":
-            return self._judge_basic(connection, authorization)
+        if is_basic(authorization):
+            return self._judge_basic(authorization)
         return self._guard.check(
             authorization,
             method=request.method,
@@ -73,9 +76,7 @@ class Login:
             owner=connection,
         )
 
-    def _judge_basic(self, connection: RtspConnection, authorization: str) -> Verdict:
-        if not self._allows_basic(connection):
-            return Verdict.REFUSED
+    def _judge_basic(self, authorization: str) -> Verdict:
         try:
             user, given = parse_basic(authorization)
         except MalformedAuthorization:

@@ -14,7 +14,6 @@ class RtspOptions:
     udp_base_port: int = 22000
     metadata: bool = False  # whether everything played has a metadata track at its side
     loops: int = 1  # how often a file is played to a viewer, -1 endless
-    max_sessions: int | None = None  # None: what the machine can do
     max_connections: int = 10_000
     users: Mapping[str, str] | None = field(default=None, repr=False)  # name to password; None: nobody is asked
     basic_in_clear: bool = False  # whether passwords are taken by Basic without TLS

@@ -11,7 +11,6 @@ AUTOMATIC = 0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SrtOptions:
     loops: int = 1  # how often a file is played to a viewer, -1 endless
-    max_sessions: int | None = None
     users: Mapping[str, str] | None = field(default=None, repr=False)  # name to password; None: nobody is asked
     latency_ms: int = 120
     passphrase: str | None = field(default=None, repr=False)

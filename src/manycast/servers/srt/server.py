@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from manycast.hub.catalogue import Catalogue
+from manycast.hub.sessions import TooManySessions
 from manycast.libsrt.library import (
     ERROR,
     MAX_ADDRESS_BYTES,
@@ -47,6 +48,7 @@ class SrtServer:
         self.poller = Poller(library)
         self._catalogue = catalogue
         self._connections: set[SrtConnection] = set()
+        catalogue.hub.sessions.count_by(lambda: len(self._connections))
         self._handshakes: dict[int, tuple[Caller, float]] = {}  # those granted, in the order they came
         self._listeners: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -119,9 +121,10 @@ class SrtServer:
 
     def _refusal(self, request: StreamId) -> Refused | None:
         """What stands against a caller. Called in libsrt's thread."""
-        most = self.options.max_sessions
-        if most is not None and len(self._connections) >= most:
-            return Refused(Rejection.OVERLOAD, f"all {most} sessions are in use")
+        try:
+            self._catalogue.hub.sessions.check_room()
+        except TooManySessions as error:
+            return Refused(Rejection.OVERLOAD, str(error))
         if len(self._handshakes) >= MAX_HANDSHAKES:
             return Refused(Rejection.OVERLOAD, f"{MAX_HANDSHAKES} handshakes are under way")
         if request.publish:

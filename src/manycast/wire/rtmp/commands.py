@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -65,6 +66,13 @@ class Command:
         if not isinstance(value, str):
             raise MalformedCommand(f"{self.name} without argument {index + 1}, a string")
         return value
+
+    def number(self, index: int) -> float | None:
+        """An argument that may be a number; None where it is none, not even an infinite one."""
+        value = self.arguments[index] if index < len(self.arguments) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return float(value)
 
     def property(self, name: str) -> amf.Value:
         """One of the command object's; None where it is not there."""

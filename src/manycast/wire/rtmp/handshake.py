@@ -14,6 +14,7 @@ from hashlib import sha256
 from manycast.errors import ProtocolError
 
 VERSION = 3
+_TLS_HANDSHAKE = 22  # RFC 8446 section 5.1
 BLOCK_BYTES = 1536
 DIGEST_BYTES = 32
 NOISE_BYTES = 2 * BLOCK_BYTES
@@ -46,7 +47,7 @@ class ServerHandshake:
         received = self._received
         received += data
         if received[0] != VERSION:
-            raise HandshakeFailed(f"RTMP version {received[0]}, wanted {VERSION}")
+            raise HandshakeFailed(_name_other(received[0]))
         reply = b""
         if not self._answered:
             if len(received) < 1 + BLOCK_BYTES:
@@ -56,6 +57,15 @@ class ServerHandshake:
         if len(received) < 1 + 2 * BLOCK_BYTES:
             return reply, None
         return reply, bytes(received[1 + 2 * BLOCK_BYTES :])  # what C2 says is not checked: some clients send zeros
+
+
+def _name_other(first: int) -> str:
+    """What somebody speaks who does not begin with RTMP's version."""
+    if first == _TLS_HANDSHAKE:
+        return "TLS on the port of plain RTMP; rtmps:// has a port of its own, once it is switched on"
+    if chr(first).isascii() and chr(first).isalpha():
+        return "that is no RTMP: text, such as HTTP or RTSP, which have other ports"
+    return f"RTMP version {first}, wanted {VERSION}"
 
 
 class ClientHandshake:

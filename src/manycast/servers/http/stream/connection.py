@@ -12,6 +12,7 @@ from manycast.hub.catalogue import Catalogue
 from manycast.hub.hops import LoopFound
 from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
+from manycast.hub.sessions import TooManySessions
 from manycast.hub.source import SourceError, SourceMissing
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stored_player import StoredPlayer
@@ -100,6 +101,10 @@ class StreamConnection:
         self._pipe.when_readable(self._readable)
         self._task = self._loop.create_task(self._serve(), name=f"{protocol} stream")
 
+    @property
+    def plays(self) -> bool:
+        return self._play is not None
+
     def handle_timer(self, now_s: float) -> None:
         stall_s = self._host.options.stall_s
         drained = self._drained_s is not None and now_s - self._drained_s > stall_s
@@ -165,6 +170,7 @@ class StreamConnection:
             self._send_head(200, self._headers(play))
             self.finish("answered")
             return
+        self._check_room(play)
         self._play = play
         self._name = address.name
         self._answered = True
@@ -181,6 +187,14 @@ class StreamConnection:
             needed = needed or options.flv_login  # it may be the name of a file
         if needed and self._host.login is not None:
             await self._host.login.check(self._client, self._head, address.parameters, self.log)
+
+    def _check_room(self, play: Play) -> None:
+        """Raises HttpError."""
+        try:
+            self._host.catalogue.hub.sessions.check_room()
+        except TooManySessions as error:
+            play.close()
+            raise HttpError(503, str(error), [("Retry-After", "10")]) from error
 
     def _check_loop(self, address: StreamAddress) -> None:
         """Raises HttpError."""

@@ -35,6 +35,7 @@ class StreamServer:
         self._connections: set[StreamConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        catalogue.hub.sessions.count_by(lambda: sum(each.plays for each in tuple(self._connections)))
 
     @property
     def connections(self) -> int:
