@@ -11,8 +11,10 @@ from support.movies import coded_video
 from support.pictures import decoded, pictures, tone
 from support.waiting import until
 
+from manycast.hub.conversions import Conversions
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.source import FrameSink, SourceError
+from manycast.hub.stream import Stream
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.track import AacParameters, AudioParameters, Codec, H265Parameters, PlainParameters, Track
@@ -23,6 +25,7 @@ from manycast.sources.transcoding import overload
 from manycast.sources.transcoding.decoding import AudioDecoder, VideoDecoder
 from manycast.sources.transcoding.live import TranscodedSource
 from manycast.sources.transcoding.plan import described, needed
+from manycast.sources.transcoding.service import TranscodingService
 from manycast.sources.transcoding.transcoder import Transcoder
 
 VIDEO = (Codec.H264, Codec.H265, Codec.MPEG4, Codec.MJPEG)
@@ -285,6 +288,35 @@ async def test_who_transcodes_from_the_middle_asks_for_a_keyframe_to_begin_with(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not sink.frames
+
+
+async def test_a_conversion_that_begins_in_the_middle_asks_the_publisher_for_a_keyframe() -> None:
+    track, frames = video_of(Codec.H265, 30)
+    stream = Stream("live", [track], "test")
+    asked = asyncio.Event()
+    stream.keyframes.on_request = asked.set
+    service = TranscodingService()
+    conversions = Conversions(service)
+    opening = asyncio.create_task(conversions.stream_for(stream, [Codec.H264]))
+    ticks = 0
+
+    def push(frame: Frame) -> None:
+        nonlocal ticks
+        ticks += 3600
+        stream.push(replace(frame, dts_ticks=ticks, pts_ticks=ticks, units=list(frame.units)))
+
+    def is_asked() -> bool:
+        push(frames[1])
+        return asked.is_set()
+
+    await until(is_asked, "it asks")
+    push(frames[0])
+    converted = await opening
+    assert [track.codec for track in converted.tracks] == [Codec.H264]
+    assert converted.complete
+    assert converted.keyframes.possible
+    await conversions.close()
+    service.close()
 
 
 async def test_a_source_that_fails_ends_its_transcoding() -> None:
