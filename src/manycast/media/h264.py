@@ -8,7 +8,7 @@ from enum import IntEnum
 from fractions import Fraction
 
 from manycast.media.bits import BitReader, MalformedBitstream
-from manycast.media.nal import MAX_PARAMETER_SET_BYTES, replace_set, without_emulation_prevention
+from manycast.media.nal import MAX_PARAMETER_SET_BYTES, parameter_sets_of, replace_set, without_emulation_prevention
 from manycast.media.track import H264Parameters
 
 
@@ -70,45 +70,12 @@ class H264Sps:
         bits = BitReader(without_emulation_prevention(unit)[1:])
         profile_idc, constraint_flags, level_idc = bits.u(8), bits.u(8), bits.u(8)
         sps_id = bits.ue(31)
-        chroma_format_idc, separate_planes, depth_luma, depth_chroma = 1, False, 8, 8
-        if profile_idc in _PROFILES_WITH_CHROMA:
-            chroma_format_idc = bits.ue(3)
-            separate_planes = chroma_format_idc == 3 and bits.flag()
-            depth_luma, depth_chroma = 8 + bits.ue(6), 8 + bits.ue(6)
-            bits.flag()  # qpprime_y_zero_transform_bypass_flag
-            if bits.flag():
-                for index in range(8 if chroma_format_idc != 3 else 12):
-                    if bits.flag():
-                        _skip_scaling_list(bits, 16 if index < 6 else 64)
+        samples = _parse_samples(bits) if profile_idc in _PROFILES_WITH_CHROMA else _Samples()
         bits.ue(12)  # log2_max_frame_num_minus4
-        pic_order_cnt_type = bits.ue(2)
-        if pic_order_cnt_type == 0:
-            bits.ue(12)  # log2_max_pic_order_cnt_lsb_minus4
-        elif pic_order_cnt_type == 1:
-            bits.flag()  # delta_pic_order_always_zero_flag
-            bits.se()  # offset_for_non_ref_pic
-            bits.se()  # offset_for_top_to_bottom_field
-            for _ in range(bits.ue(255)):
-                bits.se()
+        pic_order_cnt_type = _parse_order_count(bits)
         bits.ue(16)  # max_num_ref_frames
         bits.flag()  # gaps_in_frame_num_value_allowed_flag
-        width_in_mbs = bits.ue(_MAX_SIZE_IN_UNITS) + 1
-        height_in_map_units = bits.ue(_MAX_SIZE_IN_UNITS) + 1
-        frame_mbs_only = bits.flag()
-        if not frame_mbs_only:
-            bits.flag()  # mb_adaptive_frame_field_flag
-        bits.flag()  # direct_8x8_inference_flag
-        fields = 1 if frame_mbs_only else 2
-        width, height = 16 * width_in_mbs, 16 * height_in_map_units * fields
-        if bits.flag():
-            chroma_array_type = 0 if separate_planes else chroma_format_idc
-            unit_x = 2 if chroma_array_type in (1, 2) else 1
-            unit_y = (2 if chroma_array_type == 1 else 1) * fields
-            left, right, top, bottom = bits.ue(), bits.ue(), bits.ue(), bits.ue()
-            width -= unit_x * (left + right)
-            height -= unit_y * (top + bottom)
-            if width <= 0 or height <= 0:
-                raise MalformedBitstream(f"picture of {width}x{height} pixels after cropping")
+        width, height, frame_mbs_only = _parse_size(bits, samples.chroma_array_type)
         frame_rate, reorder = None, None
         try:
             if bits.flag():
@@ -122,9 +89,9 @@ class H264Sps:
             profile_idc=profile_idc,
             constraint_flags=constraint_flags,
             level_idc=level_idc,
-            chroma_format_idc=chroma_format_idc,
-            bit_depth_luma=depth_luma,
-            bit_depth_chroma=depth_chroma,
+            chroma_format_idc=samples.chroma_format_idc,
+            bit_depth_luma=samples.bit_depth_luma,
+            bit_depth_chroma=samples.bit_depth_chroma,
             width=width,
             height=height,
             frame_mbs_only=frame_mbs_only,
@@ -219,15 +186,9 @@ def parse_avcc(record: bytes) -> tuple[H264Parameters, int]:
     for mask in (0x1F, 0xFF):
         if position >= len(record):
             raise MalformedBitstream(f"avcC ends at byte {len(record)}, before its parameter sets do")
-        count = record[position] & mask
-        position += 1
-        for _ in range(count):
-            start = position + 2
-            position = start + int.from_bytes(record[position:start], "big")
-            if position > len(record):
-                raise MalformedBitstream(f"parameter set from byte {start} to {position} of {len(record)}")
-            if position > start:
-                parameters = with_parameter_set(parameters, record[start:position])
+        units, position = parameter_sets_of(record, position + 1, record[position] & mask)
+        for unit in units:
+            parameters = with_parameter_set(parameters, unit)
     return parameters, length_size
 
 
@@ -258,6 +219,63 @@ def _is_intra_slice(unit: bytes) -> bool:
         return bits.ue(9) % 5 in (2, 4)  # I, SI (table 7-6)
     except MalformedBitstream:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What a picture's samples are like; as it is here in profiles that do not say."""
+
+    chroma_format_idc: int = 1
+    chroma_array_type: int = 1  # the same, but for planes that are coded each by itself
+    bit_depth_luma: int = 8
+    bit_depth_chroma: int = 8
+
+
+def _parse_samples(bits: BitReader) -> _Samples:
+    chroma_format_idc = bits.ue(3)
+    separate_planes = chroma_format_idc == 3 and bits.flag()
+    depth_luma, depth_chroma = 8 + bits.ue(6), 8 + bits.ue(6)
+    bits.flag()  # qpprime_y_zero_transform_bypass_flag
+    if bits.flag():
+        for index in range(8 if chroma_format_idc != 3 else 12):
+            if bits.flag():
+                _skip_scaling_list(bits, 16 if index < 6 else 64)
+    return _Samples(chroma_format_idc, 0 if separate_planes else chroma_format_idc, depth_luma, depth_chroma)
+
+
+def _parse_order_count(bits: BitReader) -> int:
+    """How pictures are counted: pic_order_cnt_type, and what belongs to it."""
+    pic_order_cnt_type = bits.ue(2)
+    if pic_order_cnt_type == 0:
+        bits.ue(12)  # log2_max_pic_order_cnt_lsb_minus4
+    elif pic_order_cnt_type == 1:
+        bits.flag()  # delta_pic_order_always_zero_flag
+        bits.se()  # offset_for_non_ref_pic
+        bits.se()  # offset_for_top_to_bottom_field
+        for _ in range(bits.ue(255)):
+            bits.se()
+    return pic_order_cnt_type
+
+
+def _parse_size(bits: BitReader, chroma_array_type: int) -> tuple[int, int, bool]:
+    """Width and height in pixels, cropped, and frame_mbs_only_flag."""
+    width_in_mbs = bits.ue(_MAX_SIZE_IN_UNITS) + 1
+    height_in_map_units = bits.ue(_MAX_SIZE_IN_UNITS) + 1
+    frame_mbs_only = bits.flag()
+    if not frame_mbs_only:
+        bits.flag()  # mb_adaptive_frame_field_flag
+    bits.flag()  # direct_8x8_inference_flag
+    fields = 1 if frame_mbs_only else 2
+    width, height = 16 * width_in_mbs, 16 * height_in_map_units * fields
+    if bits.flag():
+        unit_x = 2 if chroma_array_type in (1, 2) else 1
+        unit_y = (2 if chroma_array_type == 1 else 1) * fields
+        left, right, top, bottom = bits.ue(), bits.ue(), bits.ue(), bits.ue()
+        width -= unit_x * (left + right)
+        height -= unit_y * (top + bottom)
+        if width <= 0 or height <= 0:
+            raise MalformedBitstream(f"picture of {width}x{height} pixels after cropping")
+    return width, height, frame_mbs_only
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:

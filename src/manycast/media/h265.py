@@ -8,7 +8,7 @@ from enum import IntEnum
 from fractions import Fraction
 
 from manycast.media.bits import BitReader, MalformedBitstream
-from manycast.media.nal import MAX_PARAMETER_SET_BYTES, replace_set, without_emulation_prevention
+from manycast.media.nal import MAX_PARAMETER_SET_BYTES, parameter_sets_of, replace_set, without_emulation_prevention
 from manycast.media.track import H265Parameters
 
 
@@ -189,12 +189,9 @@ def parse_hvcc(record: bytes) -> tuple[H265Parameters, int]:
     for _ in range(record[22]):
         count = int.from_bytes(record[position + 1 : position + 3], "big")
         position += 3
-        for _ in range(count):
-            start = position + 2
-            position = start + int.from_bytes(record[position:start], "big")
-            if position > len(record):
-                raise MalformedBitstream(f"parameter set from byte {start} to {position} of {len(record)}")
-            parameters = with_parameter_set(parameters, record[start:position])
+        units, position = parameter_sets_of(record, position, count)
+        for unit in units:
+            parameters = with_parameter_set(parameters, unit)
         if position > len(record):
             raise MalformedBitstream(f"hvcC ends at byte {len(record)}, before its parameter sets do")
     return parameters, length_size

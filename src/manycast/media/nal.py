@@ -50,6 +50,22 @@ def split_length_prefixed(data: bytes, length_size: int = 4) -> list[bytes]:
     return units
 
 
+def parameter_sets_of(record: bytes, position: int, count: int) -> tuple[list[bytes], int]:
+    """Parameter sets of a decoder configuration record (ISO/IEC 14496-15), each behind its length in 2 bytes.
+
+    Returns them, without empty ones, and where they end. Raises MalformedBitstream when a length reaches past the end.
+    """
+    units = []
+    for _ in range(count):
+        start = position + 2
+        position = start + int.from_bytes(record[position:start], "big")
+        if position > len(record):
+            raise MalformedBitstream(f"parameter set from byte {start} to {position} of {len(record)}")
+        if position > start:
+            units.append(record[start:position])
+    return units, position
+
+
 def join_length_prefixed(units: list[bytes]) -> bytes:
     """The NAL units with lengths of 4 bytes in front, as MP4 and FLV store them."""
     parts = []
