@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lxml import etree
 from support.ports import free_tcp_port
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
-from support.soap import envelope
+from support.soap import envelope, username_token
 from support.waiting import wait_until
 
 from manycast.onvif.soap.contract import contract
@@ -124,3 +125,27 @@ def test_onvif_can_be_off(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, onvif=False) as server:
         assert "ONVIF" not in server.output
         assert not (tmp_path / "onvifrun.cfg").exists()
+
+
+def test_a_token_that_one_device_took_is_not_taken_by_its_neighbour(tmp_path: Path) -> None:
+    ports = [free_tcp_port() for _ in range(2)]
+    users = "[{username: admin, password: secret, userlevel: Administrator}]"
+    devices = ", ".join(f"{{http_port: {port}}}" for port in ports)
+    onvif = f"{{https_enable: 0, need_auth: 1, users: {users}, devices: [{devices}]}}"
+    config = f"rtsp: {{udp_base_port: UDP_BASE}}\nonvif: {onvif}\n"
+    with ServerProcess(tmp_path, config=config, onvif=None) as server:
+        contract("tds").read()
+
+        def status(port: int, nonce: bytes) -> int:
+            header = username_token("admin", "secret", nonce=nonce, created=now)
+            data = envelope(contract("tds").rendered(expanded("tds:GetUsers"), {}), header)
+            url = f"http://{server.host}:{port}/onvif/device_service"
+            try:
+                with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as reply:
+                    return int(reply.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        now = datetime.now(UTC)
+        assert [status(port, b"one") for port in ports] == [200, 400]
+        assert status(ports[1], b"another") == 200

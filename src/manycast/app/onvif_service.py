@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from manycast.onvif.discovery.device import DiscoveredDevice
     from manycast.onvif.discovery.service import Discovery
     from manycast.onvif.running import RunningDevice
+    from manycast.onvif.security.used_tokens import UsedTokens
 
 # What moves a port, as the advice names it. The command line has none for HTTPS.
 OPTIONS: Mapping[str, str] = {
@@ -152,6 +153,7 @@ class OnvifService:
         self._move_rtsp = move_rtsp
         self._restart_streams = restart_streams
         self._system_log = LogMemory()
+        self._used_tokens: UsedTokens | None = None
         self._devices: list[_Device] = []
         self._started_s = 0.0
         self._starting: asyncio.Task[None] | None = None
@@ -297,6 +299,10 @@ class OnvifService:
         await until_wanted(itertools.chain(*(s for d in self._devices for s in d.sockets.values())), self._is_wanted)
         with _to_stay():
             await asyncio.to_thread(_load_modules)  # aiohttp and zeep, which take a while
+            if len(self._devices) > 1:
+                from manycast.onvif.security.used_tokens import UsedTokens
+
+                self._used_tokens = UsedTokens()
             for device in self._devices:
                 try:
                     await self._run(device)
@@ -339,6 +345,7 @@ class OnvifService:
             hub=self._hub,
             shows=lambda path: path in device.streams(),
             network=MachineNetwork() if server.apply_network else None,
+            used_tokens=self._used_tokens,
         )
         device.running = RunningDevice(
             device.store,

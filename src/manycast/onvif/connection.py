@@ -48,6 +48,7 @@ class Connection(web.RequestHandler):
         self.local: tuple[str, int] = ("", 0)
         self.opening: asyncio.Task[object] | None = None
         self.proven = False  # a whole request has come
+        self.logins: set[str] = set()  # the names of right ones
         self.ended = False  # by us
         self._owner = owner
         self._deadline_s: float | None = None

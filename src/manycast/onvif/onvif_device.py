@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from lxml import etree
@@ -97,6 +97,7 @@ class Delivery:
     port: int
     secure: bool
     connection: object
+    proven: set[str] = field(default_factory=set)  # the names of right logins on this connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,10 @@ class OnvifDevice:
             self.clock.now,
             lambda: [Algorithm(each.value) for each in store.state.hashing_algorithms],
             self._on_login_failure,
+            self.surroundings.used_tokens,
         )
+        if self.surroundings.used_tokens is not None:
+            self.surroundings.used_tokens.join(self.clock.now)
         self.services: list[Service] = [part(self) for part in _PARTS]
         self.events = EventService(
             self.broker, lambda: store.state.events, self.clock.now, lambda: store.state.server.push_to, name
@@ -288,6 +292,7 @@ class OnvifDevice:
                 address=delivery.address,
                 secure=delivery.secure,
                 connection=delivery.connection,
+                proven=delivery.proven,
             )
         )
         if user is None:

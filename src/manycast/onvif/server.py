@@ -278,6 +278,7 @@ def _delivery(request: web.BaseRequest, connection: Connection) -> Delivery:
         port=connection.peer[1],
         secure=connection.secure,
         connection=connection,
+        proven=connection.logins,
     )
 
 

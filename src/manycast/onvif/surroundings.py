@@ -12,6 +12,7 @@ from manycast.onvif.state.network import Protocols
 
 if TYPE_CHECKING:
     from manycast.onvif.machine_network.machine_network import MachineNetwork
+    from manycast.onvif.security.used_tokens import UsedTokens
 
 
 async def _nothing() -> None:
@@ -31,4 +32,5 @@ class Surroundings:
     move_rtsp: Callable[[int | None], None] | None = None  # to another port, None: off; raises OSError
     listen: Callable[[Protocols], Awaitable[None]] | None = None  # on other ports; raises OSError
     network: MachineNetwork | None = None  # the machine's, where clients may change it
+    used_tokens: UsedTokens | None = None  # of all devices, where there are several
     certificates_changed: Callable[[], None] = lambda: None

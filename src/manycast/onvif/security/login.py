@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lxml import etree
 
 from manycast.errors import ManycastError
+from manycast.onvif.security.used_tokens import UsedTokens
 from manycast.onvif.security.username_token import NonceMemory, TokenRefused, UsernameToken, WrongPassword
 from manycast.onvif.state.users import User
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
@@ -18,6 +19,7 @@ from manycast.wire.claimed_user import claimed_user
 from manycast.wire.digest import Algorithm, DigestCredentials, DigestGuard, Verdict
 
 REALM = "ONVIF"
+MAX_PROVEN_NAMES = 8  # of one connection
 
 __all__ = ["Attempt", "Login", "LoginFailed", "TooManyAttempts"]
 
@@ -42,6 +44,7 @@ class Attempt:
     address: str  # of the client
     secure: bool  # through TLS
     connection: Hashable
+    proven: set[str] = field(default_factory=set)  # the names of right logins on this connection: Login's to change
 
 
 class Login:
@@ -53,12 +56,14 @@ class Login:
         now: Callable[[], datetime],
         algorithms: Callable[[], Sequence[Algorithm]],
         on_failure: Callable[[str, str], None],
+        used_tokens: UsedTokens | None = None,
     ) -> None:
         """Args:
         users: The users there are, asked for each time.
         now: The device's clock: the one that clients see.
         algorithms: Those of HTTP Digest, in order of preference, asked for each time.
         on_failure: Told the name, or the names, and the address of who gave a wrong password.
+        used_tokens: Those of all devices, where there are several.
         """
         self._users = users
         self._now = now
@@ -66,6 +71,7 @@ class Login:
         self._on_failure = on_failure
         self._throttle = LoginThrottle()
         self._nonces = NonceMemory()
+        self._used_tokens = used_tokens
         self._secret = secrets.token_bytes(32)
         self._guards: dict[tuple[Algorithm, ...], DigestGuard] = {}
 
@@ -78,17 +84,29 @@ class Login:
         if attempt.authorization is None and attempt.security is None:
             return None
         names = _named(attempt)
+        if names and attempt.proven.issuperset(names):
+            # Not slowed down by who guesses the same name from the same address: they cannot use this connection. A
+            # guess on it ends that, so each right login is worth one guess at most; and nothing is forgiven for it.
+            return self._judged(attempt, names)
         async with self._throttle.attempt(attempt.address, *names):
-            try:
-                user = self._judge(attempt)
-            except LoginFailed as failure:
-                if failure.guess:
-                    self._throttle.failed(attempt.address, *names)
-                    self._on_failure(", ".join(names), attempt.address)
-                raise
+            user = self._judged(attempt, names)
         if user is not None:
             self._throttle.succeeded(attempt.address, *names)
+            if len(attempt.proven) + len(names) > MAX_PROVEN_NAMES:
+                attempt.proven.clear()
+            attempt.proven.update(names)
         return user
+
+    def _judged(self, attempt: Attempt, names: Sequence[str]) -> User | None:
+        """With what follows for those who guess."""
+        try:
+            return self._judge(attempt)
+        except LoginFailed as failure:
+            if failure.guess:
+                attempt.proven.difference_update(names)
+                self._throttle.failed(attempt.address, *names)
+                self._on_failure(", ".join(names), attempt.address)
+            raise
 
     def _judge(self, attempt: Attempt) -> User | None:
         """Where both are given both must hold, HTTP's first (ONVIF Core, section Authentication over HTTP)."""
@@ -127,6 +145,8 @@ class Login:
         if not token.fits("" if user is None else user.password) or user is None:
             raise WrongPassword
         self._nonces.check(token, self._now())
+        if self._used_tokens is not None:
+            self._used_tokens.check(token)
         return user
 
     def _guard(self) -> DigestGuard:
