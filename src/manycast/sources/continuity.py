@@ -25,6 +25,7 @@ class Continuity:
         self.tracks: list[Track] = []  # empty before the first connection has published
         self.last_frame_s = 0.0  # monotonic
         self.on_flow: Callable[[], None] | None = None  # called once with the first frame of each connection
+        self.on_wait: Callable[[], None] | None = None  # called with each frame that is left out for want of a keyframe
         self._publish = publish
         self._sink: FrameSink | None = None
         self._last_ticks: list[int] = []
@@ -55,6 +56,8 @@ class Continuity:
             if self._shift_s is None:
                 self._resume(frame)
             if not self._shift(frame) or not (self._passes[index] or self._catches_up(frame)):
+                if self.on_wait is not None:
+                    self.on_wait()
                 return
         self._last_ticks[index] = frame.dts_ticks
         self.last_frame_s = time.monotonic()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from manycast.errors import ManycastError
+from manycast.hub.keyframes import KeyframeRequests
 from manycast.hub.reservation import Reservation
 from manycast.hub.source import FrameSink, Source, SourceDenied, SourceError, keyframe_request_of
 from manycast.media.track import Track
@@ -75,19 +76,26 @@ class ProxySource:
     async def _fetch(self, flow: Continuity, pauses: Pauses) -> str:
         """One connection, up to its end; returns why. Raises TracksChanged, SourceDenied."""
         waits = bool(flow.tracks)
+        keyframes = KeyframeRequests()  # for what it is to go on with
+
+        def open_flow(tracks: Sequence[Track]) -> FrameSink:
+            keyframes.on_request = keyframe_request_of(self._fetcher)
+            return flow.open(tracks)
+
         limit_s = max(0.1, flow.last_frame_s + self._hold_s - time.monotonic()) if waits else None
 
         def flows() -> None:
             if not timeout.expired():
                 timeout.reschedule(None)
             pauses.reset()
+            keyframes.close()
             if waits:
                 self._log.info("goes on after %.1f s", time.monotonic() - flow.last_frame_s)
 
         try:
             async with asyncio.timeout(limit_s) as timeout:
-                flow.on_flow = flows
-                await self._fetcher.run(flow.open)
+                flow.on_flow, flow.on_wait = flows, keyframes.request
+                await self._fetcher.run(open_flow)
         except (TracksChanged, SourceDenied):
             raise
         except TimeoutError:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from support.clips import make_clip
 from support.taking import Taken
+from support.waiting import until
 
 from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.frame import Frame
@@ -67,6 +68,38 @@ def test_it_goes_on_at_a_keyframe_and_sound_not_before() -> None:
     assert flowed == [1]
     assert [frame.track_index for frame in taken.frames] == [0, 0, 1, 0]
     assert taken.frames[1].keyframe
+
+
+async def test_a_source_that_comes_back_between_keyframes_is_asked_for_one() -> None:
+    class Camera:
+        """Hangs up behind its first picture, and begins with the sixth when it is called again."""
+
+        makes_keyframes = True
+
+        def __init__(self) -> None:
+            self.calls = 0
+            self.asked = asyncio.Event()
+
+        async def run(self, publish: Callable[[Sequence[Track]], FrameSink]) -> None:
+            sink = publish([CLIP.track])
+            self.calls += 1
+            if self.calls == 1:
+                sink.push(picture(0))
+                raise SourceError("hung up")
+            sink.push(picture(5))
+            await self.asked.wait()
+            sink.push(picture(10))
+            await asyncio.Event().wait()
+
+        def request_keyframe(self) -> None:
+            self.asked.set()
+
+    taken, camera = Taken(), Camera()
+    task = asyncio.create_task(ProxySource(camera, hold_s=60, log=LOG).run(taken.publish))
+    await until(lambda: len(taken.frames) > 1, "it goes on")
+    assert taken.frames[1].keyframe
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def test_other_tracks_are_another_stream() -> None:
