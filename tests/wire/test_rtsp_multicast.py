@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import pytest
 from support.inprocess import InProcess, blocking, serving
+from support.keyframes import picture_loss, small_demo, wait_for_soon_keyframe
 from support.multicast import HOST, MULTICAST, listen, set_up_multicast
 from support.ports import UDP_BLOCK
 from support.publishing import Publisher, publishing
@@ -476,6 +477,25 @@ async def test_reports_to_the_group_or_to_the_server_keep_a_session(
                 await until(partial(newer, before_s), "the report is taken")
             assert session.id in server.sessions
         await until(lambda: session.id not in server.sessions, "without reports it is ended")
+
+
+@pytest.mark.parametrize("by_group", [True, False])
+async def test_who_asks_for_a_keyframe_gets_one_for_the_group(by_group: bool) -> None:
+    async with serving(multicast=True) as server:
+        server.hub.offer("live", small_demo, "test")
+        client = await server.connect()
+        reply = await blocking(set_up_multicast, client)
+        listener = listen(reply)
+        assert (await blocking(client.ask, "PLAY", "live")).status == 200
+        to = (listener.group if by_group else HOST, listener.ports[1])
+
+        def received() -> Iterator[RtpPacket]:
+            while True:
+                yield from listener.packets(1)
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(HOST))
+            await blocking(wait_for_soon_keyframe, received(), lambda data: sock.sendto(data, to), picture_loss)
 
 
 async def test_our_own_reports_are_no_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
