@@ -22,9 +22,12 @@ _CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)  # by acmod (table 5.8)
 class Ac3Header:
     """What the start of a frame says of it."""
 
-    sample_rate_hz: int
-    channels: int  # with that of the low frequencies
-    frame_bytes: int
+    fscod: int
+    frmsizecod: int
+    bsid: int
+    bsmod: int
+    acmod: int
+    lfeon: bool
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -33,29 +36,35 @@ class Ac3Header:
         if (sync_word := reader.u(16)) != _SYNC_WORD:
             raise MalformedBitstream(f"AC-3 sync word {sync_word:#06x}, wanted {_SYNC_WORD:#06x}")
         reader.u(16)  # crc1
-        rate_code, size_code = reader.u(2), reader.u(6)
-        bsid = reader.u(5)
-        reader.u(3)  # bsmod
+        fscod, frmsizecod = reader.u(2), reader.u(6)
+        bsid, bsmod = reader.u(5), reader.u(3)
         if bsid > MAX_BSID:
             raise MalformedBitstream(f"AC-3 bitstream version {bsid}, at most {MAX_BSID}")
-        if rate_code == 3 or size_code >= 2 * len(_KBPS):
-            raise MalformedBitstream(f"AC-3 sample rate code {rate_code}, frame size code {size_code}")
-        mode = reader.u(3)
-        if mode & 1 and mode != 1:
+        if fscod == 3 or frmsizecod >= 2 * len(_KBPS):
+            raise MalformedBitstream(f"AC-3 sample rate code {fscod}, frame size code {frmsizecod}")
+        acmod = reader.u(3)
+        if acmod & 1 and acmod != 1:
             reader.u(2)  # cmixlev
-        if mode & 4:
+        if acmod & 4:
             reader.u(2)  # surmixlev
-        if mode == 2:
+        if acmod == 2:
             reader.u(2)  # dsurmod
-        rate_hz, bit_rate = _RATES_HZ[rate_code], 1000 * _KBPS[size_code >> 1]
-        words = FRAME_SAMPLES * bit_rate // (16 * rate_hz)
-        if rate_hz == 44_100:
-            words += size_code & 1
-        return cls(
-            sample_rate_hz=rate_hz >> max(0, bsid - 8),  # 9 and 10 are half and a quarter of the rate
-            channels=_CHANNELS[mode] + reader.u(1),
-            frame_bytes=2 * words,
-        )
+        return cls(fscod=fscod, frmsizecod=frmsizecod, bsid=bsid, bsmod=bsmod, acmod=acmod, lfeon=reader.flag())
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return _RATES_HZ[self.fscod] >> max(0, self.bsid - 8)  # versions 9 and 10 are half and a quarter of the rate
+
+    @property
+    def channels(self) -> int:
+        """With that of the low frequencies."""
+        return _CHANNELS[self.acmod] + self.lfeon
+
+    @property
+    def frame_bytes(self) -> int:
+        rate_hz = _RATES_HZ[self.fscod]
+        words = FRAME_SAMPLES * 1000 * _KBPS[self.frmsizecod >> 1] // (16 * rate_hz)
+        return 2 * (words + (self.frmsizecod & 1 if rate_hz == 44_100 else 0))
 
 
 def parameters_of(frame: bytes) -> AudioParameters:

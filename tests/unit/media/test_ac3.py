@@ -41,7 +41,7 @@ def test_headers_lead_through_a_file(name: str, channels: int, frame_bytes: int)
     data = (VECTORS / name).read_bytes()
     for position in range(0, len(data), frame_bytes):
         found = Ac3Header.parse(data[position:])
-        assert found == Ac3Header(sample_rate_hz=48_000, channels=channels, frame_bytes=frame_bytes)
+        assert (found.sample_rate_hz, found.channels, found.frame_bytes) == (48_000, channels, frame_bytes)
 
 
 @pytest.mark.parametrize(

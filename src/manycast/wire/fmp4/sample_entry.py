@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from manycast.media import h264, h265
 from manycast.media.ac3 import Ac3Header
-from manycast.media.bits import BitReader, MalformedBitstream
+from manycast.media.bits import MalformedBitstream
 from manycast.media.codec_string import MPEG2_AUDIO_BELOW_HZ, codec_string
 from manycast.media.configuration import serialize_av1c, serialize_vpcc
 from manycast.media.sample import picture_size
@@ -139,16 +139,9 @@ def _descriptor(tag: int, *parts: bytes) -> bytes:
 
 def _dac3(frame: bytes) -> bytes:
     """ETSI TS 102 366 annex F.4."""
-    Ac3Header.parse(frame)
-    reader = BitReader(frame[4:8])
-    rate_code, size_code, bsid, bsmod, mode = reader.u(2), reader.u(6), reader.u(5), reader.u(3), reader.u(3)
-    if mode & 1 and mode != 1:
-        reader.u(2)  # cmixlev
-    if mode & 4:
-        reader.u(2)  # surmixlev
-    if mode == 2:
-        reader.u(2)  # dsurmod
-    value = rate_code << 22 | bsid << 17 | bsmod << 14 | mode << 11 | reader.u(1) << 10 | size_code >> 1 << 5
+    header = Ac3Header.parse(frame)
+    value = header.fscod << 22 | header.bsid << 17 | header.bsmod << 14 | header.acmod << 11
+    value |= header.lfeon << 10 | header.frmsizecod >> 1 << 5
     return box(b"dac3", value.to_bytes(3))
 
 
