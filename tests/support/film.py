@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from manycast.hub.fanout import BacklogLimit
+from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.pacer import Pacer
 from manycast.hub.playback import Playback
 from manycast.hub.rtp_packager import InterleavedLayout
@@ -133,7 +134,6 @@ def evening(film: Film | None = None, *, loops: int = 1, title: RtpTitle | None 
         if not ended.done():
             ended.set_result(reason)
 
-    playback = Playback(
-        title or RtpTitle(film, Pacer()), seat, LAYOUT, loops=loops, limit=BacklogLimit(), on_end=note_end
-    )
+    title = title or RtpTitle(film, Pacer(), FollowedGroups())
+    playback = Playback(title, seat, LAYOUT, loops=loops, limit=BacklogLimit(), on_end=note_end)
     return Evening(film, seat, playback, ended)

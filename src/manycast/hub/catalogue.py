@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from manycast.hub.backchannel import Backchannels
 from manycast.hub.conversions import ConversionOptions, Conversions
+from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.hops import Hops
 from manycast.hub.hub import Hub
 from manycast.hub.names import is_capture_name, spoken_path
@@ -80,6 +81,7 @@ class Catalogue:
         self._conversions = Conversions(transcoding, conversions, hub.limits) if transcoding is not None else None
         self._applications = tuple(applications)
         self._pacer = Pacer()
+        self._followed = FollowedGroups()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
 
     def path_of(self, name: str) -> str:
@@ -188,5 +190,5 @@ class Catalogue:
         """The RTP form of a file, shared by its viewers and gone with the last of them."""
         title = self._titles.get(media)
         if title is None:
-            title = self._titles[media] = RtpTitle(media, self._pacer)
+            title = self._titles[media] = RtpTitle(media, self._pacer, self._followed)
         return title

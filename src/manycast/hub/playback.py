@@ -8,12 +8,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
-from manycast.hub.burst import Burst, Channels, NumberedFrame
+from manycast.hub.burst import Burst, Channels, NumberedFrame, timestamp_of
 from manycast.hub.fanout import BacklogLimit, Viewer
 from manycast.hub.pace import NORMAL_PACE, Pace, Selection
 from manycast.hub.pacer import NO_TURN
+from manycast.hub.packed_group import PackedGroup
 from manycast.hub.rtp_packager import REPORT_INTERVAL_S, Framing, InterleavedLayout, Layout, TrackStart
-from manycast.hub.rtp_title import PackedGroup, RtpTitle
+from manycast.hub.rtp_title import RtpTitle
 from manycast.hub.source import SourceError
 from manycast.hub.stored import FrameGroup
 
@@ -184,6 +185,7 @@ class Playback(Generic[ChunkT]):
         """Send from the position on, up to one in the same loop where `stop_us` says so."""
         self.playing = True
         self.at_end = False
+        self._take_place()
         self._set_stop(stop_us, END_OF_RANGE)
         now_s = self._loop.time()
         self._set_clock(now_s)
@@ -204,6 +206,7 @@ class Playback(Generic[ChunkT]):
 
     def pause(self) -> None:
         self.playing = False
+        self._take_place()
         self.turn = NO_TURN
         self._ending = self._following = None
         self._waits_for_group = False
@@ -266,7 +269,7 @@ class Playback(Generic[ChunkT]):
                 continue
             form = burst.form(channels)  # in one piece, and the very same bytes for all who count alike
             if self._counts_as_packed:
-                data = form.packed(self._sequences)
+                data = form.shared(self._sequences, self._timestamp_bases)
             else:
                 data = form.numbered(self._sequences, self._timestamp_bases, self.pace.scale)
             if data:  # else it is all of tracks that nobody has set up
@@ -277,14 +280,13 @@ class Playback(Generic[ChunkT]):
 
     def _take_frames(self, burst: Burst) -> None:
         """A burst for any other transport: frame by frame."""
-        scale, sequences = self.pace.scale, self._sequences
-        for frame in burst.frames:
-            track = frame.track_index
-            ticks = frame.pts_ticks if scale == 1.0 else round(frame.pts_ticks / scale)
-            timestamp = (ticks + self._timestamp_bases[track]) & 0xFFFFFFFF
-            chunk = self._layout.frame(NumberedFrame(frame, sequences[track] & 0xFFFF, timestamp))
-            sequences[track] += frame.count
-            if chunk is not None and frame.count:
+        scale, sequences, shared = self.pace.scale, self._sequences, self._counts_as_packed
+        for stored in burst.each:
+            timestamp = timestamp_of(stored.frame, self._timestamp_bases, scale)
+            numbered = NumberedFrame(stored, sequences[stored.track_index], timestamp, shared=shared)
+            chunk = self._layout.frame(numbered)
+            sequences[stored.track_index] += len(stored.payloads)
+            if chunk is not None and stored.payloads:
                 self._frames_taken += 1
                 self._taken.append(chunk)
 
@@ -332,6 +334,7 @@ class Playback(Generic[ChunkT]):
             self._zero_s += gap_us * self._s_per_us
             self._set_shift(self._shift_us + self._stretched_us(gap_us))
         self._take_up(group)
+        self._title.leave(packed)
         self._look_ahead()
 
     def _take_up(self, packed: PackedGroup) -> None:
@@ -340,10 +343,18 @@ class Playback(Generic[ChunkT]):
         self._bursts = self._selected(packed)
         self._next_burst = self._counted_bursts = 0
         self._counts_as_packed = self._unshifted and all(
-            channel is None or sequence & 0xFFFF == first
-            for channel, sequence, first in zip(self._channels or (), self._sequences, packed.sequences, strict=False)
+            (self._channels is not None and self._channels[track] is None) or sequence & 0xFFFF == first
+            for track, (sequence, first) in enumerate(zip(self._sequences, packed.sequences, strict=True))
         )
         self._limit.bytes_per_s = packed.bytes_per_s * self.pace.rate
+        self._take_place()
+
+    def _take_place(self) -> None:
+        """Let others know that what they leave is needed here."""
+        if self.playing and not self.pace.backwards and self._packed is not None:
+            self._title.places[self] = self._packed.position_us
+        else:
+            self._title.places.pop(self, None)
 
     def _look_ahead(self) -> None:
         """Find out what follows the group under way: from memory, or by a task that reads it."""
@@ -405,7 +416,7 @@ class Playback(Generic[ChunkT]):
         if self.pace.backwards:
             return bursts if packed.position_us == stop_us else ()
         count = bisect_left(bursts, stop_us, key=lambda burst: burst.dts_us)
-        return (*bursts[: count - 1], bursts[count - 1].before(stop_us)) if count else ()
+        return (*bursts[: count - 1], packed.before(bursts[count - 1], stop_us)) if count else ()
 
     def _set_stop(self, stop_us: int | None, reason: str) -> None:
         assert self._packed is not None
@@ -483,9 +494,9 @@ class Playback(Generic[ChunkT]):
         return (now_s - self._zero_s) * self.pace.speed + self._shift_us * 1e-6
 
     def _count_octets(self) -> None:
-        """Once for many bursts: only reports want to know."""
+        """Seldom, for many bursts: only reports want to know."""
         for burst in self._bursts[self._counted_bursts : self._next_burst]:
-            for track_index, _count, octets in burst.usual.counts:
+            for track_index, octets in enumerate(burst.octets(self._channels)):
                 self._octet_counts[track_index] += octets
         self._counted_bursts = self._next_burst
 

@@ -10,6 +10,7 @@ import pytest
 from support.film import FRAMES_PER_GROUP, GROUPS, PRIMING_TICKS, Film, evening
 from support.virtual_time import run
 
+from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.pacer import Pacer
 from manycast.hub.playback import ENDLESS, MAX_BACKLOG_BYTES
 from manycast.hub.rtp_title import RtpTitle
@@ -181,7 +182,7 @@ def test_after_a_seek_numbers_and_times_go_on(position_us: int) -> None:
 def test_viewers_who_start_at_the_same_place_get_the_same_packets() -> None:
     async def main() -> None:
         film = Film()
-        title = RtpTitle(film, Pacer())
+        title = RtpTitle(film, Pacer(), FollowedGroups())
         first, second = evening(film, title=title), evening(film, title=title)
         await first.playback.seek(0)
         first.playback.play()

@@ -9,10 +9,11 @@ import pytest
 from support.film import FRAMES_PER_GROUP, GROUP_US, Evening, Film, evening
 from support.virtual_time import run
 
+from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.pace import Pace, Selection, nearest_pace
 from manycast.hub.pacer import Pacer
 from manycast.hub.playback import PAUSE_POINT
-from manycast.hub.rtp_title import RtpTitle
+from manycast.hub.rtp_title import COUNTED_FROM_VIEWERS, RtpTitle
 from manycast.wire.rtp.packet import RtpPacket
 
 LONG = 20  # groups, of a second each
@@ -284,7 +285,7 @@ def test_an_end_can_be_set_while_playing() -> None:
 def test_viewers_at_other_scales_and_places_share_the_packets_in_memory() -> None:
     async def main() -> None:
         film = Film(groups=LONG)
-        title = RtpTitle(film, Pacer())
+        title = RtpTitle(film, Pacer(), FollowedGroups())
         shows = [evening(film, title=title) for _ in range(4)]
         for show, position_us, pace in zip(
             shows, (0, 10_000_000, 12_000_000, 0), (Pace(), Pace(2.0), Pace(-1.0), Pace(4.0)), strict=True
@@ -305,10 +306,12 @@ def test_viewers_at_other_scales_and_places_share_the_packets_in_memory() -> Non
 def test_who_comes_in_anywhere_gets_the_same_packets_once_they_are_counted() -> None:
     async def main() -> None:
         film = Film(groups=LONG)
-        title = RtpTitle(film, Pacer())
+        title = RtpTitle(film, Pacer(), FollowedGroups())
         early, other, late = (evening(film, title=title) for _ in range(3))
         await early.playback.seek(7_000_000)
         early.playback.play()
+        for _ in range(COUNTED_FROM_VIEWERS - 1):
+            await evening(film, title=title).playback.seek(0)
         await asyncio.sleep(1)  # by then all are counted
         await other.playback.seek(0)
         await late.playback.seek(12_000_000)
@@ -322,6 +325,18 @@ def test_who_comes_in_anywhere_gets_the_same_packets_once_they_are_counted() -> 
             own = [packet for _, packet in early.seat.track(channel)]
             assert [packet.payload for packet in own] == [packet.payload for packet in all_packets[-len(own) :]]
             check_continuous(early, channel)
+
+    run(main())
+
+
+def test_for_a_few_viewers_the_film_is_not_read_to_count_its_packets() -> None:
+    async def main() -> None:
+        film = Film(groups=LONG)
+        title = RtpTitle(film, Pacer(), FollowedGroups())
+        for _ in range(COUNTED_FROM_VIEWERS - 1):
+            await evening(film, title=title).playback.seek(0)
+        await asyncio.sleep(1)
+        assert set(film.reads) == {0}
 
     run(main())
 

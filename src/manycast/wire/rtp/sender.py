@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
@@ -65,20 +65,30 @@ class RtpTrackSender:
 
     def packets(self, frame: Frame, *, shift_ticks: int = 0) -> list[bytes]:
         """The packets of one frame; `shift_ticks` moves its timestamp (a file's later loops)."""
-        timestamp = frame.pts_ticks + shift_ticks + self.timestamp_offset
-        sequence, ssrc, payload_type = self.sequence, self.ssrc, self.payload_type
-        packets = []
-        for data, offset, marker in self._payloads(frame):
-            packets.append(header(payload_type, sequence, timestamp + offset, ssrc, marker) + data)
-            sequence += 1
-            self.octet_count += len(data)
+        payloads = self.payloads(frame)
+        packets = self.packets_of(payloads, self.sequence, frame.pts_ticks + shift_ticks + self.timestamp_offset)
+        self.octet_count += sum(map(len, packets)) - HEADER_BYTES * len(packets)
         self.packet_count += len(packets)
-        self.sequence = sequence & 0xFFFF
+        self.sequence = (self.sequence + len(packets)) & 0xFFFF
         return packets
 
-    def packets_in(self, frame: Frame) -> int:
-        """How many packets a frame makes; none is made."""
-        return len(self._packetiser.packetise(frame))
+    def packets_of(self, payloads: Sequence[RtpPayload], sequence: int, timestamp: int) -> list[bytes]:
+        """Packets with numbers that need not be the sender's own, of the first one, and may be unwrapped."""
+        ssrc, payload_type = self.ssrc, self.payload_type
+        return [
+            header(payload_type, number, timestamp + offset, ssrc, marker) + data
+            for number, (data, offset, marker) in enumerate(payloads, sequence)
+        ]
+
+    def payloads(self, frame: Frame) -> Sequence[RtpPayload]:
+        """The payloads of one frame; none of one that the format cannot carry."""
+        try:
+            return self._packetiser.packetise(frame)
+        except UnsupportedFormat as error:  # of this frame; the next one may be of another size or kind
+            self.refused_frames += 1
+            if self.refused_frames == 1 and self._on_refusal is not None:
+                self._on_refusal(str(error))
+            return []
 
     def sender_report(self, *, unix_s: float, ticks: int) -> bytes:
         """A compound packet saying that the track's timeline stood at `ticks` at the wall clock time `unix_s`."""
@@ -102,12 +112,3 @@ class RtpTrackSender:
             + SourceDescription(ssrc=self.ssrc, cname=self.cname).serialize()
             + Goodbye(ssrcs=(self.ssrc,)).serialize()
         )
-
-    def _payloads(self, frame: Frame) -> list[RtpPayload]:
-        try:
-            return self._packetiser.packetise(frame)
-        except UnsupportedFormat as error:  # of this frame; the next one may be of another size or kind
-            self.refused_frames += 1
-            if self.refused_frames == 1 and self._on_refusal is not None:
-                self._on_refusal(str(error))
-            return []
