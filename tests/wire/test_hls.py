@@ -49,6 +49,7 @@ async def test_the_first_request_waits_for_the_first_segment_and_the_rest_plays(
         assert answer.status == 200
         assert answer.headers["content-type"] == "application/vnd.apple.mpegurl"
         assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["date"].endswith("GMT")
         described = answer.tag("EXT-X-STREAM-INF")
         assert 'CODECS="avc1.42c0' in described
         assert "RESOLUTION=320x240,FRAME-RATE=25.000" in described

@@ -45,6 +45,35 @@ async def test_the_first_page_says_how_to_play() -> None:
         assert answer.endswith(b"how to play")
 
 
+@pytest.mark.parametrize("target", ["http://h/", "HTTP://h:80", "https://h/?x"])
+async def test_an_address_as_proxies_are_asked_is_understood(target: str) -> None:
+    async with serving_http() as server:
+        answer = await exchange(server, f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ("", "Host"),
+        ("Host: a\r\nHost: b\r\n", "Host"),
+        ("Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "length"),
+        ("Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", "length"),
+        ("Host: a\r\nContent-Length: x\r\n", "Content-Length"),
+        ("Host: a\r\nTransfer-Encoding: gunk\r\n", ""),
+    ],
+)
+async def test_what_nobody_can_frame_is_refused_without_a_fuss(
+    headers: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving_http() as server:
+        for before in (b"", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"):
+            answer = await exchange(server, before + f"GET / HTTP/1.1\r\n{headers}\r\n".encode())
+            assert b"HTTP/1.1 400" in answer or b"HTTP/1.0 400" in answer
+            assert word.encode() in answer or before
+        assert "Traceback" not in caplog.text
+
+
 async def test_other_addresses_are_not_found() -> None:
     async with serving_http() as server:
         for method in ("GET", "POST", "OPTIONS", "DELETE"):

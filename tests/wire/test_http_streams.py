@@ -10,8 +10,10 @@ import json
 import logging
 import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import av
@@ -104,6 +106,7 @@ async def test_names_with_and_without_an_end() -> None:
         ):
             reply = await server.ask(target, method="HEAD")
             assert (reply.status, reply.headers.get("content-type")) == (200, kind), target
+            assert abs(parsedate_to_datetime(reply.headers["date"]).timestamp() - time.time()) < 60
             assert not await reply.read_all()
 
 
@@ -422,7 +425,8 @@ async def test_a_login_in_the_query_or_by_basic_in_tls(tmp_path: Path) -> None:
 
 async def test_nobody_learns_what_there_is_without_a_login() -> None:
     async with serving_streams(users=USERS) as server, server.publishing():
-        assert (await server.ask("/nothing")).status == 401
+        refused = await server.ask("/nothing")
+        assert (refused.status, refused.headers["date"][-3:]) == (401, "GMT")
         assert (await server.ask("/-/streams.json")).status == 401
         assert (await server.ask("/")).status == 401
         assert (await server.ask("/-/streams.json?user=anna&pass=s3cret")).status == 200

@@ -7,7 +7,6 @@ from base64 import b64decode
 
 from manycast.wire.digest import MAX_AUTHORIZATION_CHARS, MalformedAuthorization
 
-
 BASIC_IN_CLEAR = "login by Basic is not taken without TLS: take Digest, or allow it with basic_auth"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Self
 
 from manycast.errors import ProtocolError
@@ -87,14 +88,28 @@ class RequestHead:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
+        """The target without its query, nor the server's name that stands before it for proxies."""
+        return origin_form(self.target).partition("?")[0]
 
     @property
     def content_length(self) -> int | None:
         """None when it is unsaid, or no number."""
         value = self.get("Content-Length")
         return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 19 else None
+
+    def check_framing(self) -> None:
+        """What must be right for a server to know whom a request is for and where it ends.
+
+        Raises HttpError (RFC 9112 sections 3.2 and 6.3).
+        """
+        hosts = [value for key, value in self.fields if key == "host"]
+        if len(hosts) > 1 or (not hosts and self.version >= (1, 1)):
+            raise HttpError(400, "a request by HTTP/1.1 has one Host header")
+        lengths = set(self.tokens("Content-Length"))
+        if len(lengths) > 1 or (lengths and self.get("Transfer-Encoding") is not None):
+            raise HttpError(400, "a request says one length of its body")
+        if lengths and self.content_length is None:
+            raise HttpError(400, "Content-Length is no number")
 
     @property
     def expects_continue(self) -> bool:
@@ -165,6 +180,19 @@ def parse_range(value: str, size: int) -> tuple[int, int] | None:
     if start >= end:
         raise HttpError(416, f"there are {size} bytes, not {value[:40]}", [("Content-Range", f"bytes */{size}")])
     return start, end
+
+
+def origin_form(target: str) -> str:
+    """A target without what stands before the path when a proxy is asked (RFC 9112 section 3.2.2)."""
+    if not target.lower().startswith(("http://", "https://")):
+        return target
+    _, slash, path = target.partition("://")[2].partition("/")
+    return slash + path if slash else "/"
+
+
+def date_of(unix_s: float) -> str:
+    """What `Date` says of an answer made then (RFC 9110 section 6.6.1)."""
+    return formatdate(unix_s, usegmt=True)
 
 
 def response_head(status: int, headers: Iterable[tuple[str, str]], *, version: str = "HTTP/1.1") -> bytes:

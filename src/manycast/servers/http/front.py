@@ -183,6 +183,7 @@ class HttpFront:
         for route in port.routes:
             if route.take(request):
                 return
+        request.head.check_framing()
         await self._pages.serve(request, port.routes)
 
     def _note(self, port: _Port, client: Client, text: str) -> None:

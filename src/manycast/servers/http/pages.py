@@ -18,7 +18,7 @@ from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.overview import Overview
 from manycast.servers.http.request import HttpRequest, HttpRoute
 from manycast.servers.http.transport import PipeTransport
-from manycast.wire.http import HttpError, RequestHead
+from manycast.wire.http import HttpError, RequestHead, origin_form
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -28,6 +28,8 @@ KEEP_ALIVE_S = 15.0
 SHUTDOWN_S = 0.5
 
 log = logging.getLogger(__name__)
+_errors = logging.getLogger(f"{__name__}.errors")  # aiohttp's, of which requests that are none are not worth a line
+_errors.addFilter(lambda record: not _is_bad_request(record))
 
 _OWN = "/-/"  # what addresses of pages begin with, but for the first one
 _INDEX = "index.html"
@@ -77,7 +79,7 @@ class Pages:
         client = request.client
         protocol = server()
         PipeTransport(client.pipe, protocol, {"peername": client.peer, "client": client, "routes": routes})
-        protocol.data_received(request.head_bytes + request.received)
+        protocol.data_received(_as_to_a_server(request) + request.received)
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -102,7 +104,11 @@ class Pages:
                 application.router.add_get(f"{_OWN}{name}", _file)
         application.router.add_route("*", "/{path:.*}", _elsewhere)
         runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
+            application,
+            access_log=None,
+            logger=_errors,
+            keepalive_timeout=KEEP_ALIVE_S,
+            shutdown_timeout=SHUTDOWN_S,
         )
         await runner.setup()
         return runner
@@ -137,6 +143,23 @@ class Pages:
         except HttpError as error:
             refused = {401: web.HTTPUnauthorized, 503: web.HTTPServiceUnavailable}.get(error.status, web.HTTPForbidden)
             raise refused(text=f"{error}\n", headers=list(error.headers)) from error
+
+
+def _is_bad_request(record: logging.LogRecord) -> bool:
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    return record.exc_info is not None and isinstance(record.exc_info[1], HttpProcessingError)
+
+
+def _as_to_a_server(request: HttpRequest) -> bytes:
+    """A request's head with its target as aiohttp knows it, without the server's name."""
+    target = request.head.target
+    own = origin_form(target)
+    if own == target:
+        return request.head_bytes
+    return request.head_bytes.replace(
+        target.encode("utf-8", "surrogateescape"), own.encode("utf-8", "surrogateescape"), 1
+    )
 
 
 def is_page(path: str) -> bool:

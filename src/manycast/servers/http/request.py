@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from manycast.servers.client import Client
-from manycast.wire.http import HttpError, RequestHead, refusal
+from manycast.wire.http import HttpError, RequestHead, date_of, refusal
 
 MAX_UNREAD_BYTES = 64 * 1024
 
@@ -25,7 +26,8 @@ class HttpRequest:
 def refuse(client: Client, error: HttpError) -> None:
     """Say why, as far as the kernel takes it, and hang up."""
     try:
-        client.pipe.send(refusal(error))
+        dated = HttpError(error.status, str(error), [*error.headers, ("Date", date_of(time.time()))])
+        client.pipe.send(refusal(dated))
         # What stays unread when a socket is closed makes the kernel take the answer back.
         client.pipe.recv_into(bytearray(MAX_UNREAD_BYTES))
     except OSError:

@@ -19,7 +19,7 @@ from manycast.servers.http.hls.options import HlsServerOptions
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest, refuse
 from manycast.wire.hls.playlist import MEDIA_TYPE
-from manycast.wire.http import REASONS, HttpError, RequestHead, find_head_end, parse_range
+from manycast.wire.http import REASONS, HttpError, RequestHead, date_of, find_head_end, parse_range
 
 MAX_AHEAD_BYTES = 64 * 1024  # of requests that came before the one under way was answered
 TLS_PIECE_BYTES = 64 * 1024
@@ -277,7 +277,8 @@ class HlsConnection:
     def _respond(self, status: int, media_type: str, cache: str, body: Buffer, extra: str = "") -> None:
         head = (
             f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n"
-            f"Cache-Control: {cache}\r\n{extra}{_COMMON}{'' if self._keeps else _CLOSE}\r\n"
+            f"Cache-Control: {cache}\r\nDate: {date_of(time.time())}\r\n{extra}{_COMMON}"
+            f"{'' if self._keeps else _CLOSE}\r\n"
         )
         self._send([head.encode()] if self._head is not None and self._head.method == "HEAD" else [head.encode(), body])
 

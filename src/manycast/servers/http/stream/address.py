@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qsl, unquote
 
-from manycast.wire.http import HttpError
+from manycast.wire.http import HttpError, origin_form
 
 MAX_NAME_CHARS = 1024
 MAX_PARAMETERS = 100
@@ -37,9 +37,7 @@ class StreamAddress:
 
 def parse_address(target: str) -> StreamAddress:
     """Read the target of a request. Raises HttpError for what no stream can be called."""
-    if target.lower().startswith(("http://", "https://")):  # as proxies are asked (RFC 9112 section 3.2.2)
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    path, _, query = target.partition("?")
+    path, _, query = origin_form(target).partition("?")
     if len(path) > 3 * MAX_NAME_CHARS:
         raise HttpError(414, f"a path of {len(path)} characters")
     try:

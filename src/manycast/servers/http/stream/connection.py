@@ -27,7 +27,7 @@ from manycast.servers.http.stream.codecs import codecs_for
 from manycast.servers.http.stream.layouts import LAST_CHUNK, MessageLayout, ProgressiveLayout, chunk
 from manycast.servers.http.stream.options import StreamOptions
 from manycast.servers.http.stream.play import FlvPlay, Mp4Play, Play
-from manycast.wire.http import HttpError, refusal, response_head
+from manycast.wire.http import HttpError, date_of, refusal, response_head
 from manycast.wire.websocket import (
     CloseReceived,
     PeerFailed,
@@ -54,9 +54,12 @@ _PREFLIGHT = [
     ("Access-Control-Max-Age", "86400"),
 ]
 _SERVER = ("Server", f"manycast/{__version__}")
-_COMMON = [("Connection", "close"), ("Cache-Control", "no-store"), *CORS, _SERVER]
 _CODEC_ID_HEVC = "12"
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
+
+
+def _common() -> list[tuple[str, str]]:
+    return [("Connection", "close"), ("Cache-Control", "no-store"), *CORS, ("Date", date_of(time.time())), _SERVER]
 
 
 class Host(Protocol):
@@ -175,7 +178,7 @@ class StreamConnection:
         self._name = address.name
         self._answered = True
         self.log.info("plays %s as %s", address.name, form.name)
-        play.begin(upgrade or response_head(200, [*self._headers(play), *_COMMON]))
+        play.begin(upgrade or response_head(200, [*self._headers(play), *_common()]))
         if self._player is not None:
             self._player.play()
 
@@ -266,14 +269,14 @@ class StreamConnection:
     def _send_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         self._answered = True
         self._trailer = b""
-        self.outbox.write(response_head(status, [*headers, *_COMMON]))
+        self.outbox.write(response_head(status, [*headers, *_common()]))
 
     def _refuse(self, error: HttpError) -> None:
         if self.closed or self._answered:
             self.close(str(error))
             return
         self._answered = True
-        told = HttpError(error.status, str(error), [*error.headers, *CORS, _SERVER])
+        told = HttpError(error.status, str(error), [*error.headers, *CORS, ("Date", date_of(time.time())), _SERVER])
         self._receiver = None
         self._trailer = refusal(told, method=self._head.method)
         self.finish(str(error))
