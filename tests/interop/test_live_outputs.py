@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.media import make_long_clip
 from support.ports import free_udp_base
-from support.programs import make, probe, running
+from support.programs import over_and_over, probe, running
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -22,15 +23,7 @@ SAME = {"video": {"codec": "H264"}, "audio": {"codec": "AAC", "samplerate": 4800
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """H.264 of 320x240 and AAC of 48 kHz, a keyframe every second."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
-    sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
-    coding = ["-t", "60", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
-    return make(path, *pictures, *sound, *coding, "-c:a", "aac")
-
-
-def sent(film: Path, *output: str) -> list[str]:
-    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(film), "-c", "copy", *output]
+    return make_long_clip(tmp_path_factory.mktemp("film") / "film.mp4")
 
 
 @contextmanager
@@ -59,12 +52,12 @@ def transcoded(server: ServerProcess) -> list[str]:
 def publish(server: ServerProcess, film: Path, protocol: str, name: str) -> list[str]:
     match protocol:
         case "rtsp":
-            return sent(film, "-f", "rtsp", "-rtsp_transport", "tcp", server.url(name))
+            return over_and_over(film, "-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", server.url(name))
         case "rtmp":
-            return sent(film, "-f", "flv", f"rtmp://127.0.0.1:{server.rtmp_port}/{name}")
+            return over_and_over(film, "-c", "copy", "-f", "flv", f"rtmp://127.0.0.1:{server.rtmp_port}/{name}")
         case _:
             url = f"srt://127.0.0.1:{server.srt_port}?streamid={name},m=publish&pkt_size=1316"
-            return sent(film, "-bsf:v", "h264_mp4toannexb", "-f", "mpegts", url)
+            return over_and_over(film, "-c", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "mpegts", url)
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "srt"])
@@ -112,7 +105,10 @@ def test_raw_rtp(tmp_path: Path, film: Path) -> None:
     }
     pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://127.0.0.1:{port}"]
     sound = ["-vn", "-c:a", "libopus", "-f", "rtp", f"rtp://127.0.0.1:{port + 2}"]
-    with serving(tmp_path, pushers=[pusher]) as server, running("ffmpeg", *sent(film, *pictures, *sound)):
+    with (
+        serving(tmp_path, pushers=[pusher]) as server,
+        running("ffmpeg", *over_and_over(film, "-c", "copy", *pictures, *sound)),
+    ):
         wait_until(lambda: "stream copy" in server.log, "it is pushed")
         assert [codec for codec, _ in over_tcp(server)] == ["aac", "mjpeg"]
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from support.inprocess_http import make_files
+from support.media import make_long_clip
 from support.ports import free_tcp_port, free_udp_base
-from support.programs import find, gst_running, make, mono_samples, probe, running, tone_level
+from support.programs import find, gst_running, mono_samples, over_and_over, probe, running, tone_level
 from support.server import ServerProcess
 from support.speech import TONE_HZ, spoken_tone
 from support.talking import open_talker, speaking
@@ -141,21 +142,13 @@ def test_gstreamer_is_killed_and_comes_back(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """H.264 and AAC, a keyframe every second."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
-    sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
-    coding = ["-t", "60", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
-    return make(path, *pictures, *sound, *coding, "-c:a", "aac")
-
-
-def sent_by_ffmpeg(film: Path, *output: str) -> list[str]:
-    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(film), *output]
+    return make_long_clip(tmp_path_factory.mktemp("film") / "film.mp4")
 
 
 def test_ffmpeg_as_rtmp_listener(tmp_path: Path, film: Path) -> None:
     url = f"rtmp://127.0.0.1:{free_tcp_port()}/live/film"
     with (
-        running("ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
+        running("ffmpeg", *over_and_over(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
         edge(tmp_path, url=url) as server,
     ):
         assert codecs_of(server.url("copy")) == ["aac", "h264"]
@@ -180,7 +173,7 @@ def nginx(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 def test_nginx_is_killed_and_comes_back(tmp_path: Path, film: Path) -> None:
     port = free_tcp_port()
     url = f"rtmp://127.0.0.1:{port}/live/film"
-    publisher = sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", url)
+    publisher = over_and_over(film, "-c", "copy", "-f", "flv", url)
     with edge(tmp_path, url=url, hold=60) as server:
         with nginx(tmp_path / "nginx", port) as first, running("ffmpeg", *publisher):
             assert codecs_of(server.url("copy")) == ["aac", "h264"]
@@ -195,7 +188,7 @@ def test_nginx_is_killed_and_comes_back(tmp_path: Path, film: Path) -> None:
 
 def test_an_ffmpeg_that_listens_is_killed_and_comes_back(tmp_path: Path, film: Path) -> None:
     url = f"rtmp://127.0.0.1:{free_tcp_port()}/live/film"
-    command = sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)
+    command = over_and_over(film, "-c", "copy", "-f", "flv", "-listen", "1", url)
     with edge(tmp_path, url=url, hold=60) as server:
         with running("ffmpeg", *command) as first:
             assert codecs_of(server.url("copy")) == ["aac", "h264"]
@@ -214,7 +207,7 @@ def test_hls_that_ffmpeg_cuts_on_a_web_server_that_is_killed(tmp_path: Path, fil
     folder.mkdir()
     web = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
     hls = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "delete_segments+temp_file"]
-    cutter = sent_by_ffmpeg(film, "-c", "copy", *hls, "-hls_segment_type", kind, str(folder / "film.m3u8"))
+    cutter = over_and_over(film, "-c", "copy", *hls, "-hls_segment_type", kind, str(folder / "film.m3u8"))
     with (
         running("ffmpeg", *cutter),
         edge(tmp_path, url=f"http://127.0.0.1:{port}/film.m3u8", hold=60) as server,
@@ -233,7 +226,7 @@ def test_hls_that_ffmpeg_cuts_on_a_web_server_that_is_killed(tmp_path: Path, fil
 def test_ffmpeg_as_http_flv_server(tmp_path: Path, film: Path) -> None:
     url = f"http://127.0.0.1:{free_tcp_port()}/film.flv"
     with (
-        running("ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
+        running("ffmpeg", *over_and_over(film, "-c", "copy", "-f", "flv", "-listen", "1", url)),
         edge(tmp_path, url=url) as server,
     ):
         assert codecs_of(server.url("copy")) == ["aac", "h264"]
@@ -244,7 +237,7 @@ def test_ffmpeg_as_mjpeg_server(tmp_path: Path, film: Path) -> None:
     header = ["-content_type", "multipart/x-mixed-replace;boundary=ffmpeg", "-listen", "1"]
     with (
         running(
-            "ffmpeg", *sent_by_ffmpeg(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, url)
+            "ffmpeg", *over_and_over(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, url)
         ),
         edge(tmp_path, url=url) as server,
     ):
@@ -257,9 +250,7 @@ def test_ffmpeg_sends_a_transport_stream(tmp_path: Path, film: Path, form: str) 
     scheme = "rtp" if form == "rtp_mpegts" else "udp"
     with (
         edge(tmp_path, url=f"udp://127.0.0.1:{port}") as server,
-        running(
-            "ffmpeg", *sent_by_ffmpeg(film, "-c", "copy", "-f", form, f"{scheme}://127.0.0.1:{port}?pkt_size=1316")
-        ),
+        running("ffmpeg", *over_and_over(film, "-c", "copy", "-f", form, f"{scheme}://127.0.0.1:{port}?pkt_size=1316")),
     ):
         assert codecs_of(server.url("copy")) == ["aac", "h264"]
 
@@ -287,7 +278,7 @@ def test_ffmpeg_pushes_raw_rtp(tmp_path: Path, film: Path, audio: str, coding: l
     with pusher(tmp_path, "H264", audio) as (server, vport, aport):
         pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://127.0.0.1:{vport}"]
         sound = ["-vn", *coding, "-f", "rtp", f"rtp://127.0.0.1:{aport}"]
-        with running("ffmpeg", *sent_by_ffmpeg(film, *pictures, *sound)):
+        with running("ffmpeg", *over_and_over(film, *pictures, *sound)):
             assert codecs_of(server.url("copy")) == sorted(["h264", name])
 
 

@@ -14,7 +14,7 @@ import pytest
 from support.lip_sync import make_lip_sync_clip
 from support.players import watch_with_ffmpeg
 from support.ports import free_tcp_port, free_udp_base
-from support.programs import make, probe, running
+from support.programs import make, over_and_over, probe, publishing_with_ffmpeg, running
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -62,10 +62,6 @@ class Edge:
             return dict(zip(PLAYERS, map(" ".join, found), strict=True))
 
 
-def sent(film: Path, *output: str) -> list[str]:
-    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(film), *output]
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]:
     """A server that pulls from another one by all protocols, and from a camera, and has a pusher."""
@@ -79,9 +75,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]
                 config="hls: {fragment: 1}",
             )
         )
-        stack.enter_context(
-            running("ffmpeg", *sent(film, "-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", origin.url("live")))
-        )
+        stack.enter_context(publishing_with_ffmpeg(film, origin.url("live"), "tcp"))
         wait_until(lambda: "stream live" in origin.log, "the film is published")
         proxies = [{"suffix": f"by-{kind}", "url": address(origin, kind, "live"), "ondemand": 1} for kind in PULLED]
         proxies.append({"suffix": "camera", "url": pictures, "ondemand": 1})
@@ -104,7 +98,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Edge]
         header = ["-content_type", "multipart/x-mixed-replace;boundary=ffmpeg", "-listen", "1"]
         stack.enter_context(
             running(
-                "ffmpeg", *sent(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, pictures)
+                "ffmpeg",
+                *over_and_over(film, "-an", "-c:v", "mjpeg", "-huffman", "default", "-f", "mpjpeg", *header, pictures),
             )
         )
         yield Edge(server, ports)
@@ -126,7 +121,7 @@ def test_what_is_pushed_as_raw_rtp(edge: Edge, film: Path) -> None:
     vport, aport = edge.ports["raw"]
     pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{vport}"]
     sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{aport}"]
-    with running("ffmpeg", *sent(film, *pictures, *sound)):
+    with running("ffmpeg", *over_and_over(film, *pictures, *sound)):
         wait_until(lambda: "stream raw" in edge.server.log, "it is pushed")
         assert edge.by_every_protocol("raw") == dict.fromkeys(PLAYERS, "aac h264")
 
@@ -140,6 +135,6 @@ def test_pictures_and_sound_of_raw_rtp_stay_in_step(edge: Edge, tmp_path: Path) 
     pictures = ["-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "rtp", f"rtp://{HOST}:{vport}"]
     sound = ["-vn", "-c:a", "copy", "-f", "rtp", f"rtp://{HOST}:{aport}"]
     url = edge.server.url("flashes")
-    with running("ffmpeg", *sent(clip, *pictures, *sound)):
+    with running("ffmpeg", *over_and_over(clip, *pictures, *sound)):
         wait_until(lambda: "stream flashes" in edge.server.log, "it is pushed")
         watch_with_ffmpeg(tmp_path, url, "tcp", 6.0).check_lip_sync()

@@ -18,6 +18,7 @@ from support.programs import (
     gst_running,
     make,
     mono_samples,
+    over_and_over,
     probe,
     running,
     tone_level,
@@ -43,8 +44,7 @@ def edge(folder: Path, url: str, **more: Any) -> Iterator[ServerProcess]:
 
 def sent(media: Path, *output: str) -> list[str]:
     """ffmpeg's options for a film in real time, over and over."""
-    film = str(media / "b-frames.mp4")
-    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", film, "-c", "copy", *output]
+    return over_and_over(media / "b-frames.mp4", "-c", "copy", *output)
 
 
 def listening_ffmpeg(media: Path, port: int, more: str = "") -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
-from support.programs import make
+from support.hearing import check_tone
+from support.programs import frame_digests, make, mono_samples
 
 SECONDS = 3
 FRAME_RATE = 25
@@ -51,3 +53,24 @@ def make_media(folder: Path) -> Path:
     for name, codecs in AUDIO_FILES.items():
         make(folder / name, *TONE, *codecs)
     return folder
+
+
+def make_long_clip(path: Path) -> Path:
+    """A minute of H.264 in 320x240 and AAC in 48 kHz, a keyframe every second."""
+    pictures = ["-f", "lavfi", "-i", f"testsrc2=size={WIDTH}x{HEIGHT}:rate={FRAME_RATE}"]
+    sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000"]
+    coding = ["-t", "60", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+    return make(path, *pictures, *sound, *coding, "-c:a", "aac")
+
+
+def check_clip_over_and_over(clip: Path, reading: list[str]) -> None:
+    """What ffmpeg reads is the clip without an end: pictures in order, none lost, and its tone."""
+    original = [frame.md5 for frame in frame_digests("-i", str(clip))]
+    frames = frame_digests(*reading, "-frames:v", "45")
+    samples = mono_samples(*reading, seconds=1)
+    assert len(frames) == 45
+    positions = [original.index(frame.md5) for frame in frames]
+    assert all((b - a) % len(original) == 1 for a, b in pairwise(positions))
+    times = [frame.pts for frame in frames]
+    assert times == sorted(set(times))
+    check_tone(samples[1000:], TONE_HZ, seconds=0.6)

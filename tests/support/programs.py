@@ -112,12 +112,17 @@ def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
+def over_and_over(file: Path, *output: str) -> list[str]:
+    """ffmpeg's options for sending a file in real time, without an end."""
+    return ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(file), *output]
+
+
 @contextmanager
 def publishing_with_ffmpeg(file: Path, url: str, transport: str, *codecs: str) -> Iterator[subprocess.Popen[bytes]]:
     """A file published in real time, over and over, without encoding it again unless told to."""
     codecs = codecs or ("-c", "copy")
-    arguments = ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(file), *codecs]
-    with running("ffmpeg", *arguments, "-f", "rtsp", "-rtsp_transport", transport, url) as process:
+    arguments = over_and_over(file, *codecs, "-f", "rtsp", "-rtsp_transport", transport, url)
+    with running("ffmpeg", *arguments) as process:
         yield process
 
 
