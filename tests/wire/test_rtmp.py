@@ -260,6 +260,32 @@ async def test_commands_that_mean_nothing_end_the_connection() -> None:
         assert server.hub.live("live/cam") is not None
 
 
+async def test_what_cannot_be_taken_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        publisher, stream_id = await publish(server)
+        for _ in range(5):
+            for fourcc in (b"wave", b"spex"):
+                await blocking(publisher.send, RtmpMessage(RtmpType.AUDIO, stream_id, 0, b"\x91" + fourcc + b"\0"))
+        viewer = await server.connect()
+        await blocking(viewer.play, "live", "cam")
+        told = [record.message for record in caplog.records if "left out" in record.message]
+        assert len(told) == 2, told
+
+
+async def test_one_of_two_streams_of_a_connection_is_ended_by_its_name() -> None:
+    async with serving() as server:
+        publisher, _ = await publish(server)
+        other_id = await blocking(publisher.new_stream)
+        await blocking(partial(publisher.call, "publish", "second?x=y", "live", stream_id=other_id))
+        await blocking(publisher.send_clip, CLIP, other_id, 60)
+        await until(lambda: server.hub.live("live/second") is not None, "both are there")
+        await blocking(publisher.call, "FCUnpublish", "second")
+        await until(lambda: server.hub.live("live/second") is None, "the second has ended")
+        assert server.hub.live("live/cam") is not None
+        await blocking(publisher.call, "FCUnpublish")
+        await until(lambda: server.hub.live("live/cam") is None, "all have ended")
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e300, True, None, "1"])
 async def test_numbers_that_are_none_end_nothing(number: amf.Value) -> None:
     async with serving() as server:

@@ -19,7 +19,7 @@ from manycast.media.track import AudioParameters, Codec, MediaKind, PlainParamet
 from manycast.wire import amf
 from manycast.wire.flv.demux import FlvDemuxer
 from manycast.wire.flv.file import file_header, tag
-from manycast.wire.flv.message import FlvMessage, MalformedFlv, MessageType
+from manycast.wire.flv.message import FlvMessage, MalformedFlv, MessageType, NotCarried
 from manycast.wire.flv.mux import FlvMuxer
 
 CLIP = make_clip()
@@ -157,6 +157,18 @@ def test_enhanced_modifiers_are_passed_over() -> None:
         demuxer.push(FlvMessage(MessageType.AUDIO, 0, bytes((0x97, 200, 1))))
 
 
+def test_the_first_of_several_tracks_in_messages_of_their_own() -> None:
+    demuxer = FlvDemuxer()
+    head = b"OpusHead" + bytes((1, 2)) + bytes(9)
+    demuxer.push(FlvMessage(MessageType.AUDIO, 0, b"\x95\x00Opus\x00" + head))
+    (frame,) = demuxer.push(FlvMessage(MessageType.AUDIO, 0, b"\x95\x01Opus\x00\xfc\x01"))
+    assert frame.units == [b"\xfc\x01"]
+    assert demuxer.audio is not None
+    assert demuxer.audio.codec is Codec.OPUS
+    with pytest.raises(NotCarried, match="only the first"):
+        demuxer.push(FlvMessage(MessageType.AUDIO, 0, b"\x95\x01Opus\x01\xfc\x01"))
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "reason"),
     [
@@ -164,7 +176,10 @@ def test_enhanced_modifiers_are_passed_over() -> None:
         (MessageType.VIDEO, b"\x17", "of 1 bytes"),
         (MessageType.VIDEO, b"\x17\x00\x00\x00\x00\x02", "avcC"),
         (MessageType.VIDEO, b"\x90VP6 ", "VP6"),
-        (MessageType.VIDEO, b"\x96avc1", "several video tracks"),
+        (MessageType.VIDEO, b"\x96\x11avc1\x00", "several video tracks"),
+        (MessageType.VIDEO, b"\x96\x01avc1\x01", "more than one video track"),
+        (MessageType.VIDEO, b"\x96\x01avc", "within its head"),
+        (MessageType.AUDIO, b"\x95\x21Opus\x00", "several audio tracks"),
         (MessageType.AUDIO, b"\x60", "sound format 6"),
         (MessageType.AUDIO, b"\xaf", "1 byte"),
         (MessageType.AUDIO, b"\x90wave", "audio codec"),

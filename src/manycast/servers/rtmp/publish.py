@@ -10,9 +10,11 @@ from manycast.hub.hub import Hub
 from manycast.hub.pipe import told_to_viewers
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.wire.flv.demux import FlvDemuxer
-from manycast.wire.flv.message import FlvMessage, MalformedFlv
+from manycast.wire.flv.message import FlvMessage, MalformedFlv, NotCarried
 from manycast.wire.rtmp.aggregate import MEDIA_KINDS, split_aggregate
 from manycast.wire.rtmp.chunk import RtmpMessage, RtmpType
+
+MAX_LEFT_OUT = 8
 
 
 class Publication:
@@ -26,6 +28,7 @@ class Publication:
         self._faults = faults
         self._log = log
         self._demuxer = FlvDemuxer()
+        self._left_out: set[str] = set()  # what was said of tracks that cannot be taken
         self._gathered = GatheredStream(hub, path, source, on_refused)
         self.latest_s = time.monotonic()
 
@@ -39,6 +42,10 @@ class Publication:
             else:
                 kind = MEDIA_KINDS[RtmpType(message.kind)]
                 self._push(FlvMessage(kind, message.timestamp_ms, message.body))
+        except NotCarried as error:
+            if str(error) not in self._left_out and len(self._left_out) < MAX_LEFT_OUT:
+                self._left_out.add(str(error))
+                self._log.warning("%s: left out: %s", self.path, error)
         except MalformedFlv as error:
             self._faults.note(self._log, f"{self.path}: {error}")
 

@@ -132,7 +132,7 @@ class RtmpSession:
             self._send(refusal(call, "NetConnection.Connect.InvalidApp", said))
             return
         self._app = app
-        if call.property("fourCcList"):  # an empty one is none
+        if call.property("fourCcList") or call.property("videoFourCcInfoMap"):  # an empty one is none
             self._carried = ENHANCED_CODECS
         connection = self._connection
         connection.send(window_acknowledgement_size(WINDOW_BYTES))
@@ -169,9 +169,14 @@ class RtmpSession:
         self._end(stream_id, "the client ended it")
         self._close_by_s = time.monotonic() + LINGER_S
 
-    async def _unpublish(self, _call: Command, _stream_id: int) -> None:
+    async def _unpublish(self, call: Command, _stream_id: int) -> None:
+        """The stream of a name, or all where none is said."""
+        assert self._app is not None
+        said = call.arguments[0] if call.arguments else None
+        address = address_of(self._app, said) if isinstance(said, str) else None
+        path = None if address is None else self._catalogue.path_of(address.name)
         for stream_id, activity in self._streams.items():
-            if isinstance(activity, Publication):
+            if isinstance(activity, Publication) and path in (None, activity.path):
                 self._end(stream_id, "the client ended it")
                 self._status(stream_id, "NetStream.Unpublish.Success", "The stream has ended.")
                 self._close_by_s = time.monotonic() + LINGER_S

@@ -46,6 +46,7 @@ from manycast.wire.flv.message import (
     FlvMessage,
     MalformedFlv,
     MessageType,
+    NotCarried,
     SoundFormat,
     VideoCodecId,
     VideoFrameType,
@@ -58,6 +59,7 @@ MAX_METADATA_BYTES = 64 * 1024
 
 _SOUND_RATES_HZ = (5_512, 11_025, 22_050, 44_100)
 _OPUS_HEAD_BYTES = 19
+_ONE_TRACK = 0  # AvMultitrackType
 
 _FOURCCS = {AVC1: Codec.H264, HVC1: Codec.H265, AV01: Codec.AV1, VP09: Codec.VP9}
 
@@ -130,7 +132,7 @@ class FlvDemuxer:
             return self._ex_video(message, body[0] & 0x0F, frame_type == VideoFrameType.KEY)
         codec_id = body[0] & 0x0F
         if codec_id not in (VideoCodecId.AVC, VideoCodecId.HEVC):
-            raise MalformedFlv(f"video codec {codec_id}: only H.264 and H.265 can be taken from FLV and RTMP")
+            raise NotCarried(f"video codec {codec_id}: only H.264 and H.265 can be taken from FLV and RTMP")
         if len(body) < 5:
             raise MalformedFlv(f"video message of {len(body)} bytes")
         codec = Codec.H264 if codec_id == VideoCodecId.AVC else Codec.H265
@@ -145,14 +147,15 @@ class FlvDemuxer:
         body, position = message.body, 1
         while packet_type == VideoPacketType.MOD_EX:
             packet_type, position = _skip_mod_ex(body, position)
-        if packet_type == VideoPacketType.MULTITRACK:
-            raise MalformedFlv("several video tracks in one message: only single ones can be taken")
+        one_of_many = packet_type == VideoPacketType.MULTITRACK
+        if one_of_many:
+            packet_type, position = _first_track(body, position, "video")
         if packet_type == VideoPacketType.METADATA:
             return []
-        fourcc, position = body[position : position + 4], position + 4
+        fourcc, position = body[position : position + 4], position + 4 + one_of_many
         codec = _FOURCCS.get(fourcc)
         if codec is None:
-            raise MalformedFlv(f"video codec {fourcc!r}: only H.264, H.265, AV1 and VP9 can be taken from FLV and RTMP")
+            raise NotCarried(f"video codec {fourcc!r}: only H.264, H.265, AV1 and VP9 can be taken from FLV and RTMP")
         if packet_type == VideoPacketType.SEQUENCE_START:
             self._configure_video(codec, body[position:])
         elif packet_type == VideoPacketType.CODED_FRAMES and codec in (Codec.AV1, Codec.VP9):
@@ -212,15 +215,16 @@ class FlvDemuxer:
             if self.audio is None or self.audio.codec is not codec:
                 self._set_audio(codec, 8_000, channels)  # whatever the rate bits say (FLV E.4.2.1)
             return self._sound(message, body[1:], (len(body) - 1) // channels)
-        raise MalformedFlv(f"sound format {sound_format}, wanted AAC, MP3, G.711, or one of Enhanced RTMP")
+        raise NotCarried(f"sound format {sound_format}, wanted AAC, MP3, G.711, or one of Enhanced RTMP")
 
     def _ex_audio(self, message: FlvMessage, packet_type: int) -> list[Frame]:
         body, position = message.body, 1
         while packet_type == AudioPacketType.MOD_EX:
             packet_type, position = _skip_mod_ex(body, position)
-        if packet_type == AudioPacketType.MULTITRACK:
-            raise MalformedFlv("several audio tracks in one message: only single ones can be taken")
-        fourcc, data = body[position : position + 4], body[position + 4 :]
+        one_of_many = packet_type == AudioPacketType.MULTITRACK
+        if one_of_many:
+            packet_type, position = _first_track(body, position, "audio")
+        fourcc, data = body[position : position + 4], body[position + 4 + one_of_many :]
         starts, carries = packet_type == AudioPacketType.SEQUENCE_START, packet_type == AudioPacketType.CODED_FRAMES
         if fourcc == MP4A and starts:
             self._configure_aac(data)
@@ -242,7 +246,7 @@ class FlvDemuxer:
                 self._set_audio(Codec.AC3, header.sample_rate_hz, header.channels)
             return self._sound(message, data, AC3_FRAME_SAMPLES)
         elif fourcc not in (MP4A, OPUS, MP3, AC_3):
-            raise MalformedFlv(f"audio codec {fourcc!r}: only AAC, Opus, MP3, AC-3 and G.711 can be taken")
+            raise NotCarried(f"audio codec {fourcc!r}: only AAC, Opus, MP3, AC-3 and G.711 can be taken")
         return []
 
     def _configure_aac(self, config: bytes) -> None:
@@ -278,6 +282,18 @@ class FlvDemuxer:
 
 def _whole(data: bytes) -> list[bytes]:
     return [data]
+
+
+def _first_track(body: bytes, position: int, kind: str) -> tuple[int, int]:
+    """Of a message of one among several tracks ("Multitrack", Enhanced RTMP version 2), the packet type, and where its
+    fourCC stands, with the track's number behind it. Raises NotCarried for all tracks but the first."""
+    if position + 6 > len(body):
+        raise MalformedFlv("a multitrack message that ends within its head")
+    if body[position] >> 4 != _ONE_TRACK:
+        raise NotCarried(f"several {kind} tracks in one message: only messages of one can be taken")
+    if body[position + 5] != 0:
+        raise NotCarried(f"more than one {kind} track: only the first is taken")
+    return body[position] & 0x0F, position + 1
 
 
 def _skip_mod_ex(body: bytes, position: int) -> tuple[int, int]:

@@ -12,6 +12,10 @@ class MalformedFlv(ProtocolError):
     """Bytes that are no FLV, or that contradict themselves."""
 
 
+class NotCarried(MalformedFlv):
+    """A track that cannot be taken, of which every message says so again."""
+
+
 class MessageType(IntEnum):
     AUDIO = 8
     VIDEO = 9
