@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from manycast.media.frame import Frame
@@ -23,10 +23,10 @@ class FrameGroup:
     frames: tuple[Frame, ...]  # timestamps on the file's timeline; a B-frame's or priming dts may be below 0
     seekable: bool
     last: bool
+    size_bytes: int = field(init=False)  # of all frames
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(frame.size_bytes for frame in self.frames)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bytes", sum([frame.size_bytes for frame in self.frames]))
 
 
 class StoredMedia(Protocol):

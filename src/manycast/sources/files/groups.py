@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from operator import itemgetter
 
 from manycast.hub.stored import FrameGroup
 from manycast.media.frame import Frame
@@ -16,6 +17,9 @@ STALL_NS = 2 * MAX_GROUP_NS  # without any video for this long, the audio is cut
 LOOKAHEAD_NS = 2 * SECOND_NS  # how much later than its video a piece of audio may stand in a file
 MAX_WAITING_BYTES = 16 << 20  # of frames read ahead while waiting for audio
 NEAR_US = 3_000_000  # reading on this far is cheaper than a search
+
+
+_Timed = tuple[int, Frame]  # with its dts, in ns
 
 
 class FileGroup(FrameGroup):
@@ -42,8 +46,8 @@ class VideoGrouper:
 
     def restart(self, *, at_start: bool) -> None:
         """Begin anew: at the file's start, with everything, or anywhere, with the first keyframe."""
-        self._video: deque[Frame] = deque()
-        self._audio: deque[Frame] = deque()
+        self._video: deque[_Timed] = deque()
+        self._audio: deque[_Timed] = deque()
         self._waiting_bytes = 0
         self._audio_seen_ns = -STALL_NS
         self._at_start = at_start
@@ -76,21 +80,23 @@ class VideoGrouper:
         return groups
 
     def _push_video(self, frame: Frame) -> None:
+        time_ns = self._time_ns(frame)
         if self._open is None:
-            if not frame.keyframe or not self._may_open(frame):
+            if not frame.keyframe or not self._may_open(time_ns):
                 return  # nobody could show it, or it is in the middle of a group
             position_us = 0 if self._at_start else self._position_us(frame)
-            self._open = self._opening(self._time_ns(frame), position_us, seekable=True)
+            self._open = self._opening(time_ns, position_us, seekable=True)
             self._drop_earlier_audio()
         else:
-            self._open.consider(frame, self._time_ns(frame))
-        self._video.append(frame)
+            self._open.consider(time_ns, frame)
+        self._video.append((time_ns, frame))
         self._waiting_bytes += frame.size_bytes
 
-    def _may_open(self, keyframe: Frame) -> bool:
+    def _may_open(self, time_ns: int) -> bool:
+        """Whether a keyframe may open the first group."""
         if not self._all_keyframes or self._at_start:
             return True
-        last_ns, self._last_video_ns = self._last_video_ns, self._time_ns(keyframe)
+        last_ns, self._last_video_ns = self._last_video_ns, time_ns
         return last_ns is not None and last_ns // SECOND_NS != self._last_video_ns // SECOND_NS
 
     def _opening(self, start_ns: int, position_us: int, *, seekable: bool) -> _Opening:
@@ -99,81 +105,84 @@ class VideoGrouper:
     def _push_audio(self, frame: Frame) -> None:
         time_ns = self._time_ns(frame)
         self._audio_seen_ns = max(self._audio_seen_ns, time_ns)
-        self._audio.append(frame)
+        self._audio.append((time_ns, frame))
         self._waiting_bytes += frame.size_bytes
-        self._drop_earlier_audio()
+        if self._first:
+            self._drop_earlier_audio()
 
     def _drop_earlier_audio(self) -> None:
         """After a start in the middle: audio from before the first keyframe is another group's."""
         if self._open is None or self._at_start or not self._first:
             return
-        while self._audio and (time_ns := self._time_ns(self._audio[0])) <= self._open.start_ns:
+        while self._audio and self._audio[0][0] <= self._open.start_ns:
             self.complete = True  # the audio was seen from before the group's start on
+            time_ns, frame = self._audio[0]
             if time_ns == self._open.start_ns:
                 break
-            self._waiting_bytes -= self._audio.popleft().size_bytes
+            self._waiting_bytes -= frame.size_bytes
+            self._audio.popleft()
 
     def _cut_all(self) -> list[FileGroup]:
         groups = []
-        while (opener := self._find_opener()) is not None:
+        while (found := self._find_opener()) is not None:
             assert self._open is not None
-            time_ns = self._time_ns(opener)
+            time_ns, opener = found
             position_us = self._open.position_us
-            if any(frames and self._time_ns(frames[0]) < time_ns for frames in (self._video, self._audio)):
+            if any(frames and frames[0][0] < time_ns for frames in (self._video, self._audio)):
                 position_us = max(self._position_us(opener), position_us + 1)
                 groups.append(self._take(time_ns, position_us))
             # Otherwise a wrong timestamp has opened a group that nothing belongs to: it becomes the next one.
             is_keyframe = opener.keyframe and opener.track_index == self._video_index
             self._open = self._opening(time_ns, position_us, seekable=is_keyframe)
-            for frame in self._video:
+            for video_ns, frame in self._video:
                 if frame is not opener:
-                    self._open.consider(frame, self._time_ns(frame))
+                    self._open.consider(video_ns, frame)
         return groups
 
-    def _find_opener(self) -> Frame | None:
+    def _find_opener(self) -> _Timed | None:
         """The frame that opens the next group, once the group that is open is complete."""
         opening = self._open
         if opening is None:
             return None
         if self._has_audio and self._video_stalls(opening):
-            return next((a for a in self._audio if self._time_ns(a) >= opening.start_ns + MAX_GROUP_NS), None)
-        if opening.next_frame is None or opening.next_ns is None or self._audio_is_missing(opening.next_ns):
+            return next((audio for audio in self._audio if audio[0] >= opening.start_ns + MAX_GROUP_NS), None)
+        if opening.following is None or self._audio_is_missing(opening.following[0]):
             return None
-        return opening.next_frame
+        return opening.following
 
     def _video_stalls(self, opening: _Opening) -> bool:
-        if opening.next_ns is not None:
-            return min(opening.next_ns, self._audio_seen_ns) >= opening.start_ns + STALL_NS
+        if opening.following is not None:
+            return min(opening.following[0], self._audio_seen_ns) >= opening.start_ns + STALL_NS
         slack_ns = 0 if self._ended else LOOKAHEAD_NS
         return self._audio_seen_ns >= opening.start_ns + STALL_NS + slack_ns
 
     def _audio_is_missing(self, until_ns: int) -> bool:
         if not self._has_audio or self._ended or self._audio_seen_ns >= until_ns:
             return False
-        ahead_ns = self._time_ns(self._video[-1]) - until_ns
+        ahead_ns = self._video[-1][0] - until_ns
         return ahead_ns < LOOKAHEAD_NS and self._waiting_bytes < MAX_WAITING_BYTES
 
     def _take(self, until_ns: int | None, end_us: int) -> FileGroup:
         """Give out the open group: all frames before a time, or all there are."""
         assert self._open is not None
         frames = self._take_before(self._video, until_ns) + self._take_before(self._audio, until_ns)
-        frames.sort(key=self._time_ns)  # stable: where times are equal, video comes first
-        self._waiting_bytes -= sum(frame.size_bytes for frame in frames)
+        frames.sort(key=itemgetter(0))  # stable: where times are equal, video comes first
         self._first = False
         group = FileGroup(
             position_us=self._open.position_us,
             end_us=end_us,
-            frames=tuple(frames),
+            frames=tuple([frame for _, frame in frames]),
             seekable=self._open.seekable,
             last=until_ns is None,
         )
+        self._waiting_bytes -= group.size_bytes
         if until_ns is None:
             self._open = None
         return group
 
-    def _take_before(self, frames: deque[Frame], until_ns: int | None) -> list[Frame]:
+    def _take_before(self, frames: deque[_Timed], until_ns: int | None) -> list[_Timed]:
         taken = []
-        while frames and (until_ns is None or self._time_ns(frames[0]) < until_ns):
+        while frames and (until_ns is None or frames[0][0] < until_ns):
             taken.append(frames.popleft())
         return taken
 
@@ -189,7 +198,7 @@ class VideoGrouper:
 class _Opening:
     """Where the group under way has begun, and where its video says it ends."""
 
-    __slots__ = ("_once_a_second", "next_frame", "next_ns", "position_us", "seekable", "start_ns", "video_bytes")
+    __slots__ = ("_once_a_second", "following", "position_us", "seekable", "start_ns", "video_bytes")
 
     def __init__(self, start_ns: int, position_us: int, *, seekable: bool, once_a_second: bool) -> None:
         self._once_a_second = once_a_second
@@ -197,18 +206,17 @@ class _Opening:
         self.position_us = position_us
         self.seekable = seekable
         self.video_bytes = 0
-        self.next_frame: Frame | None = None
-        self.next_ns: int | None = None
+        self.following: _Timed | None = None  # the frame that opens the next group
 
-    def consider(self, frame: Frame, time_ns: int) -> None:
+    def consider(self, time_ns: int, frame: Frame) -> None:
         """Look at a video frame after the first: does it open the next group?"""
-        if self.next_frame is not None:
+        if self.following is not None:
             return
         self.video_bytes += frame.size_bytes
         too_long = time_ns - self.start_ns >= MAX_GROUP_NS or self.video_bytes > MAX_GROUP_BYTES
         opens = frame.keyframe and not (self._once_a_second and time_ns // SECOND_NS == self.start_ns // SECOND_NS)
         if opens or too_long:
-            self.next_frame, self.next_ns = frame, time_ns
+            self.following = time_ns, frame
 
 
 class AudioGrouper:

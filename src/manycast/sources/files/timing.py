@@ -32,13 +32,22 @@ class Sample:
 class TimeScale:
     """How a container's times become ticks: (time * time_base - zero) * clock_rate, to the nearest tick."""
 
-    __slots__ = ("_denominator", "_factor", "_shift", "clock_rate_hz", "unit_ticks")
+    __slots__ = (
+        "_denominator",
+        "_factor",
+        "_shift",
+        "_unit_denominator",
+        "_unit_numerator",
+        "clock_rate_hz",
+        "unit_ticks",
+    )
 
     def __init__(self, time_base: Fraction, zero_s: Fraction, clock_rate_hz: int) -> None:
         """`zero_s` is the container's time that is 0 for all tracks of the file."""
         self.clock_rate_hz = clock_rate_hz
         factor, zero = time_base * clock_rate_hz, zero_s * clock_rate_hz
         self.unit_ticks = factor  # one unit of the container's time: the grain of its rounding
+        self._unit_numerator, self._unit_denominator = factor.numerator, factor.denominator
         self._denominator = factor.denominator * zero.denominator
         self._factor = factor.numerator * zero.denominator
         self._shift = self._denominator // 2 - zero.numerator * factor.denominator
@@ -47,7 +56,7 @@ class TimeScale:
         return (time * self._factor + self._shift) // self._denominator
 
     def length_ticks(self, duration: int) -> int:
-        return round(duration * self.unit_ticks)
+        return _nearest(duration * self._unit_numerator, self._unit_denominator)
 
 
 class TrackTimes(Protocol):
@@ -98,8 +107,10 @@ class _Order:
             else:
                 dts = last + 1
         self._last_dts = dts
-        pts = max(pts, dts)
-        self.end_ticks = max(self.end_ticks, pts + duration)
+        if pts < dts:
+            pts = dts
+        if pts + duration > self.end_ticks:
+            self.end_ticks = pts + duration
         return Frame(
             track_index=sample.track_index,
             dts_ticks=dts,
@@ -118,13 +129,14 @@ class FrameGrid:
 
     def __init__(self, frame_ticks: Fraction, origin_ticks: int, unit_ticks: Fraction) -> None:
         """`origin_ticks` is the time of the first frame of the file, as rounded as all the others."""
-        self.frame_ticks = frame_ticks
+        self.frame_ticks = round(frame_ticks)
+        self._numerator, self._denominator = frame_ticks.numerator, frame_ticks.denominator
         self._origin_ticks = origin_ticks
         self._tolerance_ticks = _rounding_ticks(unit_ticks)
 
     def nearest(self, ticks: int) -> int:
-        count = round((ticks - self._origin_ticks) / self.frame_ticks)
-        steady = self._origin_ticks + round(count * self.frame_ticks)
+        count = _nearest((ticks - self._origin_ticks) * self._denominator, self._numerator)
+        steady = self._origin_ticks + _nearest(count * self._numerator, self._denominator)
         return steady if abs(steady - ticks) <= self._tolerance_ticks else ticks
 
 
@@ -145,9 +157,9 @@ class GivenTimes:
         duration = self._scale.length_ticks(sample.duration)
         given = sample.dts if sample.dts is not None else sample.pts
         dts = self._next_dts if given is None else self._scale.ticks(given)
-        pts = dts if sample.pts is None else self._scale.ticks(sample.pts)
+        pts = dts if sample.pts is None or sample.pts == given else self._scale.ticks(sample.pts)
         if self._grid is not None:
-            dts, pts, duration = self._grid.nearest(dts), self._grid.nearest(pts), round(self._grid.frame_ticks)
+            dts, pts, duration = self._grid.nearest(dts), self._grid.nearest(pts), self._grid.frame_ticks
         self._next_dts = dts + max(duration, 1)
         return [self._order.frame(sample, dts, pts, duration)]
 
@@ -313,6 +325,11 @@ class PcmTimes:
         del self._held[:size]
         self._held_ticks += ticks
         return frame
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """The integer nearest to a fraction; fractions themselves would take as long as all else that a frame needs."""
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def _rounding_ticks(unit_ticks: Fraction) -> int:

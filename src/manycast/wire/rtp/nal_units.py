@@ -87,12 +87,11 @@ class NalPacketiser:
         step = self._limit - len(middle)
         last = middle[-1]
         end = len(unit)
-        position = header_bytes + step
-        datas.append(middle[:-1] + bytes((last | _START,)) + unit[header_bytes:position])
-        while position + step < end:
-            datas.append(middle + unit[position : position + step])
-            position += step
-        datas.append(middle[:-1] + bytes((last | _END,)) + unit[position:])
+        second = header_bytes + step
+        final = second + (end - second - 1) // step * step
+        datas.append(middle[:-1] + bytes((last | _START,)) + unit[header_bytes:second])
+        datas += [middle + unit[position : position + step] for position in range(second, final, step)]
+        datas.append(middle[:-1] + bytes((last | _END,)) + unit[final:])
 
 
 class NalDepacketiser:
