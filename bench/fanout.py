@@ -6,20 +6,17 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from beside_onvif import ASKERS, measure_beside_onvif
 from clip import Clip, load_clip
-from figures import NO_TIME, CpuTime, cpu_time, row, verdict
+from figures import NO_TIME, row, verdict
 from floor import tcp_floor, udp_floor
 from load import LoadGenerator, raise_descriptor_limit, viewing
 from publisher import publishing
-from rtsp import RtspClient
 from server import STREAMS, Server, add_server_option
-from viewers import ViewerFigures
+from windows import SETTLE_S, Window, dropped_frames, measure, print_window
 
-SETTLE_S = 3.0  # from the last viewer's start to the window: what viewers get first has gone by then
 PATH = "bench"
-ON_ITS_WAY_PACKETS = 300  # a lap of the load generator, should a keyframe fall into it
 SEND_PER_FRAME, SEND_PER_PACKET, SEGMENTED = "a send per frame", "a send per packet", "segmented sends"
 TLS_WRITE, PLAIN_TCP = "a TLS write per frame", "plain TCP"
 FLOORS: dict[str, dict[str, float | None]] = {  # of each transport, with the most that the server may cost beside it
@@ -35,29 +32,13 @@ FLOORS: dict[str, dict[str, float | None]] = {  # of each transport, with the mo
 VIEWER_TARGET_KB, TLS_VIEWER_TARGET_KB, IDLE_TARGET_MB = 100, 200, 80
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What was measured while all viewers played."""
-
-    elapsed_s: float
-    cpu: CpuTime  # of the process that sends
-    load_cpu: CpuTime
-    received_bytes: int
-    packets: int
-    gaps: int
-    viewers_with_gaps: int
-    complete: int
-    faults: Sequence[str]
-
-    @property
-    def mbit_per_s(self) -> float:
-        return self.received_bytes * 8e-6 / self.elapsed_s
-
-
 def main() -> None:
     options = _options()
     raise_descriptor_limit()
     clip = load_clip()
+    if options.onvif:
+        measure_beside_onvif(options, clip)
+        return
     print(
         f"{options.viewers} viewers over {options.transport}, windows of {options.seconds} s, source {options.source}"
     )
@@ -72,19 +53,19 @@ def main() -> None:
             for number in range(options.rounds):
                 for kind, measured in floors.items():
                     with _floor(server, clip, options, kind) as (pid, load):
-                        measured.append(_measure(pid, load, options.seconds))
-                    _print_window(f"round {number + 1}, floor: {kind}", measured[-1])
+                        measured.append(measure(pid, load, options.seconds))
+                    print_window(f"round {number + 1}, floor: {kind}", measured[-1])
                 address = server.address(PATH, options.transport)
                 with viewing(options.viewers, options.transport, address, merged=options.merged) as load:
                     load.wait_ready()
                     time.sleep(SETTLE_S)
-                    windows.append(_measure(server.pid, load, options.seconds))
+                    windows.append(measure(server.pid, load, options.seconds))
                     if not number:
                         growth_bytes = server.resident_bytes() - before_bytes
                     dropped = None
                     if options.transport not in STREAMS:  # where nobody can ask
-                        dropped = _dropped_frames(server.address(PATH), load.figures())
-                _print_window(f"round {number + 1}, server", windows[-1])
+                        dropped = dropped_frames(server.address(PATH), load.figures())
+                print_window(f"round {number + 1}, server", windows[-1], whole=True)
                 if dropped is not None:
                     row("frames dropped since the joins", str(dropped))
                 time.sleep(1.0)
@@ -125,18 +106,6 @@ def _per_byte(windows: Sequence[Window]) -> float:
     return sum(w.cpu.total_s for w in windows) / sum(w.received_bytes for w in windows)
 
 
-def _print_window(title: str, window: Window) -> None:
-    print(title)
-    row("delivered", f"{window.mbit_per_s:.1f} Mbit/s, {window.packets / window.elapsed_s:.0f} packets/s")
-    row("CPU", window.cpu.of_core(window.elapsed_s))
-    row("CPU of the load generator", window.load_cpu.of_core(window.elapsed_s))
-    if title.endswith("server"):
-        row("viewers complete", str(window.complete))
-        row("gaps between frames", f"{window.gaps}, at {window.viewers_with_gaps} viewers")
-    for fault in sorted(set(window.faults)):
-        row("viewers lost", f"{window.faults.count(fault)}: {fault}")
-
-
 @contextmanager
 def _floor(server: Server, clip: Clip, options: argparse.Namespace, kind: str) -> Iterator[tuple[int, LoadGenerator]]:
     if kind == PLAIN_TCP:
@@ -164,56 +133,6 @@ def _floor(server: Server, clip: Clip, options: argparse.Namespace, kind: str) -
         yield floor.pid, load
 
 
-def _measure(pid: int, load: LoadGenerator, seconds: float) -> Window:
-    started_s, before = time.monotonic(), load.figures()
-    cpu_before, load_cpu_before = cpu_time(pid), cpu_time(load.pid)
-    time.sleep(seconds)
-    cpu, load_cpu = cpu_time(pid) - cpu_before, cpu_time(load.pid) - load_cpu_before
-    elapsed_s, after = time.monotonic() - started_s, load.figures()
-    gaps = [b.gaps - a.gaps for a, b in zip(before, after, strict=True)]
-    return Window(
-        elapsed_s=elapsed_s,
-        cpu=cpu,
-        load_cpu=load_cpu,
-        received_bytes=sum(b.received_bytes - a.received_bytes for a, b in zip(before, after, strict=True)),
-        packets=sum(b.packets - a.packets for a, b in zip(before, after, strict=True)),
-        gaps=sum(gaps),
-        viewers_with_gaps=sum(map(bool, gaps)),
-        complete=_complete(before, after),
-        faults=[figures.fault for figures in after if figures.fault],
-    )
-
-
-def _complete(before: Sequence[ViewerFigures], after: Sequence[ViewerFigures]) -> int:
-    """How many have every packet up to the newest one that anybody has, but for what may still be on its way."""
-    newest = [_newest([figures.last[index] for figures in after]) for index in range(2)]
-    return sum(
-        not b.fault
-        and b.gaps == a.gaps
-        and b.packets > a.packets
-        and all((new - own) & 0xFFFF <= ON_ITS_WAY_PACKETS for new, own in zip(newest, b.last, strict=True))
-        for a, b in zip(before, after, strict=True)
-    )
-
-
-def _newest(sequences: Sequence[int]) -> int:
-    """Sequence numbers wrap, and all of these are near each other."""
-    first = sequences[0]
-    return first + max((sequence - first + 0x8000) % 0x10000 - 0x8000 for sequence in sequences)
-
-
-def _dropped_frames(address: str, figures: Sequence[ViewerFigures]) -> int:
-    """What the server says it has dropped for these viewers, since they began."""
-    client = RtspClient(address)
-    dropped = 0
-    for viewer in figures:
-        client.session = viewer.session
-        reply = client.request("GET_PARAMETER", body=b"frames_dropped\r\n", Content_Type="text/parameters")
-        dropped += int(reply.body.partition(b":")[2])
-    client.sock.close()
-    return dropped
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, default=500)
@@ -226,6 +145,11 @@ def _options() -> argparse.Namespace:
         default=True,
         help="UDP viewers take runs of datagrams in one piece (UDP_GRO); without, on loopback, the sender's process "
         "pays for cutting them, which on a network its interface does",
+    )
+    parser.add_argument(
+        "--onvif",
+        action="store_true",
+        help=f"instead of the floor, measure without and with {ASKERS} recorders who ask ONVIF five times a second",
     )
     parser.add_argument("--source", choices=("synthetic", "ffmpeg"), default="synthetic", help="who publishes")
     add_server_option(parser)

@@ -129,15 +129,16 @@ async def ask_without_pause(recorder: Recorder, body: str, seconds: float = 3.0)
     return count / seconds
 
 
+def configured(port: int, max_users: int) -> str:
+    """The configuration of a device that asks for a login, in YAML."""
+    user = f"{{username: {USER}, password: {PASSWORD}, userlevel: Administrator}}"
+    return f"onvif: {{http_port: {port}, https_enable: 0, need_auth: 1, user: [{user}], http_max_users: {max_users}}}\n"
+
+
 def main() -> None:
     options = _options()
     port = free_port()
-    user = f"{{username: {USER}, password: {PASSWORD}, userlevel: Administrator}}"
-    config = (
-        f"onvif: {{http_port: {port}, https_enable: 0, need_auth: 1, user: [{user}], "
-        f"http_max_users: {2 * options.clients}}}\n"
-    )
-    with Server(options.server, config=config) as server:
+    with Server(options.server, config=configured(port, 2 * options.clients)) as server:
         asyncio.run(measure(options, server, port))
 
 
