@@ -189,4 +189,8 @@ def _never_empty(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Without the characters that XML cannot carry."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+    return "\n".join(line if line.isprintable() else _printable_line(line) for line in text.split("\n"))
+
+
+def _printable_line(line: str) -> str:
+    return "".join(character for character in line if character.isprintable() or character == "\t")

@@ -45,6 +45,7 @@ class Contract:
         self._types: Any = None
         self._elements: dict[str, Any] = {}
         self._reading = threading.Lock()
+        self._parsing = threading.Lock()  # the schema keeps what it complains of: it is for one thread at a time
 
     async def prepare(self) -> None:
         """Read the types, in a thread, unless they are there already."""
@@ -81,6 +82,19 @@ class Contract:
                 return self._element(str(element.tag)).parse(element, self._types)
         except (zeep.exceptions.Error, ValueError, OverflowError) as error:  # times that Python does not know
             raise Fault.sender("ter:InvalidArgs", reason=str(error)[:MAX_REASON_CHARS]) from error
+
+    async def parse_soon(self, element: etree._Element, *, large: bool) -> Any:
+        """`parse`, of a large request in a thread, so that streams do not wait for it."""
+        if not large and self._parsing.acquire(blocking=False):
+            try:
+                return self.parse(element)
+            finally:
+                self._parsing.release()
+        return await asyncio.to_thread(self._parse_in_turn, element)
+
+    def _parse_in_turn(self, element: etree._Element) -> Any:
+        with self._parsing:
+            return self.parse(element)
 
     def render(self, parent: etree._Element, name: str, values: Mapping[str, Any] | etree._Element) -> None:
         """Append the element of this name, with these values, to `parent`; or the element that `values` is already.

@@ -203,3 +203,31 @@ def test_no_two_operations_of_a_service_have_the_same_method() -> None:
     for service in SERVICES.values():
         names = {each.name for each in read_operations(wsdl_folder() / service.wsdl)}
         assert len({snake_case(name) for name in names}) == len(names)
+
+
+async def test_a_request_that_comes_while_a_large_one_is_read_does_not_hold_up_the_loop() -> None:
+    tds = contract("tds")
+    await tds.prepare()
+    element = tds.rendered(expanded("tds:SetHostname"), {"Name": "camera"})
+    with tds._parsing:  # as the thread has it that reads the large one
+        waiting = asyncio.create_task(tds.parse_soon(element, large=False))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    assert (await waiting).Name == "camera"
+
+
+async def test_each_request_is_told_what_is_wrong_with_it_alone() -> None:
+    tds = contract("tds")
+    await tds.prepare()
+
+    async def complaint(number: int) -> str:
+        element = etree.Element(expanded("tds:SetHostname"))
+        etree.SubElement(element, expanded(f"tds:Wrong{number}"))
+        try:
+            await tds.parse_soon(element, large=number % 2 == 0)
+        except Fault as fault:
+            return fault.reason
+        raise AssertionError("it was taken")
+
+    for number, reason in enumerate(await asyncio.gather(*map(complaint, range(40)))):
+        assert f"Wrong{number}'" in reason
