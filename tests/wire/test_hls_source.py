@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,51 +12,37 @@ import pytest
 from support.programs import make
 from support.taking import Taken
 from support.waiting import until
+from support.web_server import http_source, web_server
 
 from manycast.errors import ManycastError
 from manycast.hub.source import SourceDenied, SourceError
 from manycast.media.track import Codec
-from manycast.sources.dialling import DialOptions
 from manycast.sources.http.hls import decrypted
 from manycast.sources.http.source import HttpSource
-from manycast.sources.loops import OwnStreams
-from manycast.wire.address import SourceAddress
 from manycast.wire.digest import DigestGuard, Verdict
 
-HOST = "127.0.0.1"
 SEGMENTS = 3
 RATE = 25
 
 Files = Callable[[str, str], bytes | int]  # path and head of a request: a body, or a status
 
 
-@asynccontextmanager
-async def web(answer: Files, *, challenge: str = "") -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            try:
-                while True:
-                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                    body = answer(head.split()[1], head)
-                    status, data = (body, b"") if isinstance(body, int) else (200, body)
-                    fields = f"Content-Length: {len(data)}\r\n"
-                    if status == 401:
-                        fields += f"WWW-Authenticate: {challenge}\r\n"
-                    if status == 302:
-                        fields += "Location: http://127.0.0.1:9/x.m3u8\r\n"
-                    writer.write(f"HTTP/1.1 {status} X\r\n{fields}\r\n".encode() + data)
-                    await writer.drain()
-            except (asyncio.IncompleteReadError, ConnectionError):
-                pass
+def web(answer: Files, *, challenge: str = "") -> AbstractAsyncContextManager[int]:
+    async def handle(head: str, writer: asyncio.StreamWriter) -> None:
+        body = answer(head.split()[1], head)
+        status, data = (body, b"") if isinstance(body, int) else (200, body)
+        fields = f"Content-Length: {len(data)}\r\n"
+        if status == 401:
+            fields += f"WWW-Authenticate: {challenge}\r\n"
+        if status == 302:
+            fields += "Location: http://127.0.0.1:9/x.m3u8\r\n"
+        writer.write(f"HTTP/1.1 {status} X\r\n{fields}\r\n".encode() + data)
 
-    server = await asyncio.start_server(serve, HOST, 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    return web_server(handle)
 
 
 def source(port: int, path: str = "/x.m3u8", login: str = "") -> HttpSource:
-    address = SourceAddress.parse(f"http://{login}{HOST}:{port}{path}")
-    return HttpSource(address, options=DialOptions(), guard=OwnStreams(str).guard("copy"), agent="test")
+    return http_source(port, path, login)
 
 
 async def taken_from(answer: Files, frames: int, path: str = "/x.m3u8") -> Taken:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from support.clips import make_clip
 from support.programs import make
 from support.taking import Taken
 from support.waiting import until
+from support.web_server import HOST, Handler, http_source, web_server
 
 from manycast.errors import ManycastError
 from manycast.hub.source import SourceError
 from manycast.media.track import Codec
 from manycast.sources.dialling import DialOptions, check_redirect
 from manycast.sources.http import intake as intake_module
-from manycast.sources.http.source import HttpSource
-from manycast.sources.loops import OwnStreams
 from manycast.sources.udp_source import UdpSource
 from manycast.wire.address import SourceAddress
 from manycast.wire.digest import DigestGuard, Verdict
@@ -30,39 +28,14 @@ from manycast.wire.flv.file import file_header, tag
 from manycast.wire.flv.mux import FlvMuxer
 from manycast.wire.mpegts.mux import TsMuxer
 
-HOST = "127.0.0.1"
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: "
 
-Handler = Callable[[str, asyncio.StreamWriter], Awaitable[None]]  # the request's head
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            try:
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    await handler(head.decode(), writer)
-                    await writer.drain()
-            except (asyncio.IncompleteReadError, ConnectionError):
-                pass
-
-    server = await asyncio.start_server(serve, HOST, 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def source(port: int, path: str = "/x", login: str = "") -> HttpSource:
-    address = SourceAddress.parse(f"http://{login}{HOST}:{port}{path}")
-    return HttpSource(address, options=DialOptions(), guard=OwnStreams(str).guard("copy"), agent="test")
-
 
 async def failure(handler: Handler, path: str = "/x", login: str = "") -> str:
-    async with serving(handler) as port:
+    async with web_server(handler) as port:
         with pytest.raises(ManycastError) as caught:
-            await asyncio.wait_for(source(port, path, login).run(Taken().publish), 15)
+            await asyncio.wait_for(http_source(port, path, login).run(Taken().publish), 15)
         return str(caught.value)
 
 
@@ -97,9 +70,9 @@ async def flv(_head: str, writer: asyncio.StreamWriter) -> None:
     ("handler", "codec"), [(motion_jpeg, Codec.MJPEG), (single_jpegs, Codec.MJPEG), (flv, Codec.H264)]
 )
 async def test_streams(handler: Handler, codec: Codec) -> None:
-    async with serving(handler) as port:
+    async with web_server(handler) as port:
         taken = Taken()
-        task = asyncio.create_task(source(port).run(taken.publish))
+        task = asyncio.create_task(http_source(port, "/x").run(taken.publish))
         await until(lambda: len(taken.frames) > 5, "frames come")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -123,10 +96,10 @@ async def test_a_file_comes_in_its_own_time(tmp_path: Path) -> None:
         writer.write(HEAD + b"video/mp2t\r\nContent-Length: %d\r\n\r\n%b" % (len(film), film))
 
     loop = asyncio.get_running_loop()
-    async with serving(handler) as port:
+    async with web_server(handler) as port:
         taken, began_s = Taken(), loop.time()
         with pytest.raises(SourceError, match="hung up"):
-            await asyncio.wait_for(source(port, "/film.ts").run(taken.publish), 20)
+            await asyncio.wait_for(http_source(port, "/film.ts").run(taken.publish), 20)
     assert loop.time() - began_s > 2.5
     assert len(taken.frames) > 70
 
@@ -145,9 +118,9 @@ async def test_a_login_by_digest() -> None:
             text = f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 0\r\n\r\n"
             writer.write(text.encode())
 
-    async with serving(handler) as port:
+    async with web_server(handler) as port:
         taken = Taken()
-        task = asyncio.create_task(source(port, "/x?a=1", "joe:se%20cret@").run(taken.publish))
+        task = asyncio.create_task(http_source(port, "/x?a=1", "joe:se%20cret@").run(taken.publish))
         await until(lambda: len(taken.frames) > 2, "frames come")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
