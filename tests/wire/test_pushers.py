@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.clips import make_clip
+from support.clips import Clip, make_clip, slices
 from support.ports import free_tcp_port, free_udp_base
 from support.publishing import publishing, sender_of
 from support.rtsp import RawRtsp
@@ -21,7 +22,10 @@ from support.server import ServerProcess
 from support.sockets import kept
 from support.waiting import wait_until
 
+from manycast.media.track import H264Parameters
+from manycast.wire.rtp.formats import format_for_codec
 from manycast.wire.rtp.framed import frame
+from manycast.wire.rtp.receiver import RtpSessionReceiver
 
 HOST = "127.0.0.1"
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "push_rtp_over_tcp.py"
@@ -48,7 +52,7 @@ def listens(port: int) -> bool:
 class Sender:
     """Sends the clip in real time as long as it is asked to."""
 
-    def __init__(self, mode: str, port: int, **sender: int) -> None:
+    def __init__(self, mode: str, port: int, clip: Clip | None = None, **sender: int) -> None:
         self.tcp = mode == "TCP"
         self.to = (HOST, port)
         if self.tcp:
@@ -56,7 +60,7 @@ class Sender:
             self.sock = socket.create_connection(self.to)
         else:
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.clip = make_clip()
+        self.clip = clip or make_clip()
         self.sender = sender_of(self.clip, **sender)
         self.number = 0
 
@@ -127,6 +131,32 @@ def test_a_sender_that_starts_anew(tmp_path: Path, mode: str) -> None:
             times = [packet.timestamp for packet in packets]
             assert all((b - a) & 0xFFFFFFFF < 90_000 * 20 for a, b in zip(times, times[1:], strict=False))  # noqa: RUF007
             second.close()
+
+
+def test_pictures_of_another_sender_come_from_its_keyframe_on(tmp_path: Path) -> None:
+    smaller = make_clip(width=160, height=120)
+    assert isinstance(smaller.track.parameters, H264Parameters)
+    sps = base64.b64encode(smaller.track.parameters.sps[0])
+    with pushed(tmp_path, "UDP") as (server, port), RawRtsp.connect(HOST, server.port) as viewer:
+        with closing(Sender("UDP", port)) as first:
+            first.send_until(lambda: "stream pushed" in server.log)
+            viewer.play("pushed")
+            viewer.rtp(1)
+        time.sleep(1.2)
+        with closing(Sender("UDP", port, smaller, ssrc=0x9999)) as second:
+            second.number = 3  # the clip's next keyframe is its eleventh picture
+            second.send(10)
+        receiver = RtpSessionReceiver([smaller.track], ssrc=1, cname="viewer")
+        receiver.add_track(0, None, format_for_codec(smaller.track.codec), ordered=True)
+        seen: list[tuple[bytes, ...]] = []
+        while slices(smaller.pictures[11]) not in seen:
+            (packet,) = viewer.rtp(1)
+            seen += [slices(frame.units) for frame in receiver.receive_rtp(0, packet.serialize(), now_s=0.0)]
+        new = [slices(picture) for picture in smaller.pictures]
+        assert [picture for picture in seen if picture in new] == new[10:12]
+        with RawRtsp.connect(HOST, server.port) as latecomer:
+            described = latecomer.ask("DESCRIBE", "pushed", {"Accept": "application/sdp"})
+            assert sps.decode() in str(described.body)
 
 
 def test_garbage_between_packets_and_a_silent_one(tmp_path: Path) -> None:

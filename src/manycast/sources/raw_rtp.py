@@ -63,8 +63,8 @@ class RawRtpSource:
         ports: list[_UdpPort | _TcpPort] = []
         try:
             for index, medium in enumerate(self._media):
-                sink = partial(push.packet, index)
-                port = _TcpPort(sink, self._log) if self._tcp else _UdpPort(sink, self._log)
+                sink, other = partial(push.packet, index), partial(push.sender_changed, index)
+                port = _TcpPort(sink, other, self._log) if self._tcp else _UdpPort(sink, other, self._log)
                 ports.append(port)
                 await port.open(self._ip, medium.port)
             while True:
@@ -106,6 +106,9 @@ class _Push:
         self._latest_s = now_s
         self._push(self._receiver.receive_rtp(index, data, now_s=now_s), now_s)
 
+    def sender_changed(self, index: int) -> None:
+        self._receiver.sender_changed(index)
+
     def handle_timer(self, now_s: float) -> None:
         """Raises ManycastError when the push is over."""
         if self._fault is not None:
@@ -135,8 +138,9 @@ class _UdpPort:
 
     alive = True
 
-    def __init__(self, sink: Packets, log: AnyLog) -> None:
+    def __init__(self, sink: Packets, on_other_sender: Callable[[], None], log: AnyLog) -> None:
         self._sink = sink
+        self._on_other_sender = on_other_sender
         self._log = log
         self._sock: socket.socket | None = None
         self._sender: object = None
@@ -166,6 +170,7 @@ class _UdpPort:
                 if is_rtcp(data) or not self._gives_way(sender, now_s):
                     continue
                 self._sender = sender
+                self._on_other_sender()
             self._latest_s = now_s
             self._sink(data, now_s)
 
@@ -181,8 +186,9 @@ class _UdpPort:
 class _TcpPort:
     """Takes the packets of one connection; another one is taken when the first has ended or fallen silent."""
 
-    def __init__(self, sink: Packets, log: AnyLog) -> None:
+    def __init__(self, sink: Packets, on_other_sender: Callable[[], None], log: AnyLog) -> None:
         self._sink = sink
+        self._on_other_sender = on_other_sender
         self._log = log
         self._server: asyncio.Server | None = None
         self._connection: _FramedConnection | None = None
@@ -214,6 +220,7 @@ class _TcpPort:
                 return False
             current.close()
         self._connection = newcomer
+        self._on_other_sender()
         self._log.info("%s:%d is connected", *newcomer.peer)
         return True
 

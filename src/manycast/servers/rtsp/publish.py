@@ -163,9 +163,12 @@ class PublishSession:
             self.close(f"no sign of life for {RECLAIM_TIMEOUT_S:.0f} s")
         elif self._receiver is not None and self._receiver.said_goodbye:
             self.close("the publisher said goodbye")
-        elif self._receiver is not None and now_s >= self._next_report_s:
-            self._next_report_s = now_s + REPORT_INTERVAL_S
-            self._send_reports(self._receiver, now_s)
+        elif self._receiver is not None and self._stream is not None:
+            if self._receiver.waits_for_keyframe:
+                self._stream.keyframes.request()
+            if now_s >= self._next_report_s:
+                self._next_report_s = now_s + REPORT_INTERVAL_S
+                self._send_reports(self._receiver, now_s)
 
     def torn_down(self) -> None:
         self.close("TEARDOWN")

@@ -211,6 +211,8 @@ class ClientSession:
     def _handle_tick(self, now_s: float) -> None:
         if self._receiver is not None:
             self._watch(self._receiver, now_s)
+            if self._receiver.waits_for_keyframe:
+                self.request_keyframe()
 
     def _watch(self, receiver: RtpSessionReceiver, now_s: float) -> None:
         silence_s = now_s - self._last_packet_s

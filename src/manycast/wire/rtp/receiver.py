@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from manycast.errors import ProtocolError
 from manycast.media.dts import DtsEstimator
 from manycast.media.frame import Frame
+from manycast.media.normalise import normalise
 from manycast.media.track import MediaKind, Track
 from manycast.wire.rtp.packet import RtpPacket
 from manycast.wire.rtp.payload import Depacketiser, PayloadFormat
@@ -41,7 +42,8 @@ class TrackReceiver:
     """One track of one sender.
 
     The first packet decides the SSRC. Another SSRC takes over once two of its packets came in sequence (RFC 3550
-    appendix A.1): a sender may start anew in mid-session, while a stray packet must not disturb it.
+    appendix A.1): a sender may start anew in mid-session, while a stray packet must not disturb it. Pictures of the
+    new source are left out up to its first keyframe, for those before it refer to what nobody has.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class TrackReceiver:
         index: int,
         track: Track,
         payload_type: int | None,
-        depacketiser: Depacketiser,
+        payload_format: PayloadFormat,
         timeline: SenderTimeline,
         *,
         ordered: bool,
@@ -61,17 +63,21 @@ class TrackReceiver:
         self.keyframe_commands = 0  # sent to this sender
         self._index = index
         self._payload_type = payload_type
-        self._depacketiser = depacketiser
+        self._payload_format = payload_format
+        self._depacketiser: Depacketiser = payload_format.depacketiser(track, index)
         self._timeline = timeline
         self._ordered = ordered
         self._reorder: ReorderBuffer | None = None
         self._dts = DtsEstimator.for_track(track) if track.kind is MediaKind.VIDEO else None
         self._ssrc: int | None = None
-        self._candidate: tuple[int, int] | None = None  # SSRC and next sequence number
+        self._candidate: RtpPacket | None = None  # the first one of another source, which may take over
         self._expected: int | None = None
         self._last_timestamp: int | None = None
         self._unwrapped = 0
         self._begun = False  # a frame of this source has come
+        self._awaited: Track | None = None  # until a new source's first keyframe: the track as it is known so far
+        self._latest: tuple[int, int] | None = None  # dts and pts of the latest frame, on the stream's timeline
+        self._least_dts_ticks: int | None = None  # of a new source, while its dts may be behind those given out
 
     def receive(self, data: bytes, *, now_s: float) -> list[Frame]:
         """Take one RTP packet; return the frames it completes. Bad packets are counted and dropped."""
@@ -85,8 +91,15 @@ class TrackReceiver:
             self.counters.wrong_payload_type += 1
             self.counters.last_fault = f"payload type {packet.payload_type}, announced {self._payload_type}"
             return []
-        if packet.ssrc != self._ssrc and not self._accept_source(packet, now_s):
-            return []
+        if packet.ssrc != self._ssrc:
+            return self._receive_other(packet, now_s)
+        return self._receive_expected(packet, now_s)
+
+    def sender_changed(self) -> None:
+        """Packets come from elsewhere now: the next one begins a new source, whatever its SSRC."""
+        self._ssrc = None
+
+    def _receive_expected(self, packet: RtpPacket, now_s: float) -> list[Frame]:
         self.said_goodbye = False
         assert self.statistics is not None
         self.statistics.received(packet.sequence)
@@ -110,23 +123,44 @@ class TrackReceiver:
     def late_packets(self) -> int:
         return self._reorder.late_packets if self._reorder else 0
 
-    def _accept_source(self, packet: RtpPacket, now_s: float) -> bool:
-        if self._ssrc is not None and self._candidate != (packet.ssrc, packet.sequence):
-            self._candidate = (packet.ssrc, (packet.sequence + 1) & 0xFFFF)
+    @property
+    def waits_for_keyframe(self) -> bool:
+        """Whether pictures of a new source are left out."""
+        return self._awaited is not None
+
+    def _receive_other(self, packet: RtpPacket, now_s: float) -> list[Frame]:
+        """Take a packet of a source that is not, or not yet, the one whose packets are taken."""
+        if self._ssrc is None:
+            self._begin_source(packet, now_s)
+            return self._receive_expected(packet, now_s)
+        first = self._candidate
+        if first is None or first.ssrc != packet.ssrc or packet.sequence != (first.sequence + 1) & 0xFFFF:
+            self._candidate = packet
             self.counters.wrong_source += 1
-            return False
-        if self._ssrc is not None:
-            self._timeline.restart(self._index, packet.timestamp, now_s=now_s)
-            self._depacketiser.reset()
-        self._ssrc = packet.ssrc
+            return []
+        self.counters.wrong_source -= 1
+        self._begin_source(first, now_s)
+        return self._receive_expected(first, now_s) + self._receive_expected(packet, now_s)
+
+    def _begin_source(self, first: RtpPacket, now_s: float) -> None:
+        if self.statistics is not None:
+            self._replace_source(first, now_s)
+        self._ssrc = first.ssrc
         self._candidate = None
+        self._reorder = None if self._ordered else ReorderBuffer()
+        self.statistics = ReceptionStatistics(first.ssrc, self.track.clock_rate_hz)
+
+    def _replace_source(self, first: RtpPacket, now_s: float) -> None:
+        reached_ticks = None if self._latest is None else max(self._latest)
+        self._timeline.restart(self._index, first.timestamp, now_s=now_s, reached_ticks=reached_ticks)
+        self._depacketiser = self._payload_format.depacketiser(self.track, self._index)
         self._expected = None
         self._last_timestamp = None
         self._begun = False
-        self._reorder = None if self._ordered else ReorderBuffer()
-        self._dts = DtsEstimator.for_track(self.track) if self._dts is not None else None
-        self.statistics = ReceptionStatistics(packet.ssrc, self.track.clock_rate_hz)
-        return True
+        if self._dts is not None:
+            self._dts = DtsEstimator.for_track(self.track)
+            self._awaited = self.track
+        self._least_dts_ticks = None if self._latest is None else self._latest[0] + 1
 
     def _deliver_all(self, packets: Sequence[RtpPacket], now_s: float) -> list[Frame]:
         return [frame for packet in packets for frame in self._deliver(packet, now_s)]
@@ -149,6 +183,8 @@ class TrackReceiver:
             self.counters.broken_payloads += 1
             self.counters.last_fault = str(error)
             return []
+        if self._awaited is not None:
+            frames = self._from_keyframe(frames, self._awaited)
         if frames and not self._begun:
             self._begun = True
             self._timeline.arrived_in_one(self._index, frames[0].pts_ticks, frames[-1].pts_ticks)
@@ -156,10 +192,26 @@ class TrackReceiver:
             self._place(frame)
         return frames
 
+    def _from_keyframe(self, frames: list[Frame], track: Track) -> list[Frame]:
+        for index, frame in enumerate(frames):
+            track = normalise(frame, track)  # tells keyframes
+            if frame.keyframe:
+                self._awaited = None
+                return frames[index:]
+        self._awaited = track
+        return []
+
     def _place(self, frame: Frame) -> None:
         dts = self._dts.push(frame.pts_ticks) if self._dts is not None else frame.pts_ticks
         frame.dts_ticks = self._timeline.stream_ticks(self._index, dts)
         frame.pts_ticks = self._timeline.stream_ticks(self._index, frame.pts_ticks)
+        if self._least_dts_ticks is not None:
+            if frame.dts_ticks >= self._least_dts_ticks:
+                self._least_dts_ticks = None
+            else:
+                frame.dts_ticks = self._least_dts_ticks
+                self._least_dts_ticks += 1
+        self._latest = (frame.dts_ticks, frame.pts_ticks)
 
 
 class RtpSessionReceiver:
@@ -179,11 +231,14 @@ class RtpSessionReceiver:
         Without `payload_type` packets of every type are taken.
         """
         track = self._announced[index]
-        depacketiser = payload_format.depacketiser(track, index)
-        self.tracks[index] = TrackReceiver(index, track, payload_type, depacketiser, self._timeline, ordered=ordered)
+        self.tracks[index] = TrackReceiver(index, track, payload_type, payload_format, self._timeline, ordered=ordered)
 
     def receive_rtp(self, track_index: int, data: bytes, *, now_s: float) -> list[Frame]:
         return self.tracks[track_index].receive(data, now_s=now_s)
+
+    def sender_changed(self, track_index: int) -> None:
+        """What comes of a track comes from elsewhere now: its next packet begins a new source, whatever its SSRC."""
+        self.tracks[track_index].sender_changed()
 
     def receive_rtcp(self, track_index: int, data: bytes, *, now_s: float) -> None:
         """Take a compound packet; a malformed one is counted and dropped."""
@@ -213,6 +268,11 @@ class RtpSessionReceiver:
     def next_deadline_s(self) -> float | None:
         deadlines = [d for r in self.tracks.values() if (d := r.next_deadline_s()) is not None]
         return min(deadlines, default=None)
+
+    @property
+    def waits_for_keyframe(self) -> bool:
+        """Whether pictures of a track are left out, for its sender has been replaced by another one."""
+        return any(receiver.waits_for_keyframe for receiver in self.tracks.values())
 
     @property
     def said_goodbye(self) -> bool:

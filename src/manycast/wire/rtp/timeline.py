@@ -63,9 +63,15 @@ class SenderTimeline:
                     other.offset_ticks += round(below_zero_s * other.rate_hz)
             self._zero_unix_s -= below_zero_s
 
-    def restart(self, track_index: int, timestamp: int, *, now_s: float) -> None:
-        """A new source sends this track: its timestamps have nothing to do with those before."""
+    def restart(self, track_index: int, timestamp: int, *, now_s: float, reached_ticks: int | None) -> None:
+        """A new source sends this track: its timestamps have nothing to do with those before.
+
+        It goes on at the time of its arrival, and behind `reached_ticks`, the latest of the track so far: where that is
+        ahead, so are all tracks that start anew from now on.
+        """
         clock = self._clocks[track_index]
+        if reached_ticks is not None and self._start_s is not None:
+            self._start_s -= max(0.0, (reached_ticks + 1) / clock.rate_hz - self._elapsed_s(now_s))
         clock.unwrapper = None
         clock.offset_ticks = None
         clock.reported = False

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clips import make_clip
 
 from manycast.media.clock import ntp_from_unix
 from manycast.media.frame import Frame
@@ -26,6 +27,8 @@ from manycast.wire.rtp.sender import RtpTrackSender
 
 VIDEO = Track(codec=Codec.H264, clock_rate_hz=90_000, parameters=H264Parameters())
 AUDIO = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1))
+
+CLIP = make_clip()
 
 
 def make_receiver(*, ordered: bool = False) -> RtpSessionReceiver:
@@ -132,16 +135,75 @@ def test_a_stray_packet_of_another_source_does_not_disturb() -> None:
     assert receiver.tracks[0].counters.wrong_source == 1
 
 
-def test_another_source_takes_over_with_its_second_packet_in_sequence() -> None:
+def complete(number: int) -> Frame:
+    """As `picture`, with parameter sets in front of keyframes."""
+    frame = picture(number)
+    if number == 0:
+        sets = CLIP.track.parameters
+        assert isinstance(sets, H264Parameters)
+        frame.units = [*sets.sps, *sets.pps, *frame.units]
+    return frame
+
+
+def test_another_source_takes_over_with_its_second_packet_and_loses_none() -> None:
     receiver = make_receiver()
     frames = receive_all(receiver, packets_of(3))
     restarted = make_sender(ssrc=77, first_sequence=3)
-    later = [data for number in range(4) for data in restarted.packets(picture(number))]
+    later = [data for number in range(4) for data in restarted.packets(complete(number))]
     more = receive_all(receiver, later, now_s=1.0)
-    assert units(more) == units([picture(number) for number in range(1, 4)])
+    assert units(more) == units([complete(number) for number in range(4)])
     assert receiver.tracks[0].statistics is not None
     assert receiver.tracks[0].statistics.ssrc == 77
+    assert receiver.tracks[0].counters.wrong_source == 0
     assert min(frame.pts_ticks for frame in more) >= max(frame.pts_ticks for frame in frames)
+
+
+def test_of_another_source_pictures_come_from_its_first_keyframe_on() -> None:
+    receiver = make_receiver()
+    receive_all(receiver, packets_of(3))
+    assert not receiver.waits_for_keyframe
+    restarted = make_sender(ssrc=77)
+    before = [data for number in (5, 6, 7) for data in restarted.packets(complete(number))]
+    assert receive_all(receiver, before, now_s=1.0) == []
+    assert receiver.waits_for_keyframe
+    sets, slice_only = complete(0), picture(0)
+    sets.units = sets.units[:-1]
+    sets.pts_ticks, slice_only.pts_ticks = 8 * 3600, 9 * 3600  # a picture's sets may come in front of it
+    later = [data for frame in (sets, slice_only, picture(10)) for data in restarted.packets(frame)]
+    more = receive_all(receiver, later, now_s=1.1)
+    assert units(more) == units([complete(0), picture(10)])
+    assert not receiver.waits_for_keyframe
+
+
+def test_a_sender_at_another_place_is_taken_at_once_whatever_its_ssrc() -> None:
+    receiver = make_receiver(ordered=True)
+    before = receive_all(receiver, packets_of(3))
+    receiver.sender_changed(0)
+    again = make_sender(first_sequence=30_000)
+    (frame,) = receive_all(receiver, again.packets(complete(0)), now_s=100.0)
+    assert frame.units == complete(0).units
+    assert frame.pts_ticks == 100 * 90_000, "as much later as it came later, whatever its timestamps"
+    assert frame.dts_ticks > before[-1].dts_ticks
+    assert receiver.tracks[0].counters.holes == 0
+
+
+def test_times_do_not_go_back_when_the_sender_before_was_ahead_of_time() -> None:
+    receiver = make_receiver(ordered=True)
+    frames = receive_all(receiver, packets_of(100))  # four seconds in one
+    restarted = make_sender(ssrc=77)
+    frames += receive_all(receiver, [data for n in range(5) for data in restarted.packets(complete(n))], now_s=1.0)
+    assert len(frames) == 105
+    assert all(after.dts_ticks > before.dts_ticks for before, after in pairwise(frames))
+    assert all(frame.pts_ticks >= frame.dts_ticks for frame in frames)
+
+
+def test_sound_of_another_source_waits_for_nothing() -> None:
+    receiver = make_receiver(ordered=True)
+    receiver.receive_rtp(1, header(8, 1, 0, 6, True) + bytes(160), now_s=0.0)
+    packets = [header(8, number, 160 * number, 7, False) + bytes(160) for number in range(3)]
+    frames = [frame for data in packets for frame in receiver.receive_rtp(1, data, now_s=1.0)]
+    assert len(frames) == 3
+    assert not receiver.waits_for_keyframe
 
 
 def test_malformed_packets_are_counted_and_dropped() -> None:

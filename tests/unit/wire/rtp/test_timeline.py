@@ -112,9 +112,19 @@ def test_times_do_not_begin_below_zero() -> None:
 def test_a_new_source_goes_on_where_time_stands() -> None:
     timeline = SenderTimeline(RATES)
     timeline.unwrap(VIDEO, 777, now_s=0.0)
-    timeline.restart(VIDEO, 4_000_000_000, now_s=10.0)
+    timeline.restart(VIDEO, 4_000_000_000, now_s=10.0, reached_ticks=800_000)
     again = timeline.unwrap(VIDEO, 4_000_000_000, now_s=10.0)
     assert timeline.stream_ticks(VIDEO, again) == 900_000
+
+
+def test_a_new_source_goes_on_behind_one_that_was_ahead_of_time() -> None:
+    timeline = SenderTimeline(RATES)
+    timeline.unwrap(VIDEO, 0, now_s=0.0)
+    timeline.unwrap(AUDIO, 0, now_s=0.0)
+    timeline.restart(VIDEO, 777, now_s=10.0, reached_ticks=989_999)
+    timeline.restart(AUDIO, 888, now_s=10.0, reached_ticks=470_000)
+    assert timeline.stream_ticks(VIDEO, timeline.unwrap(VIDEO, 777, now_s=10.0)) == 990_000
+    assert timeline.stream_ticks(AUDIO, timeline.unwrap(AUDIO, 888, now_s=10.0)) == 11 * 48_000, "in step with it"
 
 
 @given(
