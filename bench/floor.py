@@ -8,10 +8,11 @@ import socket
 import ssl
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from clip import SECONDS, Clip, SentFrame, sent_frames
@@ -41,35 +42,15 @@ def tcp_floor(clip: Clip, viewers: int, certificate: tuple[Path, Path] | None = 
 
     With a certificate and its key, in TLS.
     """
-    listener = socket.socket()
-    listener.bind((HOST, 0))
-    listener.listen(LISTEN_BACKLOG)
-    process = _fork.Process(target=_send_frames, args=(clip, listener, viewers, certificate), daemon=True)
-    process.start()
-    port = listener.getsockname()[1]
-    listener.close()
-    try:
-        yield Floor(process.pid or 0, f"tcp://{HOST}:{port}")
-    finally:
-        process.terminate()
-        process.join()
+    with _listening(_send_frames, clip, viewers, certificate) as floor:
+        yield floor
 
 
 @contextmanager
 def files_floor(clip: Clip, positions_s: Sequence[float], length_s: int) -> Iterator[Floor]:
     """Sends to as many connections, each at a position of its own in a file of the clip several times over."""
-    listener = socket.socket()
-    listener.bind((HOST, 0))
-    listener.listen(LISTEN_BACKLOG)
-    process = _fork.Process(target=_send_files, args=(clip, listener, positions_s, length_s), daemon=True)
-    process.start()
-    port = listener.getsockname()[1]
-    listener.close()
-    try:
-        yield Floor(process.pid or 0, f"tcp://{HOST}:{port}")
-    finally:
-        process.terminate()
-        process.join()
+    with _listening(_send_files, clip, positions_s, length_s) as floor:
+        yield floor
 
 
 @contextmanager
@@ -78,10 +59,28 @@ def udp_floor(clip: Clip, ports: Sequence[tuple[int, int]], *, segmentation: boo
 
     With `segmentation` one call per frame, or few for a large one, which the kernel cuts into packets.
     """
-    process = _fork.Process(target=_send_packets, args=(clip, ports, segmentation), daemon=True)
+    with _running(_send_packets, clip, ports, segmentation) as process:
+        yield Floor(process.pid or 0, "")
+
+
+@contextmanager
+def _listening(send: Callable[..., None], clip: Clip, *more: object) -> Iterator[Floor]:
+    """`send` is given the clip, a socket that listens, and whatever more there is."""
+    listener = socket.socket()
+    listener.bind((HOST, 0))
+    listener.listen(LISTEN_BACKLOG)
+    port = listener.getsockname()[1]
+    with _running(send, clip, listener, *more) as process:
+        listener.close()
+        yield Floor(process.pid or 0, f"tcp://{HOST}:{port}")
+
+
+@contextmanager
+def _running(target: Callable[..., None], *arguments: object) -> Iterator[ForkProcess]:
+    process = _fork.Process(target=target, args=arguments, daemon=True)
     process.start()
     try:
-        yield Floor(process.pid or 0, "")
+        yield process
     finally:
         process.terminate()
         process.join()

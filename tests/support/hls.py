@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.pages import Pages
 from manycast.wire.hls.segmenter import SegmenterOptions
 from support.clips import Clip, make_clip
+from support.inprocess_http import listen
 
 HOST = "127.0.0.1"
 QUICK = SegmenterOptions(fragment_s=1, playlist=3, part_s=0.2)
@@ -170,16 +170,10 @@ async def serving_hls(
         login,
     )
     front = HttpFront(Pages(lambda: "how to play"))
-    listener = socket.create_server((HOST, 0))
-    front.listen([listener], [server])
-    secure_port = 0
-    if certificate is not None:
-        secure = socket.create_server((HOST, 0))
-        secure_port = secure.getsockname()[1]
-        front.listen([secure], [server], make_context=certificate.context)
+    port, secure_port = listen(front, server, certificate)
     front.start()
     server.start()
-    ports = HlsPorts(hub, server, listener.getsockname()[1], secure_port)
+    ports = HlsPorts(hub, server, port, secure_port)
     try:
         yield ports
     finally:

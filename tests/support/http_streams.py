@@ -21,6 +21,7 @@ from manycast.servers.http.pages import Pages
 from manycast.servers.http.stream.options import StreamOptions
 from manycast.servers.http.stream.server import StreamServer
 from support.clips import Clip, make_clip
+from support.inprocess_http import listen
 from support.tunnels import plain_connection
 
 HOST = "127.0.0.1"
@@ -88,16 +89,10 @@ async def serving_streams(
     streams.start()
     overview = Overview(catalogue, list_files, OFFERS, player=True)
     front = HttpFront(Pages(lambda: "how to play", overview, login))
-    listener = socket.create_server((HOST, 0))
-    front.listen([listener], [streams])
-    secure_port = 0
-    if certificate is not None:
-        secure = socket.create_server((HOST, 0))
-        secure_port = secure.getsockname()[1]
-        front.listen([secure], [streams], make_context=certificate.context)
+    ports = listen(front, streams, certificate)
     front.start()
     try:
-        yield HttpStreams(hub, streams, listener.getsockname()[1], secure_port)
+        yield HttpStreams(hub, streams, *ports)
     finally:
         timer.cancel()
         await hub.close("the test is over")

@@ -13,6 +13,7 @@ from manycast.self_signed import make_certificate
 from manycast.servers.certificate import Certificate
 from manycast.servers.http.front import HEAD_TIMEOUT_S, HttpFront
 from manycast.servers.http.pages import Pages
+from manycast.servers.http.request import HttpRoute
 from manycast.servers.rtsp.tunnel import ORPHAN_S, TunnelRoute
 from manycast.servers.rtsp.websocket import WebSocketRoute
 from support.clips import make_clip
@@ -66,6 +67,18 @@ def make_files(folder: Path) -> tuple[Path, Path]:
     files = folder / "server.crt", folder / "server.key"
     make_certificate(*files, ["localhost", HOST])
     return files
+
+
+def listen(front: HttpFront, route: HttpRoute, certificate: Certificate | None) -> tuple[int, int]:
+    """Open a port of the front, and with a certificate one for HTTPS; the second is 0 without."""
+    listener = socket.create_server((HOST, 0))
+    front.listen([listener], [route])
+    secure_port = 0
+    if certificate is not None:
+        secure = socket.create_server((HOST, 0))
+        secure_port = secure.getsockname()[1]
+        front.listen([secure], [route], make_context=certificate.context)
+    return listener.getsockname()[1], secure_port
 
 
 @asynccontextmanager
