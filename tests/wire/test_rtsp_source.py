@@ -7,13 +7,15 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
+from support.clips import make_clip
 from support.inprocess import HOST, blocking, serving
 from support.inprocess_http import make_files, serving_http
 from support.keyframes import MAX_KEYFRAMES, SOON_S, small_demo
+from support.publishing import sdp_of, sender_of
 from support.taking import Taken
 from support.waiting import until
 
@@ -21,6 +23,7 @@ from manycast.hub.source import SourceError
 from manycast.media.track import Codec
 from manycast.servers.certificate import Certificate
 from manycast.sources.dialling import DialOptions
+from manycast.sources.rtsp.session import END_SILENCE_S
 from manycast.sources.rtsp.source import RtspSource, Transfer
 from manycast.wire.address import SourceAddress
 from manycast.wire.rtp.packet import RtpPacket
@@ -331,26 +334,24 @@ async def test_hosts_that_answer_otherwise(
             await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 15)
 
 
-async def test_packets_of_another_codec_than_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manycast.sources.rtsp.session.SILENCE_S", 1.0)
+@asynccontextmanager
+async def sending(sdp: str, packets: Callable[[int], list[bytes]], play: str = "") -> AsyncIterator[int]:
+    """A server that sends what `packets` has for each hundredth of a second, as interleaved frames; `play` are headers
+    of its answer to PLAY."""
     finished = asyncio.Event()
-    packet = RtpPacket(payload_type=96, sequence=1, timestamp=0, ssrc=7, marker=True, payload=b"\xff" * 50)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 cseq = next(line for line in head.split("\r\n") if line.startswith("CSeq"))
-                more = "Session: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n" if head.startswith("SETUP") else ""
-                body = SDP if head.startswith("DESCRIBE") else ""
+                more = "Session: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n" if head.startswith("SETUP") else play
+                body = sdp if head.startswith("DESCRIBE") else ""
                 answer = f"RTSP/1.0 200 OK\r\n{cseq}\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}"
                 writer.write(answer.encode())
-                while head.startswith("PLAY"):
-                    data = packet.serialize()
-                    writer.write(b"$\0" + len(data).to_bytes(2) + data)
+                for number in count() if head.startswith("PLAY") else ():
+                    writer.writelines(packets(number))
                     await writer.drain()
-                    packet.sequence += 1
-                    packet.timestamp += 3600
                     await asyncio.sleep(0.01)
         except (asyncio.IncompleteReadError, ConnectionError):
             await hang_up(writer)
@@ -358,7 +359,94 @@ async def test_packets_of_another_codec_than_described(monkeypatch: pytest.Monke
 
     server = await asyncio.start_server(serve, HOST, 0)
     async with server:
-        source = RtspSource(address(server.sockets[0].getsockname()[1]))
-        with pytest.raises(SourceError, match="packets come, but they make no frames"):
-            await asyncio.wait_for(source.run(Taken().publish), 15)
+        yield server.sockets[0].getsockname()[1]
         await asyncio.wait_for(finished.wait(), 10)
+
+
+def interleaved(channel: int, data: bytes) -> bytes:
+    return bytes((0x24, channel)) + len(data).to_bytes(2) + data
+
+
+async def test_packets_of_another_codec_than_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.SILENCE_S", 1.0)
+
+    def packets(number: int) -> list[bytes]:
+        packet = RtpPacket(
+            payload_type=96,
+            sequence=number & 0xFFFF,
+            timestamp=3600 * number,
+            ssrc=7,
+            marker=True,
+            payload=b"\xff" * 50,
+        )
+        return [interleaved(0, packet.serialize())]
+
+    async with sending(SDP, packets) as port:
+        with pytest.raises(SourceError, match="packets come, but they make no frames"):
+            await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 15)
+
+
+CLIP = make_clip()
+
+
+def a_clip_then_reports(frames: int) -> Callable[[int], list[bytes]]:
+    sender = sender_of(CLIP)
+
+    def packets(number: int) -> list[bytes]:
+        if number < frames:
+            return [interleaved(0, packet) for packet in sender.packets(CLIP.frame(number))]
+        return [interleaved(1, sender.sender_report(unix_s=1e9 + number, ticks=3600 * number))]
+
+    return packets
+
+
+@pytest.mark.parametrize(
+    "play", ["", "Range: npt=0-\r\n", "Range: npt=now-\r\n", "Range: npt=0-600\r\n", "Range: x\r\n"]
+)
+async def test_a_source_of_which_only_reports_come_any_more_is_gone(monkeypatch: pytest.MonkeyPatch, play: str) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.MEDIA_SILENCE_S", 1.0)
+    taken = Taken()
+    async with sending(sdp_of(CLIP).decode(), a_clip_then_reports(20), play) as port:
+        with pytest.raises(SourceError, match="no pictures or sound for 1 s"):
+            await asyncio.wait_for(RtspSource(address(port)).run(taken.publish), 20)
+    assert taken.frames
+
+
+async def test_a_source_that_has_sent_all_that_it_said_has_ended() -> None:
+    taken = Taken()
+    play = "Range: npt=10.5-10.7\r\n"
+    async with sending(sdp_of(CLIP).decode(), a_clip_then_reports(20), play) as port:
+        with pytest.raises(SourceError, match="the server has sent all that it has"):
+            await asyncio.wait_for(RtspSource(address(port)).run(taken.publish), 20)
+    assert taken.frames
+
+
+async def test_a_source_that_goes_on_behind_its_end_goes_on() -> None:
+    play = "Range: npt=0-0.1\r\n"
+    endless = sending(sdp_of(CLIP).decode(), a_clip_then_reports(1_000_000), play)
+    async with endless as port, taking(RtspSource(address(port))) as taken:
+        await asyncio.sleep(END_SILENCE_S + 1.0)
+        seen = len(taken.frames)
+        await until(lambda: len(taken.frames) > seen, "more frames come")
+
+
+METADATA_SDP = "v=0\r\nm=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n"
+
+
+async def test_a_source_of_metadata_alone_may_have_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manycast.sources.rtsp.session.MEDIA_SILENCE_S", 0.2)
+    document = b"<tt:MetadataStream xmlns:tt='http://www.onvif.org/ver10/schema'/>"
+    sender = sender_of(CLIP)
+
+    def packets(number: int) -> list[bytes]:
+        packet = RtpPacket(payload_type=107, sequence=1, timestamp=0, ssrc=7, marker=True, payload=document)
+        report = interleaved(1, sender.sender_report(unix_s=1e9 + number, ticks=3600 * number))
+        return [interleaved(0, packet.serialize())] if number == 0 else [report]
+
+    async with sending(METADATA_SDP, packets) as port:
+        source = RtspSource(address(port))
+        task = asyncio.create_task(source.run(Taken().publish))
+        await asyncio.sleep(2.0)  # some ticks
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

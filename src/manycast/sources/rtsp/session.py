@@ -11,7 +11,7 @@ from functools import partial
 from manycast.errors import ManycastError
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
-from manycast.media.track import Track
+from manycast.media.track import MediaKind, Track
 from manycast.sources.dialling import DialOptions
 from manycast.sources.path_log import AnyLog
 from manycast.sources.rtsp.dialogue import Connected, Dialogue, OtherTransport
@@ -27,6 +27,8 @@ from manycast.wire.rtsp.source_description import SourceMedia
 
 UDP_SILENCE_S = 3.0  # then something on the way keeps datagrams back, and TCP is tried
 SILENCE_S = 10.0  # without a packet, the source is gone
+MEDIA_SILENCE_S = 30.0  # without pictures or sound, whatever else comes: reports go on where an encoder hangs
+END_SILENCE_S = 2.0  # without pictures or sound, behind the end that the server named
 REPORT_INTERVAL_S = 5.0
 MAX_EARLY_PACKETS = 2000  # that come before the answer to PLAY
 
@@ -59,10 +61,13 @@ class ClientSession:
         self._channels: dict[int, Sink] = {}
         self._early: list[InterleavedReceived] = []
         self._tracks: list[Track] = []
+        self._steady = False  # something is among them that does not come now and then only
         self._receiver: RtpSessionReceiver | None = None
         self._sink: FrameSink | None = None
         self._ssrc = _random.getrandbits(32)
         self._last_packet_s = 0.0
+        self._last_media_s = 0.0
+        self._end_s: float | None = None  # when all that the server has will have been sent
         self._begun_s = 0.0
         self._next_report_s = 0.0
         self._holes: asyncio.TimerHandle | None = None
@@ -107,8 +112,9 @@ class ClientSession:
                 self._choose(media, now_s)
             case TransportAgreed(index, spec):
                 self._media[index].agree(spec)
-            case Playing():
+            case Playing(duration_s):
                 self._start_receiving(now_s)
+                self._end_s = now_s + duration_s if duration_s is not None else None
             case _:
                 self._dialogue.end_by(event)
 
@@ -142,7 +148,8 @@ class ClientSession:
         carried_media = (medium.described.carried for medium in self._playing)
         self._tracks = [carried.track for carried in carried_media if carried is not None]
         self._receiver = RtpSessionReceiver(self._tracks, ssrc=self._ssrc, cname="manycast")
-        self._last_packet_s = self._begun_s = now_s
+        self._last_packet_s = self._last_media_s = self._begun_s = now_s
+        self._steady = any(track.kind is not MediaKind.APPLICATION for track in self._tracks)
         self._next_report_s = now_s + REPORT_INTERVAL_S
         for index, medium in enumerate(self._playing):
             carried, spec = medium.described.carried, medium.agreed
@@ -169,6 +176,8 @@ class ClientSession:
     def _rtp(self, track_index: int, data: bytes, now_s: float) -> None:
         assert self._receiver is not None
         self._last_packet_s = now_s
+        if self._tracks[track_index].kind is not MediaKind.APPLICATION:
+            self._last_media_s = now_s
         self.received = True
         frames = self._receiver.receive_rtp(track_index, data, now_s=now_s)
         if frames:
@@ -222,6 +231,10 @@ class ClientSession:
             self._dialogue.end(OtherTransport(f"nothing arrives by {self._transfer}"))
         elif silence_s > SILENCE_S:
             self._dialogue.end(SourceError(f"no packet for {SILENCE_S:.0f} s"))
+        elif self._steady and now_s - self._last_media_s > MEDIA_SILENCE_S:
+            self._dialogue.end(SourceError(f"no pictures or sound for {MEDIA_SILENCE_S:.0f} s"))
+        elif self._steady and self._end_s is not None and now_s - max(self._end_s, self._last_media_s) > END_SILENCE_S:
+            self._dialogue.end(SourceError("the server has sent all that it has"))
         elif self._sink is None and now_s - self._begun_s > SILENCE_S:
             self._dialogue.end(SourceError(f"packets come, but they make no frames: {_last_fault(receiver)}"))
         elif now_s >= self._next_report_s:

@@ -13,7 +13,14 @@ from manycast.wire.address import MalformedAddress, SourceAddress
 from manycast.wire.login import ClientLogin, LoginRefused
 from manycast.wire.mikey import MikeyMessage, serialize_key_mgmt_header
 from manycast.wire.rtsp.errors import BadRequest, HttpOnRtspPort, RtspError, UnsupportedTransport
-from manycast.wire.rtsp.headers import SessionHeader, TransportSpec, parse_require, parse_transports
+from manycast.wire.rtsp.headers import (
+    NptRange,
+    SessionHeader,
+    TransportSpec,
+    parse_range,
+    parse_require,
+    parse_transports,
+)
 from manycast.wire.rtsp.message import REASONS, Headers, Request, Response
 from manycast.wire.rtsp.receiver import InterleavedReceived, PeerFailed, RequestReceived, ResponseReceived, RtspReceiver
 from manycast.wire.rtsp.source_description import SourceMedia, SourceRefused, read_description
@@ -58,7 +65,9 @@ class TransportAgreed:
 
 @dataclass(frozen=True, slots=True)
 class Playing:
-    """The server has begun to send."""
+    """The server has begun to send, for `duration_s` where it has said when that ends."""
+
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +282,7 @@ class RtspClient:
             response = yield from self._ask("PLAY", self.base_url, *self._required)
         _expect_ok(response, "PLAY")
         self._take_session(response)
-        self._pending.append(Playing())
+        self._pending.append(Playing(_duration_s(response)))
 
     def _keep_alive(self) -> _Conversation:
         method = "GET_PARAMETER" if "GET_PARAMETER" in self._session.methods else "OPTIONS"
@@ -365,6 +374,17 @@ def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
     return replace(
         spec, interleaved=spec.interleaved or asked.interleaved, client_port=spec.client_port or asked.client_port
     )
+
+
+def _duration_s(response: Response) -> float | None:
+    """How long what the answer to PLAY names takes; many servers name nothing, or something odd."""
+    try:
+        played = parse_range(response.headers.get("Range") or "")
+    except RtspError:
+        return None
+    if not isinstance(played, NptRange) or played.end_s is None:
+        return None
+    return max(0.0, played.end_s - (played.start_s or 0.0)) or None
 
 
 def _name_of(spec: TransportSpec) -> str:
