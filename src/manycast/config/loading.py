@@ -73,7 +73,7 @@ def load(paths: Sequence[Path]) -> LoadedConfiguration:
     for check in MISTAKES:
         report.mistakes += check(subject)
     if report.mistakes:
-        raise ConfigurationError(report.mistakes)
+        raise ConfigurationError(report.mistakes, report.warnings)
     for check in (*WARNINGS, idle_features):
         report.warnings += check(subject)
     return _loaded(Subject(_anchored(without_idle_features(subject), subject, paths), root), report, paths)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from manycast.errors import ManycastError
 
-HIDDEN = "***"
-
 _MAX_FOUND_CHARS = 80  # a message is one line of a terminal, whatever the file holds
-_LOGIN_IN_ADDRESS = re.compile(r"(?<=://)[^/?#]*@")
-_SECRET_IN_QUERY = re.compile(r"([?&,](?:pass|password|passphrase|pwd|s|token)=)[^&,#\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +36,14 @@ class Problem:
 class ConfigurationError(ManycastError):
     """The configuration cannot be used; `problems` holds every mistake of every file, by file and line."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
+        """`warnings` are said besides: a name that is not known may be why another is missing."""
         self.problems = in_order(problems)
         count = len(self.problems)
-        headline = f"{count} mistake{'' if count == 1 else 's'} in the configuration:"
-        super().__init__("\n".join([headline, *(f"  {problem}" for problem in self.problems)]))
+        lines = [f"{count} mistake{'' if count == 1 else 's'} in the configuration:"]
+        lines += (f"  {problem}" for problem in self.problems)
+        lines += (f"  besides: {warning}" for warning in in_order(warnings))
+        super().__init__("\n".join(lines))
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -58,11 +56,6 @@ def bracketed(node: str) -> str:
     if node == "config" or node.startswith("config/"):
         return "".join(f"<{name}>" for name in node.split("/"))
     return node
-
-
-def without_login(address: str) -> str:
-    """The address with what looks like a password hidden."""
-    return _SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", _LOGIN_IN_ADDRESS.sub(f"{HIDDEN}@", address))
 
 
 def _place(file: Path | None, line: int | None) -> str:

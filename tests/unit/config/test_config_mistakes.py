@@ -384,3 +384,12 @@ def test_settings_hide_passwords(tmp_path: Path) -> None:
     assert "hunter2" not in repr(loaded)
     assert "hunter2" not in str(loaded.settings)
     assert loaded.settings.applications[0].proxies[0].url == "rtsp://u:hunter2@host/"
+
+
+def test_names_that_are_not_known_are_said_beside_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load([write(tmp_path, "a.yaml", "users:\n  - {user: anna, pass: geheim}\n")])
+    lines = str(refused.value).splitlines()
+    assert any("needs a username" in line for line in lines)
+    assert any("besides" in line and "user: unknown" in line for line in lines)
+    assert "geheim" not in str(refused.value)

@@ -297,7 +297,8 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, nodes: str, message: 
 
 def test_devices_that_say_too_little_to_live_beside_each_other(tmp_path: Path) -> None:
     assert mistakes_of(tmp_path, config("<https_enable>0</https_enable>", "<device/>", "<device/>")) == [
-        "a.cfg:4: <config><device>: found '8000', the same TCP port as <device> (a.cfg line 3)"
+        "a.cfg:4: <config><device>: http_port is not said, and so 8000: the same TCP port as <device> "
+        "(a.cfg line 3); give each device its own"
     ]
 
 

@@ -23,7 +23,8 @@ class Listener:
     protocol: str  # "TCP" or "UDP"
     addresses: tuple[str, ...]  # empty: every one
     port: int
-    path: tuple[Step, ...]  # the field that sets the port
+    path: tuple[Step, ...]  # the field that sets the port, or the device that has it from elsewhere
+    field: str = ""  # of such a device
 
 
 def doubled_ports(subject: Subject) -> Iterator[Problem]:
@@ -48,8 +49,11 @@ def _doubled(subject: Subject, first: Listener, second: Listener) -> Problem:
     if not subject.node(*second.path).written:
         first, second = second, first
     other = subject.node(*first.path)
-    message = f"the same {second.protocol} port as {other.label} ({other.place})"
-    return subject.problem(second.path, message, str(second.port))
+    same = f"the same {second.protocol} port as {other.label} ({other.place})"
+    if isinstance(second.path[-1], int):
+        text = f"{second.field} is not said, and so {second.port}: {same}; give each device its own"
+        return subject.problem(second.path, text)
+    return subject.problem(second.path, same, str(second.port))
 
 
 def _servers(subject: Subject) -> Iterator[Listener]:
@@ -80,9 +84,11 @@ def _onvif(subject: Subject) -> Iterator[Listener]:
     onvif = subject.settings.onvif
     for index, device in devices_of(onvif) if onvif.enable else ():
         if device.http_enable:
-            yield Listener("TCP", device.server_ip, device.http_port, said_at(subject, index, "http_port"))
+            yield Listener("TCP", device.server_ip, device.http_port, said_at(subject, index, "http_port"), "http_port")
         if device.https_enable:
-            yield Listener("TCP", device.server_ip, device.https_port, said_at(subject, index, "https_port"))
+            yield Listener(
+                "TCP", device.server_ip, device.https_port, said_at(subject, index, "https_port"), "https_port"
+            )
 
 
 def _raw(pusher: Pusher, path: tuple[Step, ...]) -> Iterator[Listener]:
