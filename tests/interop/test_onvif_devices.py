@@ -19,7 +19,8 @@ from support.waiting import wait_until
 
 from manycast.config import load
 from manycast.config.onvif_state import configured_devices
-from manycast.wire.digest import DigestChallenge, parse_challenges, respond
+from manycast.wire.challenges import parse_challenges, respond
+from manycast.wire.digest import DigestChallenge
 
 NAMES = {"tds": "http://www.onvif.org/ver10/device/wsdl", "tt": "http://www.onvif.org/ver10/schema"}
 PORTS_OFF = (

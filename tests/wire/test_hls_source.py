@@ -19,7 +19,7 @@ from manycast.hub.source import SourceDenied, SourceError
 from manycast.media.track import Codec
 from manycast.sources.http.hls import decrypted
 from manycast.sources.http.source import HttpSource
-from manycast.wire.digest import DigestGuard, Verdict
+from manycast.wire.digest_guard import DigestGuard, Verdict
 
 SEGMENTS = 3
 RATE = 25

@@ -23,7 +23,7 @@ from manycast.sources.dialling import DialOptions, check_redirect
 from manycast.sources.http import intake as intake_module
 from manycast.sources.udp_source import UdpSource
 from manycast.wire.address import SourceAddress
-from manycast.wire.digest import DigestGuard, Verdict
+from manycast.wire.digest_guard import DigestGuard, Verdict
 from manycast.wire.flv.file import file_header, tag
 from manycast.wire.flv.mux import FlvMuxer
 from manycast.wire.mpegts.mux import TsMuxer

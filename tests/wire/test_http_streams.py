@@ -30,7 +30,7 @@ from manycast.hub.stored import StoredMedia
 from manycast.media.track import AudioParameters, Codec, Track
 from manycast.servers.certificate import Certificate
 from manycast.servers.http.stream.address import Form, parse_address
-from manycast.wire.digest import choose_challenge, parse_challenges, respond
+from manycast.wire.challenges import choose_challenge, parse_challenges, respond
 from manycast.wire.http import HttpError
 
 USERS = {"anna": "s3cret"}

@@ -14,7 +14,8 @@ from support.rtsp import RawRtsp, Reply
 from support.waiting import until
 
 from manycast.servers.throttle import FREE_ATTEMPTS, MAX_WAITING
-from manycast.wire.digest import Algorithm, DigestChallenge, parse_challenges, respond
+from manycast.wire.challenges import parse_challenges, respond
+from manycast.wire.digest import Algorithm, DigestChallenge
 
 USERS = {"admin": "geheim", "zoë": "pä:ss"}
 

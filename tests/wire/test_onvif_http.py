@@ -38,7 +38,7 @@ from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
 from manycast.onvif.tls import make_context
 from manycast.self_signed import make_certificate
-from manycast.wire.digest import parse_challenges, respond
+from manycast.wire.challenges import parse_challenges, respond
 
 HOST = "127.0.0.1"
 SOAP = {"Content-Type": "application/soap+xml; charset=utf-8"}

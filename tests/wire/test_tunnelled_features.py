@@ -23,7 +23,8 @@ from support.watching import undisturbed
 
 from manycast.hub.backchannel import audio_track
 from manycast.media.track import Codec
-from manycast.wire.digest import DigestChallenge, parse_challenges, respond
+from manycast.wire.challenges import parse_challenges, respond
+from manycast.wire.digest import DigestChallenge
 from manycast.wire.rtp.packet import RtpPacket
 
 CONFIG = """

@@ -1,13 +1,24 @@
-"""Basic authentication as HTTP and RTSP share it (RFC 7617), the server's side."""
+"""Basic authentication as HTTP and RTSP share it (RFC 7617)."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from dataclasses import dataclass
 
-from manycast.wire.digest import MAX_AUTHORIZATION_CHARS, MalformedAuthorization
+from manycast.wire.authentication import MAX_AUTHORIZATION_CHARS, MalformedAuthorization, quoted
 
 BASIC_IN_CLEAR = "login by Basic is not taken without TLS: take Digest, or allow it with basic_auth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicChallenge:
+    """A `WWW-Authenticate: Basic` header (RFC 7617)."""
+
+    realm: str
+
+    def serialize(self) -> str:
+        return f'Basic realm={quoted(self.realm)}, charset="UTF-8"'
 
 
 def is_basic(authorization: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from manycast.wire.authentication import MalformedAuthorization
 from manycast.wire.basic import parse_basic
-from manycast.wire.digest import DigestCredentials, MalformedAuthorization
+from manycast.wire.digest import DigestCredentials
 
 
 def claimed_user(authorization: str) -> str:

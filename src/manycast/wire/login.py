@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from manycast.errors import ProtocolError
-from manycast.wire.digest import Challenge, DigestChallenge, choose_challenge, parse_challenges, respond
+from manycast.wire.challenges import Challenge, choose_challenge, parse_challenges, respond
+from manycast.wire.digest import DigestChallenge
 
 MAX_CHALLENGES = 3  # of one request: one for who has no nonce yet, two more that say that theirs is stale
 

@@ -6,20 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manycast.wire.digest import (
-    MAX_AUTHORIZATION_CHARS,
-    Algorithm,
-    BasicChallenge,
-    DigestChallenge,
-    DigestCredentials,
-    DigestGuard,
-    MalformedAuthorization,
-    Verdict,
-    choose_challenge,
-    parse_challenges,
-    respond,
-    uri_covers,
-)
+from manycast.wire.authentication import MAX_AUTHORIZATION_CHARS, MalformedAuthorization
+from manycast.wire.basic import BasicChallenge
+from manycast.wire.challenges import choose_challenge, parse_challenges, respond
+from manycast.wire.digest import Algorithm, DigestChallenge, DigestCredentials
+from manycast.wire.digest_guard import DigestGuard, Verdict, uri_covers
 
 RFC2617 = (  # section 3.5
     'Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",'

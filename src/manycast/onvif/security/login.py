@@ -16,7 +16,8 @@ from manycast.onvif.security.username_token import NonceMemory, TokenRefused, Us
 from manycast.onvif.state.users import User
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
 from manycast.wire.claimed_user import claimed_user
-from manycast.wire.digest import Algorithm, DigestCredentials, DigestGuard, Verdict
+from manycast.wire.digest import Algorithm, DigestCredentials
+from manycast.wire.digest_guard import DigestGuard, Verdict
 
 REALM = "ONVIF"
 MAX_PROVEN_NAMES = 8  # of one connection

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from manycast.servers.client import Client
 from manycast.servers.faults import AnyLog, FaultLog
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
-from manycast.wire.basic import BASIC_IN_CLEAR, is_basic, parse_basic
+from manycast.wire.authentication import MalformedAuthorization
+from manycast.wire.basic import BASIC_IN_CLEAR, BasicChallenge, is_basic, parse_basic
 from manycast.wire.claimed_user import claimed_user
-from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
+from manycast.wire.digest import Algorithm
+from manycast.wire.digest_guard import DigestGuard, Verdict
 from manycast.wire.http import HttpError, RequestHead
 from manycast.wire.websocket import asks_for_websocket
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from manycast.servers.faults import FaultLog
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.throttle import LoginThrottle, TooManyAttempts
-from manycast.wire.basic import BASIC_IN_CLEAR, is_basic, parse_basic
+from manycast.wire.authentication import MalformedAuthorization
+from manycast.wire.basic import BASIC_IN_CLEAR, BasicChallenge, is_basic, parse_basic
 from manycast.wire.claimed_user import claimed_user
-from manycast.wire.digest import Algorithm, BasicChallenge, DigestGuard, MalformedAuthorization, Verdict
+from manycast.wire.digest import Algorithm
+from manycast.wire.digest_guard import DigestGuard, Verdict
 from manycast.wire.rtsp.errors import ServiceUnavailable, Unauthorized
 from manycast.wire.rtsp.message import Request
 

@@ -25,7 +25,8 @@ from manycast.onvif.state.device import DeviceState
 from manycast.onvif.state.users import User, UserLevel
 from manycast.onvif.surroundings import Surroundings
 from manycast.servers import throttle
-from manycast.wire.digest import DigestChallenge, parse_challenges, respond
+from manycast.wire.challenges import parse_challenges, respond
+from manycast.wire.digest import DigestChallenge
 
 TEXT = PASSWORD_DIGEST.replace("Digest", "Text")
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from manycast.media.track import Codec
 from manycast.wire.address import SourceAddress
-from manycast.wire.digest import Algorithm, DigestGuard, Verdict
+from manycast.wire.digest import Algorithm
+from manycast.wire.digest_guard import DigestGuard, Verdict
 from manycast.wire.mikey import (
     CryptoSession,
     MikeyMessage,
