@@ -17,7 +17,7 @@ from support.waiting import until
 
 from manycast.hub.catalogue import Catalogue
 from manycast.hub.hub import Hub
-from manycast.hub.source import SourceError
+from manycast.hub.source import SourceDenied, SourceError
 from manycast.media.track import Codec
 from manycast.servers.rtmp.options import RtmpOptions
 from manycast.servers.rtmp.server import RtmpServer
@@ -25,6 +25,7 @@ from manycast.sources.dialling import DialOptions
 from manycast.sources.loops import OwnStreams
 from manycast.sources.rtmp.source import RtmpSource
 from manycast.wire.address import SourceAddress
+from manycast.wire.rtmp.client import RtmpRefused
 
 
 @asynccontextmanager
@@ -71,8 +72,26 @@ async def test_a_stream_is_pulled(path: str) -> None:
 async def test_logins(adobe: bool, login: str) -> None:
     async with serving(users={"joe": "se@cret"}, adobe_auth=adobe) as (_, port):
         expected = "StreamNotFound" if "cret" in login else "refuses"
-        with pytest.raises(SourceError, match=expected):
+        with pytest.raises(SourceError, match=expected) as refused:
             await source(port, login=login).run(Taken().publish)
+        assert isinstance(refused.value, SourceDenied) == ("cret" not in login), "nobody waits for a login to get right"
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "denied"),
+    [
+        ("NetConnection.Connect.Rejected", "", True),
+        ("NetStream.Play.Failed", "Authentication failed", True),
+        ("NetStream.Play.Failed", "unauthorized", True),
+        ("NetStream.Play.Failed", "User not authorized to play", True),
+        ("NetStream.Play.Failed", "bad username or password", True),
+        ("NetStream.Play.Failed", "too many sessions", False),
+        ("NetStream.Play.Failed", "", False),
+        ("NetStream.Play.StreamNotFound", "nothing is called 'login'", False),
+    ],
+)
+def test_what_is_refused_for_the_login(code: str, description: str, denied: bool) -> None:
+    assert RtmpRefused(code, description).of_client == denied
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x03" + bytes(3072) + b"\xff" * 5000])

@@ -34,7 +34,7 @@ class Refused(ManycastError):
     def __init__(self, refusal: RtmpRefused) -> None:
         super().__init__(str(refusal))
         self.description = refusal.description
-        self.of_client = refusal.code.startswith("NetConnection.Connect.")  # rather than of the stream
+        self.of_client = refusal.of_client
 
 
 class RtmpSource:

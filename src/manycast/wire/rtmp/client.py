@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from manycast.errors import ProtocolError
@@ -27,6 +28,10 @@ LIVE_OR_RECORDED = -2000.0  # the start that takes what there is (section 7.2.2.
 
 _MEDIA = frozenset({RtmpType.AUDIO, RtmpType.VIDEO, RtmpType.DATA, RtmpType.DATA_AMF3, RtmpType.AGGREGATE})
 _ENDED = ("NetStream.Play.Stop", "NetStream.Play.Complete", "NetStream.Play.UnpublishNotify")
+_LOGIN_WORDS = re.compile(
+    r"\b(log-?in|password|credentials?|(not |un)authori[sz]ed|need auth|authfailed|auth\w*[ -](fail|requir|need)\w*)\b",
+    re.IGNORECASE,
+)
 _CONNECT, _CREATE_STREAM, _PLAY = 1.0, 2.0, 3.0  # transaction numbers
 
 
@@ -36,6 +41,16 @@ class RtmpRefused:
 
     code: str
     description: str
+
+    @property
+    def of_client(self) -> bool:
+        """Whether it is us who is refused, rather than the stream: `connect` was, or it is about a login.
+
+        For a login that is wrong at `play` there is no code: servers say so in words.
+        """
+        if self.code.startswith("NetConnection.Connect."):
+            return True
+        return not self.code.endswith(".StreamNotFound") and _LOGIN_WORDS.search(self.description) is not None
 
     def __str__(self) -> str:
         return f"the server refuses: {self.code} {self.description[:200]}".rstrip()
