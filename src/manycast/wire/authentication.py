@@ -31,9 +31,8 @@ def parse_schemes(value: str) -> list[tuple[str, dict[str, str]]]:
         if match["scheme"] is not None:
             found.append((match["scheme"].lower(), {}))
         elif found:
-            quoted, token = match["quoted"], match["token"]
-            unescaped = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token
-            found[-1][1][match["name"].lower()] = unescaped
+            in_quotes, token = match["quoted"], match["token"]
+            found[-1][1][match["name"].lower()] = token if in_quotes is None else re.sub(r"\\(.)", r"\1", in_quotes)
     return found
 
 
