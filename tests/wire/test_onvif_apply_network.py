@@ -109,6 +109,34 @@ def test_the_stop_does_not_come_between_the_steps_of_a_change(tmp_path: Path, ho
     assert addresses(host) == [NEW_IPV4]
 
 
+def test_an_interface_that_comes_back_has_its_gateway_again(tmp_path: Path, hosts: tuple[Host, Host]) -> None:
+    host, client = hosts
+    gateway = ["198.51.100.9"]
+
+    def gateways() -> list[str]:
+        return list(asked(client, SERVER_IPV4, "tds:GetNetworkDefaultGateway").NetworkGateway.IPv4Address)
+
+    with host.entered():  # to ask by, while the cable is off
+        for arguments in ("link add spare type veth peer name spare2", "link set spare up", "link set spare2 up"):
+            subprocess.run(["ip", *arguments.split()], check=True)
+        subprocess.run(["ip", "address", "add", "203.0.113.1/24", "dev", "spare"], check=True)
+    with started(tmp_path, host):
+        asked(client, SERVER_IPV4, "tds:SetNetworkDefaultGateway", IPv4Address=gateway)
+        off = {"InterfaceToken": "cable", "NetworkInterface": {"Enabled": False}}
+        asked(client, SERVER_IPV4, "tds:SetNetworkInterfaces", **off)
+        wait_until(lambda: not shown_gateways(host), "the cable is off, and its routes with it")
+        on = {"InterfaceToken": "cable", "NetworkInterface": {"Enabled": True}}
+        assert asked(host, "203.0.113.1", "tds:SetNetworkInterfaces", **on).RebootNeeded is False
+        wait_until(lambda: shown_gateways(host) == gateway, "the gateway is there again")
+        assert gateways() == gateway
+
+
+def shown_gateways(host: Host) -> list[str]:
+    with host.entered():
+        done = subprocess.run(["ip", "-j", "-4", "route", "show", "default"], capture_output=True, check=True)
+    return [each["gateway"] for each in json.loads(done.stdout)]
+
+
 def test_gateway_host_name_and_name_servers_change(tmp_path: Path, hosts: tuple[Host, Host]) -> None:
     host, client = hosts
     own_name = socket.gethostname()

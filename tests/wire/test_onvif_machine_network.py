@@ -109,6 +109,8 @@ def test_without_any_address_it_can_still_be_found() -> None:
     [
         ({"mtu": 70_000}, "ter:InvalidMtuValue"),
         ({"mtu": 1279}, "ter:InvalidMtuValue"),  # there are addresses of IPv6
+        ({"mtu": 1400, "ipv4": [NEW_IPV4, IPv4Interface("224.0.0.1/24")]}, "ter:InvalidIPv4Address"),
+        ({"ipv6": [NEW_IPV6, IPv6Interface("2001:db8::77/56")]}, "ter:InvalidIPv6Address"),  # the same address twice
         ({"mtu": 1400, "ipv6": [NEW_IPV6, IPv6Interface("ff02::1/64")]}, "ter:InvalidIPv6Address"),
         ({"mtu": 1400, "ipv4": [NEW_IPV4], "ipv6": [IPv6Interface("ff02::1/64")]}, "ter:InvalidIPv6Address"),
     ],
@@ -126,6 +128,17 @@ def test_an_interface_that_was_off_is_so_again_when_the_rest_fails() -> None:
     with pytest.raises(CannotApply):
         change(enabled=True, mtu=70_000)
     assert not is_up()
+
+
+def test_an_address_that_is_wanted_twice_is_there_once() -> None:
+    change(ipv4=[NEW_IPV4, NEW_IPV4])
+    assert NEW_IPV4.with_prefixlen in addresses()
+
+
+def test_addresses_of_ipv6_where_it_is_off_are_refused() -> None:
+    change(ipv6_enabled=False)
+    with pytest.raises(CannotApply, match="IPv6 is switched off on cable"):
+        change(ipv6=[NEW_IPV6])
 
 
 def test_an_unknown_interface_is_named() -> None:
@@ -152,6 +165,7 @@ def test_a_gateway_of_no_network_leaves_those_there_are() -> None:
     wrong: list[tuple[list[IPv4Address], list[IPv6Address]]] = [
         ([IPv4Address("198.51.100.9"), IPv4Address("203.0.113.1")], []),
         ([], [IPv6Address("2001:dba::1")]),
+        ([IPv4Address(SERVER_IPV4)], []),  # its own
     ]
     for ipv4, ipv6 in wrong:
         with pytest.raises(CannotApply) as caught:

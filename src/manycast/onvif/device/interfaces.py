@@ -71,7 +71,8 @@ class Interfaces(DevicePart):
             # What the request says nothing of may have been changed by others since.
             unsaid = {name: None for name in ("mtu", "ipv4", "ipv6") if getattr(wanted, _NAMES[name]) is None}
             change = settings.model_copy(update=unsaid)
-            await self.apply(lambda network: network.set_interface(change))
+            gateway = self.state.network.gateway if settings.enabled and not interface.enabled else None
+            await self.apply(lambda network: network.set_interface(change, gateway))
         others = [each for each in self.state.network.interfaces if each.token != settings.token]
         self.state.network.interfaces = [*others, settings]
         self.save()

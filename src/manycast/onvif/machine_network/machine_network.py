@@ -36,15 +36,18 @@ class MachineNetwork:
         async with self._lock:
             return await self._do("read", netlink.read_interfaces)
 
-    async def set_interface(self, settings: InterfaceSettings) -> None:
-        """What is added is there at once; what goes away goes when the client has its reply."""
+    async def set_interface(self, settings: InterfaceSettings, gateway: Gateway | None = None) -> None:
+        """What is added is there at once; what goes away goes when the client has its reply.
+
+        `gateway` is the one to have then: an interface that was off has lost its routes.
+        """
         await self._lock.acquire()
         try:
             finish = await self._do(f"set {settings.token}", partial(netlink.change_interface, wanted(settings)))
         except BaseException:
             self._lock.release()
             raise
-        self._finishing = asyncio.get_running_loop().create_task(self._finish(settings.token, finish))
+        self._finishing = asyncio.get_running_loop().create_task(self._finish(settings.token, finish, gateway))
 
     async def set_gateway(self, gateway: Gateway) -> None:
         async with self._lock:
@@ -63,10 +66,12 @@ class MachineNetwork:
         async with self._lock:
             await asyncio.to_thread(restore, network)
 
-    async def _finish(self, name: str, finish: Callable[[], None]) -> None:
+    async def _finish(self, name: str, finish: Callable[[], None], gateway: Gateway | None) -> None:
         try:
             # The thread waits, not the task: so the change is whole even when the server stops meanwhile.
             await self._do(f"finish setting {name}", partial(_after_the_reply, finish))
+            if gateway is not None:
+                await self._do(f"set the gateway beyond {name}", partial(_set_gateway, gateway))
         except CannotApply:
             pass  # it is logged, and clients are told what there is
         finally:

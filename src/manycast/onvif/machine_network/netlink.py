@@ -79,9 +79,12 @@ def change_interface(wanted: WantedInterface) -> Callable[[], None]:
             _set_sysctl(undo, _SYSCTL_IPV6 / name / "accept_ra", "1" if wanted.accept_router_advert else "0")
         if wanted.mtu is not None:
             _set_mtu(kernel, undo, link, wanted.mtu, ipv6=any(each.version == 6 for each in present))
-        for family in (wanted.ipv4, wanted.ipv6):
-            if family is not None:
-                _add_addresses(kernel, undo, index, [each for each in family if each not in present], present)
+        if wanted.ipv6 and _sysctl(_SYSCTL_IPV6 / name / "disable_ipv6") == "1":
+            raise CannotApply(f"IPv6 is switched off on {name}", "ter:InvalidIPv6Address")
+        asked: list[IpInterface] = [*(wanted.ipv4 or ()), *(wanted.ipv6 or ())]
+        for address in dict.fromkeys(asked):
+            if address not in present:
+                _add_address(kernel, undo, index, address, present)
         undo.pop_all()
     return lambda: _finish_interface(wanted)
 
@@ -135,6 +138,8 @@ def _link(kernel: Any, name: str) -> Any:
 
 
 def _change_gateways(kernel: Any, undo: ExitStack, family: int, gateways: Sequence[IpAddress]) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError
+
     present = _default_routes(kernel, family)
     if [route.get_attr("RTA_GATEWAY") for route in present] == [str(each) for each in gateways]:
         return
@@ -143,7 +148,12 @@ def _change_gateways(kernel: Any, undo: ExitStack, family: int, gateways: Sequen
         undo.callback(kernel.route, "add", **route)
     for number, gateway in enumerate(gateways):
         route = _gateway_request(kernel, family, gateway, number, present)
-        kernel.route("add", **route)
+        try:
+            kernel.route("add", **route)
+        except NetlinkError as error:
+            if error.code in (errno.EINVAL, errno.ENETUNREACH, errno.EHOSTUNREACH):
+                raise CannotApply(f"{gateway} cannot be a gateway", "ter:InvalidGatewayAddress") from error
+            raise
         undo.callback(kernel.route, "del", **route)
 
 
@@ -164,25 +174,25 @@ def _set_mtu(kernel: Any, undo: ExitStack, link: Any, mtu: int, *, ipv6: bool) -
     undo.callback(kernel.link, "set", index=index, mtu=present)
 
 
-def _add_addresses(
-    kernel: Any, undo: ExitStack, index: int, wanted: Sequence[IpInterface], present: Sequence[IpInterface]
+def _add_address(
+    kernel: Any, undo: ExitStack, index: int, address: IpInterface, present: Sequence[IpInterface]
 ) -> None:
     from pyroute2.netlink.exceptions import NetlinkError
 
-    for address in wanted:
-        for other in present:
-            if other.version == 6 and other.ip == address.ip:  # IPv6 has an address once, whatever its prefix
-                kernel.addr("del", index=index, **_as_address(other))
-                undo.callback(kernel.addr, "add", index=index, **_as_address(other))
-        try:
-            kernel.addr("add", index=index, **_as_address(address))
-        except NetlinkError as error:
-            if error.code in (errno.EINVAL, errno.EADDRNOTAVAIL):
-                raise CannotApply(
-                    f"the interface cannot have {address}", f"ter:InvalidIPv{address.version}Address"
-                ) from error
-            raise
-        undo.callback(kernel.addr, "del", index=index, **_as_address(address))
+    subcode = f"ter:InvalidIPv{address.version}Address"
+    if address.ip.is_multicast or address.ip.is_unspecified or address.ip.is_loopback:
+        raise CannotApply(f"no interface can have {address}", subcode)
+    for other in present:
+        if other.version == 6 and other.ip == address.ip:  # IPv6 has an address once, whatever its prefix
+            kernel.addr("del", index=index, **_as_address(other))
+            undo.callback(kernel.addr, "add", index=index, **_as_address(other))
+    try:
+        kernel.addr("add", index=index, **_as_address(address))
+    except NetlinkError as error:
+        if error.code in (errno.EINVAL, errno.EADDRNOTAVAIL, errno.EEXIST):
+            raise CannotApply(f"the interface cannot have {address}", subcode) from error
+        raise
+    undo.callback(kernel.addr, "del", index=index, **_as_address(address))
 
 
 def _finish_interface(wanted: WantedInterface) -> None:
@@ -311,6 +321,9 @@ def _gateway_request(
     links = {
         link["index"] for link in kernel.get_links() if link["flags"] & IFF_UP and not link["flags"] & IFF_LOOPBACK
     }
+    own = list(kernel.get_addr(family=family))
+    if any(each.ip == gateway for each in _addresses(own)):
+        raise CannotApply(f"{gateway} is this machine itself", "ter:InvalidGatewayAddress")
     if gateway.is_link_local:
         found = {route.get_attr("RTA_OIF") for route in before} or links
         if len(found) != 1:
@@ -318,7 +331,7 @@ def _gateway_request(
     else:
         found = {
             address["index"]
-            for address in kernel.get_addr(family=family)
+            for address in own
             if address["index"] in links and gateway in _addresses([address])[0].network
         }
         if not found:
