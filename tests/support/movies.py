@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from manycast.media.aac import parameters_from_config
+from manycast.media import aac, flac
 from manycast.media.av1 import split_obus
 from manycast.media.frame import Frame
 from manycast.media.nal import split_annex_b
@@ -44,7 +44,9 @@ _ENCODERS = {
     Codec.OPUS: ("libopus", {}),
     Codec.MP3: ("libmp3lame", {}),
     Codec.AC3: ("ac3", {}),
+    Codec.FLAC: ("flac", {"compression_level": "0"}),  # frames of 1152 samples
 }
+_BLOCKS = {Codec.AAC: "1024", Codec.MP3: "1152", Codec.AC3: "1536", Codec.FLAC: "1152"}  # samples of a frame
 _PARAMETERS: dict[Codec, CodecParameters] = {
     Codec.H264: H264Parameters(),
     Codec.H265: H265Parameters(),
@@ -94,13 +96,15 @@ def coded_audio(codec: Codec, seconds: float = 2.0) -> tuple[Track, tuple[Frame,
     name, options = _ENCODERS[codec]
     encoder = cast(AudioCodecContext, av.CodecContext.create(name, "w"))
     encoder.sample_rate, encoder.layout = SAMPLE_RATE_HZ, "stereo"
-    encoder.format = "s16" if codec is Codec.OPUS else "fltp"
+    encoder.format = "s16" if codec in (Codec.OPUS, Codec.FLAC) else "fltp"
     encoder.options = options
     graph = Graph()
     graph.link_nodes(
         graph.add("sine", f"frequency=440:sample_rate={SAMPLE_RATE_HZ}:samples_per_frame=960:duration={seconds}"),
         graph.add("aformat", f"sample_fmts={encoder.format.name}:channel_layouts=stereo"),
-        graph.add("asetnsamples", "1152" if codec is Codec.MP3 else "1536" if codec is Codec.AC3 else "1024")
+        graph.add(
+            "asetnsamples", "1152" if codec in (Codec.MP3, Codec.FLAC) else "1536" if codec is Codec.AC3 else "1024"
+        )
         if codec is not Codec.OPUS
         else graph.add("anull"),
         graph.add("abuffersink"),
@@ -115,13 +119,14 @@ def coded_audio(codec: Codec, seconds: float = 2.0) -> tuple[Track, tuple[Frame,
         packets += encoder.encode(sound)
     packets += encoder.encode(None)
     rate_hz = CLOCK_HZ if codec is Codec.MP3 else SAMPLE_RATE_HZ
-    parameters = (
-        parameters_from_config(bytes(encoder.extradata or b""))
-        if codec is Codec.AAC
-        else AudioParameters(sample_rate_hz=SAMPLE_RATE_HZ, channels=2)
-    )
+    read_config = {Codec.AAC: aac.parameters_from_config, Codec.FLAC: flac.parameters_from_config}.get(codec)
+    parameters: CodecParameters = AudioParameters(sample_rate_hz=SAMPLE_RATE_HZ, channels=2)
+    if read_config is not None:
+        parameters = read_config(bytes(encoder.extradata or b""))
     frames = []
     for packet in packets:
+        if not packet.size:
+            continue  # FLAC's checksum, at the end
         ticks = round((packet.pts or 0) * packet.time_base * rate_hz)
         frames.append(Frame(track_index=1, dts_ticks=ticks, pts_ticks=ticks, keyframe=True, units=[bytes(packet)]))
     return Track(codec=codec, clock_rate_hz=rate_hz, parameters=parameters), tuple(frames)

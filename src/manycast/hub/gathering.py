@@ -86,7 +86,8 @@ class Gathering:
             track = known.get(number)
             if track is None or track is before:
                 continue
-            changed = track.codec is Codec.AAC and track.parameters != before.parameters
+            told_apart = track.codec in (Codec.AAC, Codec.FLAC)  # from frames, which do not bring them
+            changed = told_apart and track.parameters != before.parameters
             if changed or track.codec is not before.codec:
                 raise OtherTracks("the source has changed its tracks")
             self._known[number] = track

@@ -5,10 +5,11 @@ from __future__ import annotations
 from manycast.media.aac import AudioSpecificConfig
 from manycast.media.ac3 import FRAME_SAMPLES as AC3_FRAME_SAMPLES
 from manycast.media.bits import MalformedBitstream
+from manycast.media.flac import frame_samples as flac_frame_samples
 from manycast.media.mpeg_audio import MpegAudioHeader
 from manycast.media.opus import SAMPLE_RATE_HZ as OPUS_RATE_HZ
 from manycast.media.opus import packet_samples
-from manycast.media.track import AacParameters, AudioParameters, Codec, Track
+from manycast.media.track import AacParameters, AudioParameters, Codec, FlacParameters, Track
 
 
 def frame_ticks(track: Track, data: bytes) -> int | None:
@@ -29,6 +30,9 @@ def frame_ticks(track: Track, data: bytes) -> int | None:
                 assert isinstance(parameters, AudioParameters)
                 rate_hz = parameters.sample_rate_hz
                 return AC3_FRAME_SAMPLES * track.clock_rate_hz // rate_hz if rate_hz else None
+            case Codec.FLAC:
+                assert isinstance(parameters, FlacParameters)
+                return flac_frame_samples(data) * track.clock_rate_hz // parameters.sample_rate_hz
     except MalformedBitstream:
         pass
     return None

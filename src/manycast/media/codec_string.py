@@ -92,4 +92,6 @@ def _of_audio(track: Track) -> str | None:
             return "ac-3"
         case Codec.OPUS, _:
             return "opus"
+        case Codec.FLAC, _:
+            return "flac"
     return None

@@ -35,6 +35,7 @@ class Codec(Enum):
     OPUS = "OPUS"
     MP3 = "MP3"  # MPEG-1/2 audio of any layer
     AC3 = "AC3"
+    FLAC = "FLAC"
     L16 = "L16"
     AMR = "AMR"  # the narrow band
     AMR_WB = "AMR-WB"
@@ -96,6 +97,19 @@ class AacParameters:
     """AAC as its AudioSpecificConfig says (ISO/IEC 14496-3 section 1.6.2.1); `config` is that structure's bytes."""
 
     config: bytes
+    sample_rate_hz: int
+    channels: int
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlacParameters:
+    """FLAC as its STREAMINFO says (RFC 9639 section 8.2); `streaminfo` is that block without its header."""
+
+    streaminfo: bytes
     sample_rate_hz: int
     channels: int
 
@@ -206,6 +220,7 @@ CodecParameters = (
     | XiphParameters
     | PlainParameters
     | AacParameters
+    | FlacParameters
     | G726Parameters
     | AudioParameters
     | PassedParameters

@@ -13,8 +13,15 @@ from manycast.media.audio_duration import frame_ticks
 from manycast.media.av1_format import Av1Format
 from manycast.media.bits import MalformedBitstream
 from manycast.media.codec_string import codec_string
+from manycast.media.flac import parameters_from_config as flac_parameters
 from manycast.media.track import AudioParameters, Av1Parameters, Codec, H264Parameters, PlainParameters, Track
 from manycast.media.vp9 import Vp9Format
+
+FLAC = Track(
+    codec=Codec.FLAC,
+    clock_rate_hz=44_100,
+    parameters=flac_parameters(bytes.fromhex("100010000000000000000ac442f0") + bytes(20)),
+)
 
 
 def aac(config: AudioSpecificConfig) -> Track:
@@ -47,11 +54,16 @@ def he_aac(*, parametric_stereo: bool) -> AudioSpecificConfig:
         (sound(Codec.MP3, 22_050, 90_000), "mp4a.69", 2351),
         (sound(Codec.OPUS, 48_000), "opus", 960),
         (sound(Codec.AC3, 48_000), "ac-3", 1536),
+        (FLAC, "flac", 4096),
         (sound(Codec.G711A, 8000), None, None),
     ],
 )
 def test_sound(track: Track, name: str | None, ticks: int | None) -> None:
-    frames = {Codec.MP3: bytes.fromhex("fffb9064") + bytes(413), Codec.OPUS: b"\xfc\x01\x02"}
+    frames = {
+        Codec.MP3: bytes.fromhex("fffb9064") + bytes(413),
+        Codec.OPUS: b"\xfc\x01\x02",
+        Codec.FLAC: bytes.fromhex("fff8c91800c2"),
+    }
     assert codec_string(track) == name
     assert frame_ticks(track, frames.get(track.codec, b"frame")) == ticks
 

@@ -39,6 +39,9 @@ def test_everybody_has_h264_and_aac_as_they_are(fields: str) -> None:
         (WEBSOCKET, Codec.VP9, {Form.MP4}),
         (SERVER, Codec.G711A, {Form.FLV}),
         (SERVER, Codec.OPUS, {Form.FLV, Form.MP4}),
+        (PLAYER, Codec.FLAC, {Form.MP4}),
+        (BROWSER, Codec.FLAC, {Form.MP4}),
+        (SERVER, Codec.FLAC, {Form.FLV, Form.MP4}),
         ("Accept: */*", Codec.G711U, {Form.FLV}),
     ],
 )

@@ -12,6 +12,7 @@ from manycast.media.track import (
     Av1Parameters,
     Codec,
     CodecParameters,
+    FlacParameters,
     H264Parameters,
     H265Parameters,
     PlainParameters,
@@ -30,6 +31,9 @@ PARAMETERS: dict[Codec, CodecParameters] = {
     Codec.H265: H265Parameters(),
     Codec.AV1: Av1Parameters(),
     Codec.AAC: AacParameters(config=b"\x11\x90", sample_rate_hz=48_000, channels=2),
+    Codec.FLAC: FlacParameters(
+        streaminfo=bytes.fromhex("100010000000000000000bb802f0") + bytes(20), sample_rate_hz=48_000, channels=2
+    ),
 }
 FORMS: dict[str, tuple[Callable[[list[Track]], bool], Collection[Codec]]] = {
     "FLV": (lambda tracks: FlvMuxer(tracks).usable, ENHANCED_CODECS),

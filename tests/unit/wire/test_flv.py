@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from itertools import pairwise
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clips import make_clip
+from support.movies import coded_audio
 
 from manycast.media.aac import AudioSpecificConfig, parameters_from_config
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
 from manycast.media.sample import SampleWriter
 from manycast.media.sample_clock import SampleClock
-from manycast.media.track import AudioParameters, Codec, MediaKind, PlainParameters, Track
+from manycast.media.track import AudioParameters, Codec, FlacParameters, MediaKind, PlainParameters, Track
 from manycast.wire import amf
 from manycast.wire.flv.demux import FlvDemuxer
 from manycast.wire.flv.file import file_header, tag
 from manycast.wire.flv.message import FlvMessage, MalformedFlv, MessageType, NotCarried
-from manycast.wire.flv.mux import FlvMuxer
+from manycast.wire.flv.mux import ENHANCED_CODECS, PLAIN_CODECS, FlvMuxer, known_codecs
+from manycast.wire.flv.reader import FlvReader
 
 CLIP = make_clip()
 AAC = Track(
@@ -90,6 +94,41 @@ def test_sound_comes_out_with_exact_times(track: Track, unit: bytes, samples: in
     assert demuxer.audio.clock_rate_hz == track.clock_rate_hz
     assert [frame.units for frame in received] == [[unit]] * 400
     assert [frame.pts_ticks for frame in received] == [frame.pts_ticks for frame in frames]
+
+
+def test_flac_goes_there_and_back_with_its_streaminfo() -> None:
+    track, frames = coded_audio(Codec.FLAC)
+    sent = [replace(frame, track_index=0) for frame in frames]
+    muxer = FlvMuxer([track])
+    demuxer, received = through(muxer, sent)
+    assert isinstance(track.parameters, FlacParameters)
+    assert muxer.start(0)[1].body == b"\x90fLaCfLaC\x80\x00\x00\x22" + track.parameters.streaminfo
+    assert demuxer.audio == track
+    assert [frame.units for frame in received] == [frame.units for frame in frames]
+    assert [frame.pts_ticks for frame in received] == [frame.pts_ticks for frame in frames]
+
+
+def test_ffmpeg_reads_the_flac_we_write_and_we_read_the_flac_it_writes() -> None:
+    """It sends STREAMINFO bare."""
+    track, frames = coded_audio(Codec.FLAC)
+    muxer = FlvMuxer([track])
+    messages = muxer.start(0) + [
+        message for frame in frames for message in muxer.messages(replace(frame, track_index=0))
+    ]
+    written = io.BytesIO(file_header(has_audio=True, has_video=False) + b"".join(map(tag, messages)))
+    copied = io.BytesIO()
+    with av.open(written, "r") as ours, av.open(copied, "w", format="flv") as theirs:
+        assert sum(block.samples for block in ours.decode(audio=0)) == 1152 * len(frames)
+        ours.seek(0)
+        stream = theirs.add_stream_from_template(ours.streams.audio[0])
+        for packet in ours.demux():
+            if packet.size:
+                packet.stream = stream
+                theirs.mux(packet)
+    demuxer = FlvDemuxer()
+    received = [frame for message in FlvReader().receive(copied.getvalue()) for frame in demuxer.push(message)]
+    assert demuxer.audio == track
+    assert [frame.units for frame in received] == [frame.units for frame in frames]
 
 
 def test_new_parameters_are_told_before_the_keyframe_that_has_them() -> None:
@@ -184,6 +223,8 @@ def test_the_first_of_several_tracks_in_messages_of_their_own() -> None:
         (MessageType.AUDIO, b"\xaf", "1 byte"),
         (MessageType.AUDIO, b"\x90wave", "audio codec"),
         (MessageType.AUDIO, b"\x90OpusNoHead", "identification"),
+        (MessageType.AUDIO, b"\x90fLaCfLaC\x80\0\0\x22", "FLAC STREAMINFO of 0 bytes"),
+        (MessageType.AUDIO, b"\x91fLaC\xff\xf7", "sync code"),
         (MessageType.AUDIO, b"\x2f\x00\x00", "MPEG audio"),
         (MessageType.DATA, b"\xff", "marker"),
         (MessageType.DATA, bytes(70_000), "at most"),
@@ -239,3 +280,10 @@ def test_vp9_is_described_by_its_keyframes() -> None:
     assert demuxer.video is not None
     assert demuxer.video.codec is Codec.VP9
     assert muxer.start(0)[1].body == messages[0].body  # the next viewer is told at once
+
+
+def test_players_are_sent_what_they_name() -> None:
+    assert known_codecs(()) == PLAIN_CODECS
+    assert known_codecs(("hvc1", "fLaC", "spex")) == PLAIN_CODECS | {Codec.FLAC}
+    assert known_codecs(("av01", "Opus")) == PLAIN_CODECS | {Codec.AV1, Codec.OPUS}
+    assert known_codecs({"*"}) == ENHANCED_CODECS

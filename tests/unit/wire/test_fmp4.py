@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.movies import CLOCK_HZ, HEIGHT, WIDTH, coded_audio, coded_video, interleaved, normalised
 
+from manycast.media.flac import StreamInfo
 from manycast.media.frame import Frame
-from manycast.media.track import AudioParameters, Codec, PlainParameters, Track
+from manycast.media.track import AudioParameters, Codec, FlacParameters, PlainParameters, Track
 from manycast.wire.fmp4.fragment import Sample, serialize_fragment
 from manycast.wire.fmp4.mux import LEAD_S, Fmp4Muxer
+from manycast.wire.fmp4.sample_entry import describe
 
 VIDEO = (Codec.H264, Codec.H265, Codec.VP9, Codec.AV1)
-AUDIO = (Codec.AAC, Codec.OPUS, Codec.MP3, Codec.AC3)
+AUDIO = (Codec.AAC, Codec.OPUS, Codec.MP3, Codec.AC3, Codec.FLAC)
 
 
 def samples_of(muxer: Fmp4Muxer, frames: list[Frame]) -> list[Sample]:
@@ -46,7 +48,7 @@ def read_back(data: bytes) -> tuple[list[str], list[tuple[int, int, int, bool, b
 
 
 @pytest.mark.parametrize("per_fragment", [1, 7, 10_000])
-@pytest.mark.parametrize(("video", "audio"), list(zip(VIDEO, AUDIO, strict=True)))
+@pytest.mark.parametrize(("video", "audio"), list(zip((*VIDEO, Codec.H264), AUDIO, strict=True)))
 def test_every_sample_comes_back_with_its_times(video: Codec, audio: Codec, per_fragment: int) -> None:
     picture_track, pictures = normalised(video, coded_video(video))
     sound_track, sounds = coded_audio(audio)
@@ -113,6 +115,7 @@ def test_mime_types_name_profiles_and_levels() -> None:
         (Codec.H265, Codec.OPUS): ("hvc1.1.6.L60.90", "opus"),
         (Codec.VP9, Codec.MP3): ("vp09.00.20.08", "mp4a.6B"),
         (Codec.AV1, Codec.AC3): ("av01.0.00M.08", "ac-3"),
+        (Codec.H264, Codec.FLAC): ("avc1.64000d", "flac"),
     }
     for (video, audio), codecs in wanted.items():
         picture_track, pictures = normalised(video, coded_video(video))
@@ -137,6 +140,31 @@ def test_new_parameters_make_a_new_movie_and_the_same_ones_do_not() -> None:
     assert muxer.movie is not first
     assert muxer.movie is not None
     assert muxer.movie.size == (160, 120)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "written_hz"),
+    [(44_100, 44_100), (96_000, 48_000), (176_400, 44_100), (192_000, 48_000), (655_350, 65_535), (95_999, 65_535)],
+)
+def test_flac_is_described_by_its_streaminfo(rate_hz: int, written_hz: int) -> None:
+    """Encapsulation of FLAC in ISO Base Media File Format section 3.3: entry, rate field and FLAC specific box."""
+    info = StreamInfo(
+        least_block_samples=4096,
+        most_block_samples=4096,
+        least_frame_bytes=0,
+        most_frame_bytes=0,
+        sample_rate_hz=rate_hz,
+        channels=6,
+        bits_per_sample=24,
+    ).serialize()
+    parameters = FlacParameters(streaminfo=info, sample_rate_hz=rate_hz, channels=6)
+    described = describe(Track(codec=Codec.FLAC, clock_rate_hz=rate_hz, parameters=parameters))
+    assert described is not None
+    entry = described.entry
+    assert entry[4:8] == b"fLaC"
+    assert (entry[24:26], entry[26:28]) == ((6).to_bytes(2), (24).to_bytes(2))
+    assert entry[32:36] == written_hz.to_bytes(2) + bytes(2)
+    assert entry[36:] == (50).to_bytes(4) + b"dfLa" + bytes(4) + b"\x80\0\0\x22" + info
 
 
 def test_a_movie_waits_for_its_pictures_but_not_for_its_sound() -> None:

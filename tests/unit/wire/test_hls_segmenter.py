@@ -336,7 +336,7 @@ def test_what_cannot_be_carried_is_left_out_and_nothing_left_is_refused() -> Non
 
 
 @pytest.mark.parametrize("video", [Codec.H264, Codec.H265, Codec.VP9, Codec.AV1])
-@pytest.mark.parametrize("audio", [Codec.AAC, Codec.OPUS, Codec.MP3])
+@pytest.mark.parametrize("audio", [Codec.AAC, Codec.OPUS, Codec.MP3, Codec.FLAC])
 def test_each_codec_is_in_the_form_that_hls_has_for_it_and_decodes(video: Codec, audio: Codec) -> None:
     track, seen = normalised(video, coded_video(video))
     heard_track, sounds = coded_audio(audio)
@@ -346,12 +346,13 @@ def test_each_codec_is_in_the_form_that_hls_has_for_it_and_decodes(video: Codec,
     segmenter.end_stream()
     text = segmenter.playlist()
     names = listed(text)
-    fragmented = video is not Codec.H264 or audio is Codec.OPUS
+    fragmented = video is not Codec.H264 or audio in (Codec.OPUS, Codec.FLAC)
     assert names[0].endswith(".m4s" if fragmented else ".ts")
     variant = segmenter.variant("x")
     prefix = {Codec.H264: "avc1.", Codec.H265: "hvc1.", Codec.VP9: "vp09.", Codec.AV1: "av01."}[video]
     assert variant.codecs[0].startswith(prefix)
-    assert variant.codecs[1] == {Codec.AAC: "mp4a.40.2", Codec.OPUS: "opus", Codec.MP3: "mp4a.40.34"}[audio]
+    names_of_sound = {Codec.AAC: "mp4a.40.2", Codec.OPUS: "opus", Codec.MP3: "mp4a.40.34", Codec.FLAC: "fLaC"}
+    assert variant.codecs[1] == names_of_sound[audio]
     assert variant.size == (320, 240)
     assert variant.frame_rate == 25
     data = b"".join(bytes(segmenter.files[name].data) for name in names)

@@ -18,7 +18,7 @@ from manycast.servers.rtmp.names import StreamAddress, address_of
 from manycast.servers.rtmp.play import COMPLETE_TIMEOUT_S, FilePlay, NotPlayable, Play
 from manycast.servers.rtmp.publish import Publication
 from manycast.wire.amf import Value
-from manycast.wire.flv.mux import ENHANCED_CODECS, PLAIN_CODECS
+from manycast.wire.flv.mux import PLAIN_CODECS, known_codecs
 from manycast.wire.rtmp.chunk import RtmpMessage
 from manycast.wire.rtmp.commands import (
     FOURCCS,
@@ -132,8 +132,7 @@ class RtmpSession:
             self._send(refusal(call, "NetConnection.Connect.InvalidApp", said))
             return
         self._app = app
-        if call.property("fourCcList") or call.property("videoFourCcInfoMap"):  # an empty one is none
-            self._carried = ENHANCED_CODECS
+        self._carried = known_codecs(call.fourccs())
         connection = self._connection
         connection.send(window_acknowledgement_size(WINDOW_BYTES))
         connection.send(set_peer_bandwidth(WINDOW_BYTES))

@@ -40,7 +40,7 @@ MAX_VAIN = 3  # segments with nothing that can be carried
 ROOM_S = 8.0  # or two target durations: more is not loaded ahead
 
 _TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
-_CARRIED = ("avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4a", "opus", "ac-3")  # RFC 6381
+_CARRIED = ("avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "mp4a", "opus", "ac-3", "flac")  # RFC 6381
 
 
 def is_playlist(content_type: str, path: str) -> bool:

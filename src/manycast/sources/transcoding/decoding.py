@@ -25,6 +25,7 @@ from manycast.media.track import (
     AacParameters,
     AudioParameters,
     Codec,
+    FlacParameters,
     G726Parameters,
     Track,
     XiphParameters,
@@ -54,6 +55,7 @@ _AUDIO: Mapping[Codec, str] = {
     Codec.OPUS: "libopus",
     Codec.MP3: "mp3float",
     Codec.AC3: "ac3",
+    Codec.FLAC: "flac",
     Codec.L16: "pcm_s16be",
     Codec.AMR: "amrnb",
     Codec.AMR_WB: "amrwb",
@@ -225,6 +227,8 @@ def _open_audio(track: Track) -> AudioCodecContext:
     match parameters:
         case AacParameters():
             decoder.extradata = parameters.config
+        case FlacParameters():
+            decoder.extradata = parameters.streaminfo
         case XiphParameters():
             decoder.extradata = _xiph_headers(track.codec, parameters)
         case AudioParameters() if parameters.complete:

@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.media.sample import frame_rate, picture_size
-from manycast.media.track import AacParameters, AudioParameters, Codec, G726Parameters, MediaKind, Track, XiphParameters
+from manycast.media.track import (
+    AacParameters,
+    AudioParameters,
+    Codec,
+    FlacParameters,
+    G726Parameters,
+    MediaKind,
+    Track,
+    XiphParameters,
+)
 from manycast.sources.encoding.sound_shape import settled, unlike_asked
 
 Wanted = VideoOutput | AudioOutput | None
@@ -56,7 +65,7 @@ def described(track: Track, output: VideoOutput | AudioOutput) -> str:
 def shape_of(track: Track) -> tuple[int, int]:
     """Sample rate in Hz and channels; 0 where the track does not tell."""
     match track.parameters:
-        case AacParameters() | AudioParameters() | XiphParameters() as parameters:
+        case AacParameters() | AudioParameters() | FlacParameters() | XiphParameters() as parameters:
             return parameters.sample_rate_hz, parameters.channels
         case G726Parameters():
             return 8000, 1

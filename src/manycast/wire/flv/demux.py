@@ -13,6 +13,8 @@ from manycast.media.av1 import split_obus
 from manycast.media.bits import MalformedBitstream
 from manycast.media.clock import Unwrapper
 from manycast.media.configuration import parse_av1c
+from manycast.media.flac import frame_samples as flac_frame_samples
+from manycast.media.flac import parameters_from_config as flac_parameters
 from manycast.media.frame import Frame
 from manycast.media.mpeg_audio import MpegAudioHeader
 from manycast.media.nal import split_length_prefixed
@@ -35,6 +37,7 @@ from manycast.wire.flv.message import (
     AV01,
     AVC1,
     EX_HEADER,
+    FLAC,
     HVC1,
     MP3,
     MP4A,
@@ -245,8 +248,12 @@ class FlvDemuxer:
             if self.audio is None:
                 self._set_audio(Codec.AC3, header.sample_rate_hz, header.channels)
             return self._sound(message, data, AC3_FRAME_SAMPLES)
-        elif fourcc not in (MP4A, OPUS, MP3, AC_3):
-            raise NotCarried(f"audio codec {fourcc!r}: only AAC, Opus, MP3, AC-3 and G.711 can be taken")
+        elif fourcc == FLAC and starts:
+            self._configure_flac(data)
+        elif fourcc == FLAC and carries:
+            return self._sound(message, data, flac_frame_samples(data)) if data else []
+        elif fourcc not in (MP4A, OPUS, MP3, AC_3, FLAC):
+            raise NotCarried(f"audio codec {fourcc!r}: only AAC, Opus, MP3, AC-3, FLAC and G.711 can be taken")
         return []
 
     def _configure_aac(self, config: bytes) -> None:
@@ -257,6 +264,13 @@ class FlvDemuxer:
         self._frame_samples = parsed.core_frame_samples * parameters.sample_rate_hz // parsed.core_rate_hz
         self._samples = SampleClock(parameters.sample_rate_hz, parameters.sample_rate_hz)
         self.audio = Track(codec=Codec.AAC, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
+
+    def _configure_flac(self, config: bytes) -> None:
+        """FFmpeg sends STREAMINFO without the marker and the block header that belong in front of it."""
+        parameters = flac_parameters(config)
+        if self.audio is None or self.audio.parameters != parameters:
+            self._samples = SampleClock(parameters.sample_rate_hz, parameters.sample_rate_hz)
+            self.audio = Track(codec=Codec.FLAC, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
 
     def _mp3(self, message: FlvMessage, data: bytes) -> list[Frame]:
         if not data:

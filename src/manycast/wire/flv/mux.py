@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from manycast.media import h264, h265
 from manycast.media.bits import MalformedBitstream
 from manycast.media.configuration import serialize_av1c, serialize_vpcc
+from manycast.media.flac import BLOCK_HEADER as FLAC_BLOCK_HEADER
+from manycast.media.flac import MARKER as FLAC_MARKER
 from manycast.media.frame import Frame
 from manycast.media.sample import SampleWriter, frame_rate, picture_size
 from manycast.media.track import (
@@ -15,6 +17,7 @@ from manycast.media.track import (
     AudioParameters,
     Av1Parameters,
     Codec,
+    FlacParameters,
     H264Parameters,
     H265Parameters,
     MediaKind,
@@ -26,6 +29,7 @@ from manycast.wire.flv.message import (
     AC_3,
     AV01,
     EX_HEADER,
+    FLAC,
     HVC1,
     OPUS,
     VP09,
@@ -44,7 +48,15 @@ ENCODER = "Manycast"
 
 # What players of FLV and RTMP know without having said so, and what comes with Enhanced RTMP besides.
 PLAIN_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.G711A, Codec.G711U, Codec.MP3})
-ENHANCED_CODECS = PLAIN_CODECS | {Codec.AV1, Codec.VP9, Codec.OPUS, Codec.AC3}
+_ENHANCED = {AV01: Codec.AV1, VP09: Codec.VP9, OPUS: Codec.OPUS, AC_3: Codec.AC3, FLAC: Codec.FLAC}
+ENHANCED_CODECS = PLAIN_CODECS.union(_ENHANCED.values())
+
+
+def known_codecs(fourccs: Collection[str]) -> frozenset[Codec]:
+    """What a player can be sent who names these codecs in `connect`, or "*" for all (Enhanced RTMP)."""
+    if "*" in fourccs:
+        return ENHANCED_CODECS
+    return PLAIN_CODECS.union(codec for fourcc, codec in _ENHANCED.items() if fourcc.decode() in fourccs)
 
 
 # The whole message before the first frame, from a track and, where there is one, the keyframe it goes before; empty
@@ -93,6 +105,12 @@ def _opus_configuration(track: Track, _keyframe: bytes) -> bytes:
     assert isinstance(track.parameters, AudioParameters)
     head = b"OpusHead" + bytes((1, track.parameters.channels)) + bytes(2) + (48_000).to_bytes(4, "little") + bytes(3)
     return _ex_audio(AudioPacketType.SEQUENCE_START, OPUS) + head
+
+
+def _flac_configuration(track: Track, _keyframe: bytes) -> bytes:
+    assert isinstance(track.parameters, FlacParameters)
+    head = _ex_audio(AudioPacketType.SEQUENCE_START, FLAC)
+    return head + FLAC_MARKER + FLAC_BLOCK_HEADER + track.parameters.streaminfo
 
 
 def _old_video(codec_id: VideoCodecId, configuration: Configuration) -> Writing:
@@ -177,6 +195,9 @@ def _writing_of(track: Track, *, old_hevc: bool) -> Writing | None:
             return _audio(head, int.from_bytes(OPUS), _opus_configuration)
         case Codec.AC3:
             return _audio(_ex_audio(AudioPacketType.CODED_FRAMES, AC_3), int.from_bytes(AC_3))
+        case Codec.FLAC:
+            head = _ex_audio(AudioPacketType.CODED_FRAMES, FLAC)
+            return _audio(head, int.from_bytes(FLAC), _flac_configuration)
     return None
 
 
@@ -229,7 +250,7 @@ class _TrackMuxer:
             return described | ({"framerate": rate} if rate is not None else {})
         described = {"audiocodecid": self._writing.codec_id}
         parameters = track.parameters
-        if isinstance(parameters, AudioParameters | AacParameters) and parameters.sample_rate_hz:
+        if isinstance(parameters, AudioParameters | AacParameters | FlacParameters) and parameters.sample_rate_hz:
             described |= {"audiosamplerate": float(parameters.sample_rate_hz), "stereo": parameters.channels > 1}
         return described
 

@@ -9,12 +9,15 @@ from manycast.media.ac3 import Ac3Header
 from manycast.media.bits import MalformedBitstream
 from manycast.media.codec_string import MPEG2_AUDIO_BELOW_HZ, codec_string
 from manycast.media.configuration import serialize_av1c, serialize_vpcc
+from manycast.media.flac import BLOCK_HEADER as FLAC_BLOCK_HEADER
+from manycast.media.flac import StreamInfo
 from manycast.media.sample import picture_size
 from manycast.media.track import (
     AacParameters,
     AudioParameters,
     Av1Parameters,
     Codec,
+    FlacParameters,
     H264Parameters,
     H265Parameters,
     MediaKind,
@@ -23,7 +26,12 @@ from manycast.media.track import (
 from manycast.media.vp9 import Vp9Format
 from manycast.wire.fmp4.box import box, full_box
 
-CARRIED = frozenset({Codec.H264, Codec.H265, Codec.AV1, Codec.VP9, Codec.AAC, Codec.OPUS, Codec.MP3, Codec.AC3})
+CARRIED = frozenset(
+    {
+        *(Codec.H264, Codec.H265, Codec.AV1, Codec.VP9),
+        *(Codec.AAC, Codec.OPUS, Codec.MP3, Codec.AC3, Codec.FLAC),
+    }
+)
 TOLD_BY_FRAMES = frozenset({Codec.VP9, Codec.AC3})  # in whose tracks not all of it stands
 
 _DPI_72 = (72 << 16).to_bytes(4)
@@ -99,8 +107,9 @@ def _video(track: Track, codec: str, sample: bytes) -> Description:
 
 def _audio(track: Track, codec: str, sample: bytes) -> Description:
     parameters = track.parameters
-    assert isinstance(parameters, AacParameters | AudioParameters)
+    assert isinstance(parameters, AacParameters | AudioParameters | FlacParameters)
     channels, rate_hz = parameters.channels, parameters.sample_rate_hz
+    bits, field_hz = 16, rate_hz if rate_hz <= _MAX_RATE_HZ else 0
     match track.codec:
         case Codec.AAC:
             assert isinstance(parameters, AacParameters)
@@ -110,16 +119,29 @@ def _audio(track: Track, codec: str, sample: bytes) -> Description:
             configuration = _esds(_MPEG2_AUDIO if rate_hz < MPEG2_AUDIO_BELOW_HZ else _MPEG1_AUDIO, b"")
         case Codec.AC3:
             kind, configuration = b"ac-3", _dac3(sample)
+        case Codec.FLAC:
+            assert isinstance(parameters, FlacParameters)
+            kind, configuration = b"fLaC", full_box(b"dfLa", 0, 0, FLAC_BLOCK_HEADER + parameters.streaminfo)
+            bits, field_hz = StreamInfo.parse(parameters.streaminfo).bits_per_sample, _expressible(rate_hz)
         case _:
             kind, configuration = b"Opus", _dops(channels)
     entry = box(
         kind,
         bytes(6) + (1).to_bytes(2),  # reserved, data_reference_index
-        bytes(8) + min(channels, 0xFFFF).to_bytes(2) + (16).to_bytes(2) + bytes(4),
-        (rate_hz if rate_hz <= _MAX_RATE_HZ else 0).to_bytes(2) + bytes(2),
+        bytes(8) + min(channels, 0xFFFF).to_bytes(2) + bits.to_bytes(2) + bytes(4),
+        field_hz.to_bytes(2) + bytes(2),
         configuration,
     )
     return Description(entry=entry, codec=codec)
+
+
+def _expressible(rate_hz: int) -> int:
+    """The rate or, where that is too high, its half, a quarter and so on; else the highest that can stand there
+    (RFC 9639 appendix D.3)."""
+    halved = rate_hz
+    while halved > _MAX_RATE_HZ and not halved & 1:
+        halved >>= 1
+    return min(halved, _MAX_RATE_HZ)
 
 
 def _esds(object_type: int, specific_info: bytes) -> bytes:

@@ -16,11 +16,12 @@ from manycast.wire.mpegts.mux import TsMuxer
 from manycast.wire.mpegts.packet import PAT_PID
 
 # What every player of HLS knows.
-CARRIED = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.MP3})
+CARRIED = frozenset({Codec.H264, Codec.H265, Codec.AAC, Codec.MP3, Codec.FLAC})
 
 # What HLS has in fragments of MP4 only (HLS authoring specification), and what has no place in a transport stream.
-_FRAGMENTED_ONLY = frozenset({Codec.H265, Codec.AV1, Codec.VP9, Codec.OPUS})
-_MP3 = "mp4a.40.34"  # what MP3 is called in HLS
+_FRAGMENTED_ONLY = frozenset({Codec.H265, Codec.AV1, Codec.VP9, Codec.OPUS, Codec.FLAC})
+_MP3 = "mp4a.40.34"
+_NAMES = {"mp4a.69": _MP3, "mp4a.6B": _MP3, "flac": "fLaC"}  # what HLS calls otherwise
 
 
 class Packaging(Protocol):
@@ -130,7 +131,7 @@ class Fmp4Packaging:
     @property
     def codecs(self) -> tuple[str, ...]:
         movie = self._muxer.movie
-        return () if movie is None else tuple(_MP3 if name.startswith("mp4a.6") else name for name in movie.codecs)
+        return () if movie is None else tuple(_NAMES.get(name, name) for name in movie.codecs)
 
     @property
     def size(self) -> tuple[int, int] | None:

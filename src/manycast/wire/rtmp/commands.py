@@ -15,7 +15,7 @@ COMMAND_CHUNK_STREAM = 3
 MAX_COMMAND_BYTES = 64 * 1024
 
 # Which codecs we take and give beyond those of FLV's tables (Enhanced RTMP version 2, "connect").
-FOURCCS: tuple[str, ...] = ("hvc1", "av01", "vp09", "Opus", "ac-3", ".mp3")
+FOURCCS: tuple[str, ...] = ("hvc1", "av01", "vp09", "Opus", "ac-3", "fLaC", ".mp3")
 
 
 class MalformedCommand(ProtocolError):
@@ -77,6 +77,13 @@ class Command:
     def property(self, name: str) -> amf.Value:
         """One of the command object's; None where it is not there."""
         return self.properties.get(name) if isinstance(self.properties, dict) else None
+
+    def fourccs(self) -> set[str]:
+        """The codecs that a client names in `connect`, "*" among them for all (Enhanced RTMP version 2)."""
+        named = (self.property(name) for name in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"))
+        return {
+            fourcc for group in named if isinstance(group, list | dict) for fourcc in group if isinstance(fourcc, str)
+        }
 
 
 def result(call: Command, properties: amf.Value, *arguments: amf.Value) -> Command:

@@ -12,7 +12,7 @@ from manycast.wire.http import RequestHead
 from manycast.wire.websocket import asks_for_websocket
 
 # H.265 where the machine decodes it. FLV and MP4 could carry more, such as G.711 and AC-3, for other players.
-BROWSER_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AV1, Codec.VP9, Codec.AAC, Codec.OPUS, Codec.MP3})
+BROWSER_CODECS = frozenset({Codec.H264, Codec.H265, Codec.AV1, Codec.VP9, Codec.AAC, Codec.OPUS, Codec.MP3, Codec.FLAC})
 
 _FORMS = {Form.FLV: PLAIN_CODECS, Form.MP4: CARRIED}
 
