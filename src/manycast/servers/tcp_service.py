@@ -14,6 +14,7 @@ from manycast.servers.client_acceptor import ClientAcceptor, ContextMaker
 from manycast.servers.faults import FaultLog
 
 TIMER_INTERVAL_S = 0.5
+MAX_STANDSTILL_S = 3.0  # of the server itself: too much to do, or the machine was asleep
 
 
 class TcpService(ABC):
@@ -29,6 +30,8 @@ class TcpService(ABC):
         self.admits: Callable[[str], bool] = _everybody  # whether clients of an address are served
         self._acceptors: list[ClientAcceptor] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._ticked_s = 0.0
+        self._stood_still = False  # so the last time; never twice in a row, or time limits would not hold at all
         self._loop = asyncio.get_running_loop()
 
     def listen(self, listeners: Sequence[socket.socket], *, make_context: ContextMaker | None = None) -> ClientAcceptor:
@@ -56,6 +59,7 @@ class TcpService(ABC):
 
     def start(self) -> None:
         """Begin to look after time limits."""
+        self._ticked_s = time.monotonic()
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._tick)
 
     async def close(self, reason: str) -> None:
@@ -86,7 +90,11 @@ class TcpService(ABC):
 
     def _tick(self) -> None:
         now_s = time.monotonic()
-        self.handle_timer(now_s)
+        # Who seems silent after a standstill of our own may well have spoken: what has come is read first.
+        stood_still = now_s - self._ticked_s > MAX_STANDSTILL_S and not self._stood_still
+        if not stood_still:
+            self.handle_timer(now_s)
+        self._ticked_s, self._stood_still = now_s, stood_still
         self.faults.handle_timer(now_s)
         self._timer = self._loop.call_later(TIMER_INTERVAL_S, self._tick)
 
