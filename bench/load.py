@@ -285,6 +285,7 @@ def _run_files(starts: Sequence[Start], control: Connection) -> None:
     readers = _Readers()
     started_s = time.monotonic()
     for start in sorted(starts, key=lambda start: start.after_s):
+        readers.lap()  # even if the server is so late that there is no time left: who plays must go on reading
         while (pause_s := started_s + start.after_s - time.monotonic()) > 0:
             time.sleep(min(LAP_S, pause_s))
             readers.lap()
