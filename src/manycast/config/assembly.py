@@ -17,11 +17,12 @@ from manycast.config.dialects import (
 )
 from manycast.config.hints import unknown_node
 from manycast.config.node import Node
-from manycast.config.problems import HIDDEN, Problem, without_login
+from manycast.config.problems import Problem
 from manycast.config.schema.base import Group
 from manycast.config.schema.fields import FieldSpec, fields_of
 from manycast.config.schema.settings import Settings
 from manycast.config.written import Branch, Leaf
+from manycast.wire.masking import HIDDEN, masked
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ def combine(first: Branch, second: Branch, report: Report) -> None:
 
 def shown_value(leaf: Leaf) -> str:
     """The value for a message: a password never."""
-    return HIDDEN if leaf.spec.secret else without_login(leaf.node.text)
+    return HIDDEN if leaf.spec.secret else masked(leaf.node.text)
 
 
 def _combined(first: Leaf, second: Leaf, report: Report) -> Leaf:
@@ -73,7 +74,7 @@ def _combined(first: Leaf, second: Leaf, report: Report) -> Leaf:
 
 def _shown_text(node: Node, model: type[Group]) -> str:
     secret = any(spec.secret for spec in fields_of(model))
-    return HIDDEN if secret else without_login(node.text)
+    return HIDDEN if secret else masked(node.text)
 
 
 def _default(dialect: Dialect, path: FieldPath, text: str) -> Node:

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from manycast.config.problems import HIDDEN, without_login
 from manycast.config.schema.base import Group
 from manycast.config.schema.settings import Settings
+from manycast.wire.masking import HIDDEN, masked
 
 
 def describe(settings: Settings) -> str:
@@ -47,6 +47,6 @@ def _value(value: Any, reveal: bool) -> Any:
         case Path():
             return str(value)
         case str():
-            return value if reveal else without_login(value)
+            return value if reveal else masked(value)
         case _:
             return value

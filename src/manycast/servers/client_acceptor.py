@@ -12,6 +12,7 @@ from manycast.hub.pipe import SocketPipe
 from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
 from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
 from manycast.servers.client import Client
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 
 ContextMaker = Callable[[], ssl.SSLContext]
@@ -78,7 +79,7 @@ class ClientAcceptor:
             await pipe.handshake(self._handshake_timeout_s)
         except HandshakeFailed as error:
             pipe.close()
-            self._faults.note(self._log, f"{self._protocol} {client}: {error}")
+            self._faults.note(ConnectionLog(self._log, f"{self._protocol} {client}"), str(error))
             return
         except BaseException:
             pipe.close()

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from typing import Self
 
 from manycast.errors import ProtocolError
+from manycast.wire.masking import masked_line
 
 MAX_HEAD_BYTES = 16 * 1024  # browsers send 1 KiB, with many cookies 8
 MAX_HEADER_LINES = 100
@@ -133,7 +134,7 @@ class ResponseHead:
         version, _, rest = lines[0].partition(" ")
         status, _, reason = rest.strip(" ").partition(" ")
         if not version.startswith("HTTP/1.") or len(status) != 3 or not (status.isascii() and status.isdigit()):
-            raise HttpError(400, f"status line {lines[0][:80]!r} is no 'HTTP/1.1 status reason'")
+            raise HttpError(400, f"status line {masked_line(lines[0])!r} is no 'HTTP/1.1 status reason'")
         if len(lines) - 1 > MAX_HEADER_LINES:
             raise HttpError(431, f"more than {MAX_HEADER_LINES} header lines")
         return cls(int(status), reason, tuple(map(_header, lines[1:])))
@@ -223,11 +224,11 @@ def _request_line(line: str) -> tuple[str, str, tuple[int, int]]:
     target, _, version = rest.rpartition(" ")
     target = target.strip(" ")
     if not method or not _TOKEN.issuperset(method) or not target or not version.startswith("HTTP/"):
-        raise HttpError(400, f"request line {line[:80]!r} is no 'method target HTTP/1.1'")
+        raise HttpError(400, f"request line {masked_line(line)!r} is no 'method target HTTP/1.1'")
     if any(character <= " " or character == "\x7f" for character in target):
-        raise HttpError(400, f"blank or control character in target {target[:80]!r}")
+        raise HttpError(400, f"blank or control character in target {masked_line(target)!r}")
     if version not in ("HTTP/1.0", "HTTP/1.1"):
-        raise HttpError(505, f"version {version[:20]!r}, wanted HTTP/1.1 or HTTP/1.0")
+        raise HttpError(505, f"version {masked_line(version, 20)!r}, wanted HTTP/1.1 or HTTP/1.0")
     return method, target, (1, 1 if version == "HTTP/1.1" else 0)
 
 
@@ -235,5 +236,5 @@ def _header(line: str) -> tuple[str, str]:
     # A folded line (RFC 9112 section 5.2) begins with a blank, and so has no name: refused as it may be.
     name, colon, value = line.partition(":")
     if not colon or not name or not _TOKEN.issuperset(name) or "\r" in value or "\0" in value:
-        raise HttpError(400, f"header {line[:80]!r} is no 'name: value'")
+        raise HttpError(400, f"header {masked_line(line)!r} is no 'name: value'")
     return name.lower(), value.strip(_BLANKS)

@@ -210,7 +210,7 @@ def parse_key_mgmt_header(value: str) -> MikeyMessage | None:
     while position < len(value):
         match = _FIELD.match(value, position)
         if match is None:
-            raise MalformedMikey(f"KeyMgmt: {value[position : position + 40]!r} is no name=value")
+            raise MalformedMikey(f"KeyMgmt: no name=value at character {position}")
         fields[match[1].lower()] = match[2] if match[2] is not None else match[3].strip()
         position = match.end()
         if position == len(value) or value[position] == ",":
@@ -218,7 +218,7 @@ def parse_key_mgmt_header(value: str) -> MikeyMessage | None:
                 return MikeyMessage.parse(_decode(fields.get("data", "")))
             fields = {}
         elif value[position] != ";":
-            raise MalformedMikey(f"KeyMgmt: {value[position : position + 40]!r} after a field")
+            raise MalformedMikey(f"KeyMgmt: no separator at character {position}")
         position += 1
     return None
 
@@ -250,7 +250,7 @@ class _Reader:
 
 def _decode(data: str) -> bytes:
     if len(data) > 2 * MAX_MESSAGE_BYTES or not _DATA.fullmatch(data):
-        raise MalformedMikey(f"{data[:40]!r} is no base64")
+        raise MalformedMikey("data that is no base64")
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:

@@ -15,6 +15,7 @@ from manycast.hub.pipe import Pipe, SocketPipe
 from manycast.hub.tls_pipe import HandshakeFailed, TlsPipe
 from manycast.servers.acceptor import Acceptor, Peer, prepare_socket
 from manycast.servers.client import Client
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.pages import Pages
 from manycast.servers.http.request import HttpRequest, HttpRoute, RtspTaker, refuse
@@ -187,7 +188,7 @@ class HttpFront:
         await self._pages.serve(request, port.routes)
 
     def _note(self, port: _Port, client: Client, text: str) -> None:
-        self.faults.note(self.log, f"{port.name} {client}: {text}")
+        self.faults.note(ConnectionLog(self.log, f"{port.name} {client}"), text)
 
     def _handle_timer(self) -> None:
         self.faults.handle_timer(time.monotonic())

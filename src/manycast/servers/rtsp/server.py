@@ -16,8 +16,9 @@ from manycast.servers.rtsp.link import Link, PipeLink
 from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.servers.tcp_service import TcpService
+from manycast.wire.masking import masked
 from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
-from manycast.wire.rtsp.message import Request, Response, without_userinfo
+from manycast.wire.rtsp.message import Request, Response
 
 DESCRIPTORS_WITHOUT_LIMIT = 10_000
 
@@ -107,7 +108,7 @@ class RtspServer(TcpService):
 
 
 def _short(request: Request) -> str:
-    return f"{request.method} {without_userinfo(request.uri)!r}"
+    return f"{request.method} {masked(request.uri)!r}"
 
 
 def raise_descriptor_limit() -> int:

@@ -11,6 +11,7 @@ from manycast.hub.pipe import HungUp, receive
 from manycast.hub.rtp_packager import Framing
 from manycast.hub.tcp_viewer import TcpOutbox
 from manycast.servers.client import Client
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.http.request import HttpRequest
 from manycast.servers.rtsp.options import RECLAIM_TIMEOUT_S
 from manycast.servers.rtsp.reply import complete
@@ -108,7 +109,7 @@ class TunnelRoute:
         self._half_open.remove(post)
 
     def _note(self, client: Client, text: str) -> None:
-        self._server.faults.note(self._server.log, f"RTSP over {_name(client)} {client}: {text}")
+        self._server.faults.note(ConnectionLog(self._server.log, f"RTSP over {_name(client)} {client}"), text)
 
 
 class TunnelLink:

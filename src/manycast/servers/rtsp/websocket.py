@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from manycast.hub.rtp_packager import Framing
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.http.request import HttpRequest
 from manycast.servers.rtsp.link import PipeLink
 from manycast.servers.rtsp.server import RtspServer
@@ -48,7 +49,8 @@ class WebSocketRoute:
         return True
 
     def _note(self, link: WebSocketLink, text: str) -> None:
-        self._server.faults.note(self._server.log, f"{link.name} {link.peer_address}:{link.peer_port}: {text}")
+        log = ConnectionLog(self._server.log, f"{link.name} {link.peer_address}:{link.peer_port}")
+        self._server.faults.note(log, text)
 
 
 class WebSocketLink:

@@ -16,6 +16,7 @@ from manycast.hub.ts_packager import TsLayout
 from manycast.libsrt.library import Events, Option, SrtError, SrtLibrary, Statistics
 from manycast.libsrt.poller import Poller
 from manycast.libsrt.reader import Reader
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.srt.admission import Caller
 from manycast.servers.srt.options import SrtOptions
@@ -55,7 +56,7 @@ class SrtConnection:
     def __init__(self, host: Host, catalogue: Catalogue, sock: int, caller: Caller) -> None:
         self.caller = caller
         self.sock = sock
-        self.log = _ConnectionLog(host.log, {"peer": str(caller)})
+        self.log = ConnectionLog(host.log, f"SRT {caller}")
         self.closed = False
         self.opened_s = time.monotonic()
         self.statistics = Statistics()
@@ -248,11 +249,3 @@ class SrtConnection:
 
 def _ignore() -> None:
     pass
-
-
-class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts protocol and peer before each line."""
-
-    def process(self, msg: str, kwargs: object) -> tuple[str, object]:  # type: ignore[override]
-        extra = self.extra or {}
-        return f"SRT {extra['peer']}: {msg}", kwargs

@@ -21,6 +21,7 @@ from manycast.libsrt.library import (
     State,
 )
 from manycast.libsrt.poller import Poller
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.srt.admission import Admission, Caller, Refused
 from manycast.servers.srt.connection import SrtConnection
@@ -140,7 +141,8 @@ class SrtServer:
         self._handshakes[sock] = caller, time.monotonic()
 
     def _refused(self, peer: tuple[str, int], refused: Refused) -> None:
-        self.faults.note(self.log, f"SRT {peer[0]}:{peer[1]}: refused with {refused.rejection.value}: {refused}")
+        log = ConnectionLog(self.log, f"SRT {peer[0]}:{peer[1]}")
+        self.faults.note(log, f"refused with {refused.rejection.value}: {refused}")
 
     def _accept(self, listener: int, _events: int) -> None:
         library = self.library
@@ -175,4 +177,5 @@ class SrtServer:
                 continue  # about to be accepted
             del self._handshakes[sock]
             what = "its passphrase is wrong or missing" if caller.passphrase else "it encrypts, nothing here does"
-            self.faults.note(self.log, f"SRT {caller}: the handshake failed: {what}, or it speaks another kind of SRT")
+            log = ConnectionLog(self.log, f"SRT {caller}")
+            self.faults.note(log, f"the handshake failed: {what}, or it speaks another kind of SRT")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
+from manycast.wire.masking import masked, masked_line
 from manycast.wire.rtsp.errors import (
     BadRequest,
     HttpOnRtspPort,
@@ -97,17 +98,17 @@ class Headers:
             if count > MAX_HEADER_LINES:
                 raise BadRequest(f"more than {MAX_HEADER_LINES} header lines")
             if "\r" in line or "\0" in line:  # could not be sent on, nor echoed
-                raise BadRequest(f"control character in header {line!r}")
+                raise BadRequest(f"control character in header {masked_line(line)!r}")
             if line[0] in _BLANKS:  # folded, RFC 2616 section 2.2
                 if not fields:
-                    raise BadRequest(f"continuation {line!r} of no header")
+                    raise BadRequest(f"continuation {masked_line(line)!r} of no header")
                 name, value = fields[-1]
                 fields[-1] = name, f"{value} {line.strip(_BLANKS)}".strip(_BLANKS)
                 continue
             name, colon, value = line.partition(":")
             name = name.rstrip(_BLANKS)
             if not colon or not _is_token(name):
-                raise BadRequest(f"header {line!r} is no 'name: value'")
+                raise BadRequest(f"header {masked_line(line)!r} is no 'name: value'")
             fields.append((name, value.strip(_BLANKS)))
         return cls(fields)
 
@@ -183,7 +184,7 @@ class Request:
         return _serialize(f"{self.method} {self.uri} {self.version}", self.headers, self.body)
 
     def __str__(self) -> str:
-        return f"{self.method} {without_userinfo(self.uri)!r} CSeq {self.cseq}, {len(self.body)} bytes of body"
+        return f"{self.method} {masked(self.uri)!r} CSeq {self.cseq}, {len(self.body)} bytes of body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +229,19 @@ def parse_start_line(line: str, headers: Headers, body: bytes = b"") -> Request 
     if line[:5].upper() == "RTSP/":
         return _parse_status_line(line, headers, body)
     if line.startswith("HTTP/"):
-        raise HttpOnRtspPort(f"HTTP on the RTSP port: {line!r}")
+        raise HttpOnRtspPort(f"HTTP on the RTSP port: {masked_line(line)!r}")
     method, _, rest = line.strip(" ").partition(" ")
     # The address is all between the first and the last space: people type names with spaces into players.
     uri, _, version = rest.rpartition(" ")
     uri = uri.strip(" ")
     if version.startswith("HTTP/"):
-        raise HttpOnRtspPort(f"HTTP on the RTSP port: {line[:80]!r}")
+        raise HttpOnRtspPort(f"HTTP on the RTSP port: {masked_line(line)!r}")
     if not _is_token(method) or not uri or version[:5].upper() != "RTSP/":
-        raise BadRequest(f"start line {line[:80]!r} is no 'method URI {VERSION}'")
+        raise BadRequest(f"start line {masked_line(line)!r} is no 'method URI {VERSION}'")
     if len(uri) > MAX_URI_CHARS:
         raise RequestUriTooLarge(f"URI of {len(uri)} characters, at most {MAX_URI_CHARS}")
     if any(character < " " or character == "\x7f" for character in uri):
-        raise BadRequest(f"control character in URI {uri!r}")
+        raise BadRequest(f"control character in URI {masked_line(uri)!r}")
     return Request(method, uri, _checked_version(version), headers, body)
 
 
@@ -248,16 +249,16 @@ def _parse_status_line(line: str, headers: Headers, body: bytes) -> Response:
     version, _, rest = line.partition(" ")
     status, _, reason = rest.strip(" ").partition(" ")
     if "\r" in reason or "\0" in reason:
-        raise BadRequest(f"control character in status line {line[:80]!r}")
+        raise BadRequest(f"control character in status line {masked_line(line)!r}")
     if len(status) != 3 or not _is_number(status) or status < "100":
-        raise BadRequest(f"status line {line[:80]!r} is no '{VERSION} status reason'")
+        raise BadRequest(f"status line {masked_line(line)!r} is no '{VERSION} status reason'")
     _checked_version(version)
     return Response(int(status), reason.strip(" "), headers, body)
 
 
 def _checked_version(version: str) -> str:
     if version.upper() != VERSION:
-        raise VersionNotSupported(f"version {version[:80]!r}, wanted {VERSION}")
+        raise VersionNotSupported(f"version {masked_line(version)!r}, wanted {VERSION}")
     return VERSION
 
 
@@ -286,13 +287,6 @@ def cseq_of(headers: Headers) -> int | None:
     """The number of `CSeq` (RFC 2326 section 12.17); None when it is missing or no number."""
     value = headers.get("CSeq")
     return int(value) if value is not None and _is_number(value) else None
-
-
-def without_userinfo(uri: str) -> str:
-    """The address as it may be logged: without user name and password."""
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    return scheme + separator + authority.rpartition("@")[2] + slash + path
 
 
 def _serialize(start_line: str, headers: Headers, body: bytes) -> bytes:

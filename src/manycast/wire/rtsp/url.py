@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Self
 from urllib.parse import quote, unquote_to_bytes
 
+from manycast.wire.masking import masked_line
 from manycast.wire.rtsp.errors import BadRequest, NotFound
-from manycast.wire.rtsp.message import without_userinfo
 
 MAX_PATH_CHARS = 1024  # decoded; longer than any name of a stream, and than most file systems take
 
@@ -60,11 +60,15 @@ class RtspUrl:
         path, _, query = rest.partition("?")
         userinfo, at, host_port = authority.rpartition("@")
         user, colon, password = userinfo.partition(":")
-        host, port = _parse_host_port(host_port)
+        try:
+            host, port = _parse_host_port(host_port)
+            login = _decode(user) if at else None, _decode(password) if colon else None
+        except BadRequest:  # which may quote a part of the password
+            raise BadRequest(f"URI {masked_line(uri, 200)!r}: its host, port or login cannot be read") from None
         return cls(
             scheme=scheme,
-            user=_decode(user) if at else None,
-            password=_decode(password) if colon else None,
+            user=login[0],
+            password=login[1],
             host=host,
             port=port,
             path=_checked_path(_decode(path)),
@@ -127,6 +131,13 @@ def track_control(base_url: str, control: Control) -> str:
     return f"{without_userinfo(base).rstrip('/')}/{name}?{query.rstrip('/')}"
 
 
+def without_userinfo(url: str) -> str:
+    """The address without user name and password."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path
+
+
 def split_parameters(path: str) -> tuple[str, dict[str, str]]:
     """Split `test.mp4&t=unicast&w=1280` into the name and the parameters, their names in lower case.
 
@@ -185,11 +196,11 @@ def _split(uri: str) -> tuple[str, str, str]:
     scheme, separator, rest = uri.partition("://")
     if not separator or "/" in scheme or "?" in scheme:
         if not uri.startswith("/"):
-            raise BadRequest(f"URI {uri[:200]!r} is neither absolute nor a path")
+            raise BadRequest(f"URI {masked_line(uri, 200)!r} is neither absolute nor a path")
         return "", "", uri
     scheme = scheme.lower()
     if scheme not in _SCHEMES:
-        raise BadRequest(f"scheme {scheme[:40]!r} in an RTSP URI")
+        raise BadRequest(f"scheme {masked_line(scheme, 40)!r} in an RTSP URI")
     end = next((index for index, character in enumerate(rest) if character in "/?"), len(rest))
     return scheme, rest[:end], rest[end:]
 
@@ -209,9 +220,9 @@ def _decode(text: str) -> str:
     try:
         decoded = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8")
     except UnicodeError:
-        raise BadRequest(f"{text[:200]!r} in a URI is no UTF-8") from None
+        raise BadRequest(f"{masked_line(text, 200)!r} in a URI is no UTF-8") from None
     if any(unicodedata.category(character) == "Cc" for character in decoded):
-        raise BadRequest(f"control character in {decoded[:200]!r}")
+        raise BadRequest(f"control character in {masked_line(decoded, 200)!r}")
     return decoded
 
 
@@ -220,7 +231,7 @@ def _checked_path(path: str) -> str:
         raise BadRequest(f"path of {len(path)} characters, at most {MAX_PATH_CHARS}")
     # Checked after decoding, so that %2e%2e%2f is seen; and behind backslashes, which are slashes on Windows.
     if any(segment in (".", "..") for segment in re.split(r"[/\\]", path)):
-        raise NotFound(f"'.' or '..' in path {path[:200]!r}")
+        raise NotFound(f"'.' or '..' in path {masked_line(path, 200)!r}")
     return "/".join(segment for segment in path.split("/") if segment)
 
 

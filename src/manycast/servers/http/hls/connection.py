@@ -13,6 +13,7 @@ from manycast import __version__
 from manycast.hub.hls_packager import HlsRun
 from manycast.hub.hls_runs import HlsRuns
 from manycast.hub.pipe import HungUp, receive
+from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.hls.address import HlsAddress, is_hls, media_playlist_uri, parse_hls_address
 from manycast.servers.http.hls.options import HlsServerOptions
@@ -70,6 +71,7 @@ class HlsConnection:
         "_deadline_s",
         "_head",
         "_host",
+        "_log",
         "_loop",
         "_moved_s",
         "_out",
@@ -83,6 +85,7 @@ class HlsConnection:
         """The connection owns the request's pipe from now on."""
         self._host = host
         self._client = request.client
+        self._log = ConnectionLog(host.log, f"HTTP {request.client}")
         self._pipe = request.client.pipe
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(request.received)
@@ -131,7 +134,7 @@ class HlsConnection:
         if self._head is None:
             self._go_on()
         elif len(self._buffer) > MAX_AHEAD_BYTES:
-            self._host.faults.note(self._host.log, f"HTTP {self._client}: requests without end, and no answer read")
+            self._host.faults.note(self._log, "requests without end, and no answer read")
             self.close()
 
     def _go_on(self) -> None:
@@ -193,7 +196,7 @@ class HlsConnection:
     async def _open(self, head: RequestHead, address: HlsAddress) -> None:
         try:
             if self._host.login is not None:
-                await self._host.login.check(self._client, head, address.parameters, self._host.log)
+                await self._host.login.check(self._client, head, address.parameters, self._log)
             self._host.asked(address.name, head.tokens("Via"))
             run = await self._host.open(address.name)
         except HttpError as error:
