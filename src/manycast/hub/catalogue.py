@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from manycast.hub.backchannel import Backchannels
-from manycast.hub.conversions import ConversionOptions, Conversions
+from manycast.hub.conversions import ConversionOptions, Conversions, is_carried
 from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.hops import Hops
 from manycast.hub.hub import Hub
@@ -16,12 +17,18 @@ from manycast.hub.names import is_capture_name, spoken_path
 from manycast.hub.output import OutputRules
 from manycast.hub.pacer import Pacer
 from manycast.hub.rtp_title import RtpTitle
-from manycast.hub.source import Source
+from manycast.hub.selected_media import SelectedMedia
+from manycast.hub.source import Source, SourceError
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream
 from manycast.hub.transcoding import Transcoding
-from manycast.media.track import Codec
+from manycast.media.track import Codec, JpegParameters, Track
+from manycast.wire.rtp.formats import CARRIED as RTP_CARRIED
 from manycast.wire.via import parse_via
+
+JPEG_TIMEOUT_S = 5.0  # for the first picture, which tells whether RTP can carry it
+
+log = logging.getLogger(__name__)
 
 
 class FileFinder(Protocol):
@@ -82,6 +89,7 @@ class Catalogue:
         self._applications = tuple(applications)
         self._pacer = Pacer()
         self._followed = FollowedGroups()
+        self._told: WeakSet[Stream | StoredMedia] = WeakSet()
         self._titles: WeakValueDictionary[StoredMedia, RtpTitle] = WeakValueDictionary()
 
     def path_of(self, name: str) -> str:
@@ -143,6 +151,30 @@ class Catalogue:
         """The same of a file."""
         return media if self._conversions is None else await self._conversions.media_for(media, carried)
 
+    async def form_for_rtp(self, found: Stream | StoredMedia) -> Stream | StoredMedia:
+        """What `find` has found, as RTP carries it; what it cannot carry is converted, else left out. Raises
+        SourceError where nothing is left."""
+        form: Stream | StoredMedia
+        if isinstance(found, Stream):
+            if any(isinstance(track.parameters, JpegParameters) for track in found.tracks):
+                await found.wait_complete(JPEG_TIMEOUT_S)
+            name, form = found.path, await self.stream_for(found, RTP_CARRIED)
+        else:
+            name, form = found.name, await self.media_for(found, RTP_CARRIED)
+        left = [index for index, track in enumerate(form.tracks) if is_carried(track, RTP_CARRIED)]
+        if len(left) == len(form.tracks):
+            return form
+        refused = ", ".join(_described(track) for index, track in enumerate(form.tracks) if index not in left)
+        reason = f"{name}: RTP cannot carry {refused}; it is converted where `convert` is not switched off"
+        if not left or self._conversions is None:
+            raise SourceError(reason)
+        if form not in self._told:
+            self._told.add(form)
+            log.warning("%s; it is left out", reason)
+        if isinstance(form, Stream):
+            return await self._conversions.stream_of(form, left)
+        return SelectedMedia(form, left)
+
     async def close(self) -> None:
         """Stop all conversions."""
         if self._conversions is not None:
@@ -192,3 +224,8 @@ class Catalogue:
         if title is None:
             title = self._titles[media] = RtpTitle(media, self._pacer, self._followed)
         return title
+
+
+def _described(track: Track) -> str:
+    fault = track.parameters.fault if isinstance(track.parameters, JpegParameters) else ""
+    return f"{track.codec.value} ({fault})" if fault else track.codec.value

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
 
@@ -18,7 +18,7 @@ from manycast.hub.source import Source, SourceEnded
 from manycast.hub.stored import StoredMedia
 from manycast.hub.stream import Stream, StreamEnded
 from manycast.hub.transcoding import Transcoding
-from manycast.media.track import Codec, MediaKind, Track
+from manycast.media.track import Codec, JpegParameters, MediaKind, Track
 
 _NEVER = frozenset({Codec.MPEG_TS, Codec.UNKNOWN, Codec.METADATA})  # nobody can decode them
 # In this order: a picture in H.264, which costs most, is made once for those who need only that, and those who need
@@ -27,6 +27,9 @@ _TARGETS = {
     MediaKind.VIDEO: Output(video=VideoOutput(codec=Codec.H264)),
     MediaKind.AUDIO: Output(audio=AudioOutput(codec=Codec.AAC)),
 }
+# RTP carries some kinds of JPEG only. What is of another one stays JPEG there: that costs the least, and each picture
+# can still be had by itself.
+_JPEG = Output(video=VideoOutput(codec=Codec.MJPEG))
 
 TIMER_INTERVAL_S = 1.0
 COMPLETE_TIMEOUT_S = 5.0  # for tracks that tell only in band what they are
@@ -67,16 +70,18 @@ class Conversions:
         self._linger_s = options.linger_s
         self._live: set[Stream] = set()
         self._running: WeakKeyDictionary[Stream, dict[_Wanted, OnDemand]] = WeakKeyDictionary()
-        self._told: WeakKeyDictionary[Stream, set[MediaKind]] = WeakKeyDictionary()
+        self._told: WeakKeyDictionary[Stream, set[Codec]] = WeakKeyDictionary()
 
     async def stream_for(self, stream: Stream, carried: Collection[Codec]) -> Stream:
         """A live stream, or, where its video or audio is of codecs that are not carried, one that has the same with
         H.264 and AAC instead. Raises SourceError when that does not start."""
         converted = stream
-        for kind, output in self._targets.items():
+        for kind in self._targets:
             index = _lacking(converted.tracks, kind, carried)
             if index is not None:
-                self._tell(stream, kind, converted.tracks[index])
+                track = converted.tracks[index]
+                output = self._target(track, carried)
+                self._tell(stream, track, output)
                 others = (number for number, track in enumerate(converted.tracks) if track.kind is _OTHER[kind])
                 converted = await self._open(converted, _Wanted(output, tuple(sorted((index, *others)))))
         if not converted.complete and converted is not stream:
@@ -90,28 +95,45 @@ class Conversions:
             return stream
         return await self._open(stream, _Wanted(output, tuple(range(len(stream.tracks)))))
 
+    async def stream_of(self, stream: Stream, track_indices: Sequence[int]) -> Stream:
+        """Some tracks of a live stream. Raises SourceError."""
+        return await self._open(stream, _Wanted(Output(), tuple(track_indices)))
+
     async def media_for(self, media: StoredMedia, carried: Collection[Codec]) -> StoredMedia:
         """The same of a file as `stream_for` of a stream. Raises SourceError."""
-        lacking = [kind for kind in self._targets if _lacking(media.tracks, kind, carried) is not None]
-        if not lacking:
-            return media
-        output = Output(
-            video=_TARGETS[MediaKind.VIDEO].video if MediaKind.VIDEO in lacking else VideoOutput(),
-            audio=_TARGETS[MediaKind.AUDIO].audio if MediaKind.AUDIO in lacking else AudioOutput(),
-        )
-        return await self._transcoding.media(media, output)
+        output = Output()
+        for kind in self._targets:
+            index = _lacking(media.tracks, kind, carried)
+            if index is not None:
+                target = self._target(media.tracks[index], carried)
+                output = (
+                    replace(output, video=target.video)
+                    if kind is MediaKind.VIDEO
+                    else replace(output, audio=target.audio)
+                )
+        return media if output == Output() else await self._transcoding.media(media, output)
 
     async def close(self) -> None:
         """Stop everything."""
         running = [on_demand for kinds in self._running.values() for on_demand in kinds.values()]
         await asyncio.gather(*(on_demand.close() for on_demand in running))
 
-    def _tell(self, stream: Stream, kind: MediaKind, track: Track) -> None:
+    def _target(self, track: Track, carried: Collection[Codec]) -> Output:
+        return _JPEG if track.codec in carried else self._targets[track.kind]
+
+    def _tell(self, stream: Stream, track: Track, output: Output) -> None:
         told = self._told.setdefault(stream, set())
-        if kind not in told:
-            told.add(kind)
-            target = Codec.H264 if kind is MediaKind.VIDEO else Codec.AAC
-            log.info("%s: %s goes as %s to those who cannot have it as it is", stream, track.codec.value, target.value)
+        target = output.video.codec or output.audio.codec
+        if target is not None and target not in told:
+            told.add(target)
+            fault = f" ({track.parameters.fault})" if isinstance(track.parameters, JpegParameters) else ""
+            log.info(
+                "%s: %s%s goes as %s to those who cannot have it as it is",
+                stream,
+                track.codec.value,
+                fault,
+                target.value if target is not track.codec else "one that RTP carries",
+            )
 
     async def _open(self, stream: Stream, wanted: _Wanted) -> Stream:
         kinds = self._running.setdefault(stream, {})
@@ -173,6 +195,12 @@ async def _first_keyframe(converted: Stream) -> None:
 def _lacking(tracks: Sequence[Track], kind: MediaKind, carried: Collection[Codec]) -> int | None:
     """The track that is to be converted, by its index; None where one is carried, or none can be decoded."""
     own = [(index, track) for index, track in enumerate(tracks) if track.kind is kind and track.codec not in _NEVER]
-    if not own or any(track.codec in carried for _, track in own):
+    if not own or any(is_carried(track, carried) for _, track in own):
         return None
     return own[0][0]
+
+
+def is_carried(track: Track, carried: Collection[Codec]) -> bool:
+    """Whether a protocol that carries some codecs has a form for a track; JPEG of any kind none has."""
+    is_odd_jpeg = isinstance(track.parameters, JpegParameters) and bool(track.parameters.fault)
+    return track.codec in carried and not is_odd_jpeg

@@ -8,8 +8,10 @@ from enum import Enum
 from typing import Self
 
 from manycast.media.bits import MalformedBitstream
+from manycast.media.track import JpegParameters
 
 MAX_SEGMENTS = 256  # before the picture; cameras write some ten, with a segment of 64 kB of EXIF at most
+MAX_RTP_SIDE = 2040  # pixels: RFC 2435 counts blocks of 8 in a byte
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _SOF0, _SOF1, _DHT, _SOS, _DQT, _DRI = 0xC0, 0xC1, 0xC4, 0xDA, 0xDB, 0xDD
@@ -63,7 +65,10 @@ class JpegImage:
     def parse(cls, data: bytes) -> Self:
         """Read an image. Raises MalformedBitstream for a broken one and for one of another kind, saying which."""
         reader = _Segments(data)
-        frame, scan = reader.read()
+        reader.read()
+        if reader.fault:
+            raise MalformedBitstream(reader.fault)
+        frame, scan = reader.frame, reader.scan()
         return cls(
             height=int.from_bytes(frame[1:3]),
             width=int.from_bytes(frame[3:5]),
@@ -95,6 +100,17 @@ class JpegImage:
         return b"".join(segments)
 
 
+def parameters_of(data: bytes) -> JpegParameters:
+    """What an image is, by all that stands before its picture. Raises MalformedBitstream for what is no image."""
+    reader = _Segments(data)
+    reader.read()
+    height, width = int.from_bytes(reader.frame[1:3]), int.from_bytes(reader.frame[3:5])
+    fault = reader.fault
+    if not fault and not (0 < width <= MAX_RTP_SIDE and 0 < height <= MAX_RTP_SIDE):
+        fault = f"{width}x{height}, wanted at most {MAX_RTP_SIDE}x{MAX_RTP_SIDE}"
+    return JpegParameters(width=width, height=height, fault=fault)
+
+
 def scaled_tables(quality: int) -> tuple[bytes, bytes]:
     """The tables of annex K for a quality of 1 to 99, by the formula of RFC 2435 appendix A."""
     factor = 5000 // quality if quality < 50 else 200 - 2 * quality
@@ -109,13 +125,15 @@ class _Segments:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._scan_at = 0
         self.tables: dict[int, bytes] = {}
         self._huffman: dict[int, bytes] = {}
         self.restart_interval = 0
-        self._frame = b""
+        self.frame = b""  # the frame header
+        self.fault = ""  # why the image is not of the one kind
 
-    def read(self) -> tuple[bytes, bytes]:
-        """The frame header, of the one kind, and the entropy-coded data."""
+    def read(self) -> None:
+        """Raises MalformedBitstream for a broken image."""
         data = self._data
         if not data.startswith(SOI):
             raise MalformedBitstream(f"an image that begins with {data[:2].hex()}, wanted {SOI.hex()}")
@@ -129,32 +147,47 @@ class _Segments:
                 raise MalformedBitstream(f"no segment at byte {position} of {len(data)}")
             body = data[position + 4 : end]
             if head[1] == _SOS:
-                return self._finish(body, end)
+                self._scan_at = end
+                self._check(body)
+                return
             self._take(head[1], body)
             position = end
         raise MalformedBitstream(f"no picture within {MAX_SEGMENTS} segments")
 
+    def scan(self) -> bytes:
+        """The entropy-coded data. Raises MalformedBitstream where it is not all there is."""
+        end = _END_OF_SCAN.search(self._data, self._scan_at)
+        if end is not None and end.group() not in (EOI, b"\xff\xfe"):
+            raise MalformedBitstream(f"marker {end.group().hex()} behind the first scan, wanted the image's end")
+        return self._data[self._scan_at : end.start() if end else len(self._data)]
+
     def _take(self, marker: int, body: bytes) -> None:
-        if marker == _SOF0:
-            self._frame = body
-        elif marker == _DQT:
+        if marker == _DQT:
             self._take_quantisation(body)
         elif marker == _DHT:
             self._take_huffman(body)
         elif marker == _DRI:
             self.restart_interval = int.from_bytes(body[:2])
-        elif marker == _SOF1 or marker in _OTHER_FRAMES:
-            raise MalformedBitstream(f"coding process {marker - _SOF0}, wanted baseline")
+        elif marker in (_SOF0, _SOF1) or marker in _OTHER_FRAMES:
+            self.frame = body
+            if marker != _SOF0:
+                self._refuse(f"coding process {marker - _SOF0}, wanted baseline")
+
+    def _refuse(self, fault: str) -> None:
+        self.fault = self.fault or fault
 
     def _take_quantisation(self, body: bytes) -> None:
         position = 0
         while position < len(body):
             precision, number = body[position] >> 4, body[position] & 15
-            table = body[position + 1 : position + 65]
-            if precision or len(table) < 64:
+            size = 128 if precision else 64
+            table = body[position + 1 : position + 1 + size]
+            if len(table) < size:
                 raise MalformedBitstream(f"quantisation table of precision {precision} and {len(table)} bytes")
+            if precision:
+                self._refuse("a quantisation table of 16 bits, wanted 8")
             self.tables[number] = table
-            position += 65
+            position += 1 + size
 
     def _take_huffman(self, body: bytes) -> None:
         position = 0
@@ -163,31 +196,29 @@ class _Segments:
             self._huffman[body[position]] = body[position + 1 : position + 17 + count]
             position += 17 + count
 
-    def _finish(self, scan_header: bytes, start: int) -> tuple[bytes, bytes]:
-        frame = self._frame
+    def _check(self, scan_header: bytes) -> None:
+        """See whether it is of the one kind. Raises MalformedBitstream for a broken image."""
+        frame = self.frame
         if len(frame) < 6 or len(frame) != 6 + 3 * frame[5]:
             raise MalformedBitstream(f"frame header of {len(frame)} bytes")
         if frame[0] != 8 or frame[5] != 3:
-            raise MalformedBitstream(f"{frame[5]} components of {frame[0]} bits, wanted 3 of 8")
+            self._refuse(f"{frame[5]} components of {frame[0]} bits, wanted 3 of 8")
+            return
         factors = (frame[7], frame[10], frame[13])
         if factors not in ((0x21, 0x11, 0x11), (0x22, 0x11, 0x11)):
             wanted = "2x1,1x1,1x1 (4:2:2) or 2x2,1x1,1x1 (4:2:0)"
             found = ",".join(f"{factor >> 4}x{factor & 15}" for factor in factors)
-            raise MalformedBitstream(f"sampling {found}, wanted {wanted}")
+            self._refuse(f"sampling {found}, wanted {wanted}")
         numbers = (frame[8], frame[11], frame[14])
         if numbers[1] != numbers[2]:
-            raise MalformedBitstream("two tables of quantisation for chrominance, wanted one")
+            self._refuse("two tables of quantisation for chrominance, wanted one")
         if any(number not in self.tables for number in numbers):
             raise MalformedBitstream(f"quantisation tables {numbers} are not all there")
         components = bytes((frame[6], 0x00, frame[9], 0x11, frame[12], 0x11))
         if scan_header[:7] != b"\3" + components:
-            raise MalformedBitstream("a scan that is not of all components with Huffman tables 0,1,1")
+            self._refuse("a scan that is not of all components with Huffman tables 0,1,1")
         if any(_HUFFMAN_TABLES.get(number) != table for number, table in self._huffman.items()):
-            raise MalformedBitstream("Huffman tables other than the typical ones of annex K.3")
-        end = _END_OF_SCAN.search(self._data, start)
-        if end is not None and end.group() not in (EOI, b"\xff\xfe"):
-            raise MalformedBitstream(f"marker {end.group().hex()} behind the first scan, wanted the image's end")
-        return frame, self._data[start : end.start() if end else len(self._data)]
+            self._refuse("Huffman tables other than the typical ones of annex K.3")
 
 
 def _segment(marker: int, body: bytes) -> bytes:

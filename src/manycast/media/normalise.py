@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from manycast.media import ac3, av1, h264, h265, mpeg4, mpeg_audio, xiph
+from manycast.media import ac3, av1, h264, h265, jpeg, mpeg4, mpeg_audio, xiph
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
@@ -16,6 +16,7 @@ from manycast.media.track import (
     Codec,
     H264Parameters,
     H265Parameters,
+    JpegParameters,
     Mpeg4Parameters,
     Track,
 )
@@ -57,7 +58,7 @@ def normalise(frame: Frame, track: Track) -> Track:
       A frame of nothing else has no units then.
     - Parameter sets found in the frame go into the track's, each in the place of the one with its id.
       Broken ones are dropped. So do the configuration of MPEG-4, the sequence header of AV1, and the headers of
-      Theora and Vorbis, which leave the frame.
+      Theora and Vorbis, which leave the frame. Of JPEG the track tells what its images are.
     - `frame.keyframe` says what the content says, and False while the parameter sets are not complete. Of codecs
       without them it stays as it is.
     - A keyframe gets all the track's parameter sets in front, VPS, SPS and PPS in this order; of MPEG-4 and AV1 it gets
@@ -163,6 +164,19 @@ def _mend_av1(frame: Frame, track: Track) -> Track:
     return track
 
 
+def _see_jpeg(frame: Frame, track: Track) -> Track:
+    known = track.parameters
+    if not isinstance(known, JpegParameters) or not frame.units:
+        return track
+    try:
+        found = jpeg.parameters_of(frame.units[0])
+    except MalformedBitstream:
+        return track
+    if known.fault:
+        found = replace(found, fault=known.fault)
+    return track if found == known else replace(track, parameters=found)
+
+
 def _mend_xiph(frame: Frame, track: Track) -> Track:
     parameters, frame.units = xiph.take_headers(track.codec, frame.units)
     if parameters is None or parameters == track.parameters:
@@ -173,6 +187,7 @@ def _mend_xiph(frame: Frame, track: Track) -> Track:
 _VOP = b"\0\0\1\xb6"
 _OTHERS: dict[Codec, Callable[[Frame, Track], Track]] = {
     Codec.MPEG4: _mend_mpeg4,
+    Codec.MJPEG: _see_jpeg,
     Codec.AV1: _mend_av1,
     Codec.THEORA: _mend_xiph,
     Codec.VORBIS: _mend_xiph,

@@ -12,7 +12,7 @@ from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
 from manycast.media.h265 import H265NalType
 from manycast.media.nal import join_length_prefixed
-from manycast.media.track import Av1Parameters, H264Parameters, H265Parameters, Track
+from manycast.media.track import Av1Parameters, H264Parameters, H265Parameters, JpegParameters, Track
 
 _VideoParameters = H264Parameters | H265Parameters | Av1Parameters
 
@@ -79,6 +79,8 @@ def picture_size(track: Track) -> tuple[int, int] | None:
                 form = h265.H265Sps.parse(first)
             case Av1Parameters(sequence_header=header):
                 form = Av1Format.parse(header)
+            case JpegParameters(width=width, height=height) if width:
+                return width, height
             case _:
                 return None
     except MalformedBitstream:

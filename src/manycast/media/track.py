@@ -161,11 +161,29 @@ class XiphParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainParameters:
-    """A codec whose frames tell all there is to know (MJPEG, MPEG-1/2, VP8, VP9, MPEG-TS, metadata)."""
+    """A codec whose frames tell all there is to know (MPEG-1/2, VP8, VP9, MPEG-TS, metadata), as does MJPEG
+    of the kind that RTP carries."""
 
     @property
     def complete(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JpegParameters:
+    """Motion JPEG that did not come by RTP, and so can be of any kind; all 0 while unknown.
+
+    `fault` is why RTP cannot carry such images (RFC 2435 has some kinds only), empty where it can. Once an image had
+    one, it stays.
+    """
+
+    width: int = 0
+    height: int = 0
+    fault: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.width > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +237,7 @@ CodecParameters = (
     | Av1Parameters
     | XiphParameters
     | PlainParameters
+    | JpegParameters
     | AacParameters
     | FlacParameters
     | G726Parameters

@@ -21,7 +21,7 @@ from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.mpeg4 import VopType, vop_type
-from manycast.media.track import Codec, G726Parameters, XiphParameters
+from manycast.media.track import Codec, G726Parameters, JpegParameters, XiphParameters
 from manycast.sources.files.anchors import AnchorOrder, VopUnpacker
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
 from manycast.sources.files.pcm import is_plain, l16_converter
@@ -358,13 +358,14 @@ def test_what_cannot_be_carried_is_refused_by_name(tmp_path: Path, name: str, re
         open_and_begin(path, stamp_of(path))
 
 
-def test_images_that_rtp_cannot_carry_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_track_of_jpeg_tells_why_rtp_cannot_carry_it(tmp_path: Path) -> None:
     path = make_file(tmp_path / "x.avi", video="mjpeg", audio="pcm_s16le", seconds=1, pixels="yuvj444p")
-    with caplog.at_level("INFO", logger="manycast"):
-        opened = open_and_begin(path, stamp_of(path))
+    opened = open_and_begin(path, stamp_of(path))
     opened.cursor.close()
-    assert [track.codec for track in opened.plan.tracks] == [Codec.L16]
-    assert "x.avi: left out: video mjpeg (a JPEG image that RTP cannot carry" in caplog.text
+    assert [track.codec for track in opened.plan.tracks] == [Codec.MJPEG, Codec.L16]
+    parameters = opened.plan.tracks[0].parameters
+    assert isinstance(parameters, JpegParameters)
+    assert parameters.fault.startswith("sampling 1x2,1x2,1x2, wanted")
 
 
 def test_wide_samples_are_reduced_with_a_word(

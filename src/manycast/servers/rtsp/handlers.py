@@ -143,6 +143,7 @@ async def _describe(context: RtspContext, connection: RtspConnection, request: R
     found = await context.catalogue.find(name)
     if found is None:
         raise NotFound(f"nothing is called {name!r}")
+    found = await context.catalogue.form_for_rtp(found)
     session_id = str(int(context.started_unix_s))
     keys = None
     if connection.link.secure and context.options.srtp:

@@ -51,6 +51,7 @@ async def open_target(
     found = await catalogue.find(name)
     if found is None:
         raise NotFound(f"nothing is called {name!r}")
+    found = await catalogue.form_for_rtp(found)
     if not isinstance(found, Stream):
         return FileTarget(catalogue.title(found), loops, on_end)
     try:

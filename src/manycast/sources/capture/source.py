@@ -12,12 +12,12 @@ from manycast.hub.source import FrameSink
 from manycast.media.frame import Frame
 from manycast.media.nal import split_annex_b
 from manycast.media.normalise import normalise
-from manycast.media.track import Codec, Track
+from manycast.media.track import Codec, JpegParameters, Track
 from manycast.sources.capture.inbox import Captured, Coded, Inbox, Picture, Sound
 from manycast.sources.capture.pool import DevicePool, Reader
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 from manycast.sources.encoding.sound_shape import settled, unlike_asked
-from manycast.sources.encoding.video_form import CLOCK_HZ, MAX_JPEG_SIZE, video_track
+from manycast.sources.encoding.video_form import CLOCK_HZ, video_track
 from manycast.sources.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -122,14 +122,14 @@ class CaptureSource:
         """Whether there is a picture, and whether there is sound."""
         return self._picture is not None, self._sound is not None
 
-    def passes(self, coded: Coded) -> bool:
-        """Whether what a camera has coded is already what is asked for."""
+    def passes(self, coded: Coded, track: Track) -> bool:
+        """Whether what a camera has coded, of a track that has seen it, is already what is asked for."""
         video = self._video
         if video.codec is not coded.codec or video.size_of(*coded.size) != coded.size:
             return False
         if video.frame_rate and abs(video.frame_rate - coded.rate) > 1:
             return False
-        return coded.codec is not Codec.MJPEG or max(coded.size) <= MAX_JPEG_SIZE
+        return not (isinstance(track.parameters, JpegParameters) and track.parameters.fault)
 
     def make_decoder(self, track: Track) -> VideoDecoder:
         from manycast.sources.transcoding.decoding import VideoDecoder
@@ -215,12 +215,13 @@ class _Station:
         if self._coded_track is None:
             if not coded.keyframe:
                 return []
-            self._coded_track = video_track(coded.codec)
+            track = video_track(coded.codec)
+            self._coded_track = replace(track, parameters=JpegParameters()) if coded.codec is Codec.MJPEG else track
         ticks = self._coded_ticks = max(ticks, self._coded_ticks + 1)
         units = [coded.data] if coded.codec is Codec.MJPEG else split_annex_b(coded.data)
         frame = Frame(track_index=0, dts_ticks=ticks, pts_ticks=ticks, keyframe=coded.keyframe, units=units)
         self._coded_track = normalise(frame, self._coded_track)
-        if self._source.passes(coded):
+        if self._source.passes(coded, self._coded_track):
             self._video_track = self._coded_track
             return [frame] if frame.units else []
         if self._decoder is None:

@@ -13,6 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from manycast.hub.output import VideoOutput
 from manycast.media.frame import Frame
+from manycast.media.jpeg import MAX_RTP_SIDE
 from manycast.media.nal import split_annex_b
 from manycast.media.track import Codec, Track
 from manycast.sources.encoding.engines import SOFTWARE, Engines
@@ -21,7 +22,6 @@ from manycast.sources.encoding.video_form import (
     CLOCK_HZ,
     KEYFRAME_INTERVAL_S,
     KINDS,
-    MAX_JPEG_SIZE,
     VideoForm,
     video_track,
 )
@@ -190,7 +190,7 @@ class VideoEncoder:
         wanted_width, wanted_height = self._output.size_of(width, height)
         largest = MAX_SIZE
         if self._codec is Codec.MJPEG:
-            largest = MAX_JPEG_SIZE
+            largest = MAX_RTP_SIDE
             if max(wanted_width, wanted_height) > largest:
                 shrink = largest / max(wanted_width, wanted_height)
                 log.warning(

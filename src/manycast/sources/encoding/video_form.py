@@ -17,7 +17,6 @@ from manycast.media.track import (
 
 CLOCK_HZ = 90_000
 KEYFRAME_INTERVAL_S = 2
-MAX_JPEG_SIZE = 2040  # pixels each way: RFC 2435 counts blocks of 8 in a byte
 
 
 @dataclass(frozen=True, slots=True)

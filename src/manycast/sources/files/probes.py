@@ -11,8 +11,7 @@ from av.stream import Stream
 
 from manycast.media.bits import MalformedBitstream
 from manycast.media.dts import DtsEstimator
-from manycast.media.frame import Frame
-from manycast.media.track import Codec, Track
+from manycast.media.track import Codec
 from manycast.sources.files.anchors import AnchorOrder
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
 from manycast.sources.files.picture_order import PictureSlots
@@ -20,9 +19,6 @@ from manycast.sources.files.plan import Lane
 from manycast.sources.files.samples import SampleReader
 from manycast.sources.files.timing import Sample, reorder_delay
 from manycast.sources.files.tracks import ANCHORED_CODECS, REORDERED_CODECS, Carried
-from manycast.wire.rtp.formats import format_for_codec
-from manycast.wire.rtp.payload import UnsupportedFormat
-from manycast.wire.rtp.sender import MAX_PAYLOAD_BYTES
 
 PROBE_VIDEO_FRAMES = 100  # enough to see how far frames are reordered
 SPARE_DEPTH = 2  # frames more than that, in case it was not enough
@@ -65,9 +61,7 @@ class VideoProbe:
 
     def _take(self, samples: list[Sample]) -> None:
         for sample in samples:
-            if not self._samples and sample.keyframe and self._carried.track.codec is Codec.MJPEG:
-                self.fault = _jpeg_fault(self._carried.track, sample)
-            if sample.keyframe or self._samples:
+            if self._samples or (sample.keyframe and self._reader.track.parameters.complete):
                 self._samples.append(sample)
         self.done = len(self._samples) >= (PROBE_VIDEO_FRAMES if self._needs_delay else 1)
 
@@ -166,13 +160,3 @@ class AudioProbe:
             untimed=self._untimed,
             origin=self._origin,
         )
-
-
-def _jpeg_fault(track: Track, sample: Sample) -> str | None:
-    """Why images like this one cannot be carried; RFC 2435 leaves out much of what JPEG is."""
-    frame = Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=True, units=sample.units)
-    try:
-        format_for_codec(track.codec).packetiser(track, MAX_PAYLOAD_BYTES).packetise(frame)
-    except UnsupportedFormat as error:
-        return str(error)
-    return None

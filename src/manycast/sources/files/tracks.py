@@ -16,6 +16,7 @@ from manycast.media.track import (
     CodecParameters,
     H264Parameters,
     H265Parameters,
+    JpegParameters,
     Mpeg4Parameters,
     PlainParameters,
     Track,
@@ -89,7 +90,7 @@ def describe_video(codec: Codec, extradata: bytes) -> Carried:
         case Codec.MPEG_VIDEO:
             parameters, lead = PlainParameters(), mpeg_video.sequence_header(extradata)
         case Codec.MJPEG:
-            parameters, unpack = PlainParameters(), _unpack_jpeg
+            parameters, unpack = JpegParameters(), _unpack_jpeg
         case _:
             parameters = PlainParameters()
     track = Track(codec=codec, clock_rate_hz=VIDEO_CLOCK_HZ, parameters=parameters)

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
-from manycast.media.track import Codec, PlainParameters, Track
+from manycast.media.track import Codec, JpegParameters, Track
 from manycast.sources.flv_messages import FlvIntake
 from manycast.sources.ts_packets import TsIntake
 from manycast.wire.flv.reader import FlvReader
 from manycast.wire.multipart import MultipartReader, boundary_of
 
-JPEG_TRACK = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=PlainParameters())
+JPEG_TRACK = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=JpegParameters())
 
 Publish = Callable[[Sequence[Track]], FrameSink]
 

@@ -13,6 +13,7 @@ from manycast.media.track import (
     Codec,
     FlacParameters,
     G726Parameters,
+    JpegParameters,
     MediaKind,
     Track,
     XiphParameters,
@@ -74,7 +75,8 @@ def shape_of(track: Track) -> tuple[int, int]:
 
 
 def _video(track: Track, output: VideoOutput) -> VideoOutput | None:
-    differs = output.codec is not None and output.codec is not track.codec
+    odd_jpeg = isinstance(track.parameters, JpegParameters) and bool(track.parameters.fault)  # we encode no such
+    differs = output.codec is not None and (output.codec is not track.codec or odd_jpeg)
     if output.width or output.height:
         size = picture_size(track)
         differs = differs or size is None or output.size_of(*size) != size

@@ -89,6 +89,7 @@ _TO_SEND = {
     Codec.VORBIS: VORBIS,
     Codec.UNKNOWN: PASSED,
 }
+CARRIED = frozenset(_TO_SEND)
 _TO_RECEIVE = {name: payload_format for payload_format in FORMATS for name in payload_format.encoding_names}
 # Formats whose depacketiser needs more of the description than the track holds.
 _BINDERS: dict[str, Callable[[RtpMap], PayloadFormat]] = {

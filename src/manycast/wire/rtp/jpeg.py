@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
-from manycast.media.jpeg import JpegImage, Sampling, scaled_tables
+from manycast.media.jpeg import MAX_RTP_SIDE, JpegImage, Sampling, scaled_tables
 from manycast.media.track import Codec
 from manycast.wire.rtp.payload import MalformedPayload, RtpPayload, UnsupportedFormat
 from manycast.wire.rtp.pictures import Picture, PictureDepacketiser, marked_payloads
@@ -19,7 +19,6 @@ from manycast.wire.rtp.plain import plain_format
 HEADER_BYTES = 8
 RESTART_BYTES = 4
 TABLES_BYTES = 4  # the header of the quantisation tables
-MAX_SIDE = 2040  # pixels: eight bits, in blocks of 8
 MAX_OFFSET = 0xFFFFFF
 
 _RESTARTS = 64  # added to a type
@@ -49,9 +48,9 @@ class JpegPacketiser:
             raise UnsupportedFormat(
                 f"a JPEG image that RTP cannot carry: {error}. Encode it as baseline 4:2:0 with standard Huffman tables"
             ) from error
-        if not (0 < image.width <= MAX_SIDE and 0 < image.height <= MAX_SIDE):
+        if not (0 < image.width <= MAX_RTP_SIDE and 0 < image.height <= MAX_RTP_SIDE):
             raise UnsupportedFormat(
-                f"a JPEG image of {image.width}x{image.height}: RTP carries up to {MAX_SIDE}x{MAX_SIDE}. "
+                f"a JPEG image of {image.width}x{image.height}: RTP carries up to {MAX_RTP_SIDE}x{MAX_RTP_SIDE}. "
                 "Scale it down, or encode it as H.264"
             )
         if len(image.scan) > MAX_OFFSET:
@@ -105,7 +104,7 @@ class JpegReader:
             if number & ~_RESTARTS not in _TYPES:
                 raise MalformedPayload(f"JPEG of type {number}, which is not supported: 0, 1, 64 and 65 are")
             if not payload[6] or not payload[7]:
-                raise MalformedPayload(f"JPEG of a size over {MAX_SIDE}x{MAX_SIDE}, which RTP cannot carry")
+                raise MalformedPayload(f"JPEG of a size over {MAX_RTP_SIDE}x{MAX_RTP_SIDE}, which RTP cannot carry")
             if quality >= _FIRST_IN_BAND_Q:
                 position = self._take_tables(payload, position, quality)
             elif 1 <= quality <= 99:
