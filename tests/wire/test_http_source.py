@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import socket
 from contextlib import closing
@@ -21,12 +22,14 @@ from manycast.hub.source import SourceError
 from manycast.media.track import Codec
 from manycast.sources.dialling import DialOptions, check_redirect
 from manycast.sources.http import intake as intake_module
+from manycast.sources.http.intake import type_by_bytes
 from manycast.sources.udp_source import UdpSource
 from manycast.wire.address import SourceAddress
 from manycast.wire.digest_guard import DigestGuard, Verdict
 from manycast.wire.flv.file import file_header, tag
 from manycast.wire.flv.mux import FlvMuxer
 from manycast.wire.mpegts.mux import TsMuxer
+from manycast.wire.mpegts.packet import NULL_PACKET
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: "
@@ -80,6 +83,73 @@ async def test_streams(handler: Handler, codec: Codec) -> None:
     assert all(a.dts_ticks < b.dts_ticks for a, b in pairwise(taken.frames))
     if codec is Codec.MJPEG:
         assert taken.frames[0].units == [JPEG]
+
+
+def of_type(content_type: bytes, body: bytes, more: bytes = b"") -> Handler:
+    """Sends a body, and then the rest of it over and over."""
+
+    async def handler(_head: str, writer: asyncio.StreamWriter) -> None:
+        named = b"Content-Type: " + content_type + b"\r\n" if content_type else b""
+        length = b"" if more else b"Content-Length: %d\r\n" % len(body)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + named + length + b"\r\n" + body)
+        while more:
+            writer.write(more)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    return handler
+
+
+PICTURE = b"\xff\xd8\xff a picture \xff\xd9"
+PART = b"--b\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(PICTURE), PICTURE)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        of_type(b"image/jpg", PICTURE),
+        of_type(b"image/pjpeg; x=y", PICTURE),
+        of_type(b"application/octet-stream", PICTURE),
+        of_type(b"", PICTURE),
+        of_type(b"application/octet-stream", PART, PART),
+        of_type(b"", b"\r\n" + PART, PART),
+    ],
+    ids=["jpg", "pjpeg", "octets", "untyped", "octets in parts", "untyped in parts"],
+)
+async def test_pictures_of_other_types_or_none(handler: Handler) -> None:
+    async with web_server(handler) as port:
+        taken = Taken()
+        task = asyncio.create_task(http_source(port, "/x").run(taken.publish))
+        await until(lambda: len(taken.frames) > 1, "frames come")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [track.codec for track in taken.tracks] == [Codec.MJPEG]
+    assert taken.frames[0].units == [PICTURE]
+
+
+def test_types_are_told_by_the_first_bytes() -> None:
+    assert type_by_bytes(file_header(has_audio=False, has_video=True)) == "video/x-flv"
+    assert type_by_bytes(NULL_PACKET + NULL_PACKET) == "video/mp2t"
+    assert type_by_bytes(NULL_PACKET[:100]) is None
+    assert type_by_bytes(b"#EXTM3U\n") == "application/vnd.apple.mpegurl"
+    for head in (b"", b"G", b"<html>", b"\xff\xd8"):
+        assert type_by_bytes(head) is None
+
+
+async def test_what_is_not_wanted_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise the connection is complained of when it is collected."""
+    async with web_server(of_type(b"text/html", b"<html>", b"<br>")) as port:
+        with pytest.raises(SourceError, match="text/html"):
+            await asyncio.wait_for(http_source(port, "/x").run(Taken().publish), 15)
+        gc.collect()
+    assert "Unclosed" not in caplog.text
+
+
+async def test_what_is_no_http_is_told_in_one_line() -> None:
+    said = await failure(answering(b"garbage that goes on\r\n\r\n"))
+    assert "no HTTP as it should be" in said
+    assert "garbage" in said
+    assert "\n" not in said
 
 
 async def test_a_file_comes_in_its_own_time(tmp_path: Path) -> None:

@@ -262,6 +262,17 @@ async def test_what_cannot_be_played(answer: str, says: str) -> None:
             await asyncio.wait_for(RtspSource(address(port)).run(Taken().publish), 10)
 
 
+async def test_the_same_redirect_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answer = "302 Found\r\nLocation: /again\r\n"
+    async with scripted(lambda head: answer if head.startswith("DESCRIBE") else "200 OK\r\n") as port:
+        source = RtspSource(address(port))
+        for _ in range(3):
+            with pytest.raises(SourceError, match="redirected more than 5 times"):
+                await asyncio.wait_for(source.run(Taken().publish), 10)
+    assert caplog.text.count("redirected to") == 1
+
+
 async def test_what_is_announced_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manycast.sources.rtsp.session.SILENCE_S", 0.5)
     sdp = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"

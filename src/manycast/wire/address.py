@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from manycast.errors import ProtocolError
 
@@ -24,6 +24,7 @@ DEFAULT_PORTS = {
     "udp": 0,
 }
 _SECURE = frozenset({"rtsps", "rtsp+https", "rtmps", "https"})
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _UNFIT = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -93,15 +94,18 @@ class SourceAddress:
         return self if user is None else replace(self, user=user, password=password)
 
     def redirected(self, location: str) -> Self:
-        """Where a redirect leads to. Raises MalformedAddress.
+        """Where a redirect leads to, which may be relative (RFC 3986 section 5.2). Raises MalformedAddress.
 
         The login goes along to the same host, unless it would go from TLS to the clear.
         """
-        if "://" not in location.partition("?")[0]:
-            path, _, query = location.partition("?")
-            if not path.startswith("/"):
-                path = f"{self.path.rpartition('/')[0]}/{path}"
-            return replace(self, path=path, query=query)
+        location = location.strip()
+        if not _ABSOLUTE.match(location):
+            location = location.replace(" ", "%20")
+            if _UNFIT.search(location):
+                raise MalformedAddress("an address with control characters")
+            # As if by HTTP: of other schemes urllib does not know that they have paths.
+            joined = urljoin(f"http://{self.authority}{self.target}", location)
+            location = self.scheme + joined.removeprefix("http")
         target = self.parse(location)
         if target.user is None and target.host == self.host and (target.secure or not self.secure):
             target = target.with_login(self.user, self.password)

@@ -6,8 +6,9 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import AF_INET, AF_INET6, AddressFamily
+from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -24,7 +25,6 @@ SILENCE_S = 10.0  # without a byte
 READ_TIMEOUT_S = 30  # for a picture or a playlist, however slowly it drips
 MAX_REDIRECTS = 5
 MAX_CONNECTIONS = 4  # to one source: its playlists and segments may come from several servers
-PIECE_BYTES = 64 * 1024
 OK, PARTIAL_CONTENT, LOOP_DETECTED = 200, 206, 508
 
 
@@ -38,13 +38,34 @@ class Answer:
 
     response: aiohttp.ClientResponse
     address: SourceAddress
+    head: bytes = b""  # of the body, where it has been read already
+
+    async def with_head(self, size_bytes: int, *, limit_s: float) -> Self:
+        """With the first bytes of the body, fewer where it ends before. Raises SourceError when they do not come."""
+        head = bytearray()
+        try:
+            async with asyncio.timeout(limit_s) as timeout:
+                while len(head) < size_bytes and (piece := await self.response.content.read(size_bytes - len(head))):
+                    head += piece
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise SourceError(f"{size_bytes} bytes that take longer than {limit_s} s") from None
+        return replace(self, head=bytes(head))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes."""
+        if self.head:
+            yield self.head
+        async for piece in self.response.content.iter_any():
+            yield piece
 
     async def read(self, limit_bytes: int, what: str, *, limit_s: float | None) -> bytes:
         """The whole body. Raises SourceError for one that is too long, or takes too long."""
         data = bytearray()
         try:
             async with asyncio.timeout(limit_s) as timeout, self.response:
-                async for piece in self.response.content.iter_chunked(PIECE_BYTES):
+                async for piece in self.pieces():
                     data += piece
                     if len(data) > limit_bytes:
                         raise SourceError(f"{what} of more than {limit_bytes} bytes")
@@ -190,11 +211,16 @@ class _Resolver(AbstractResolver):
 
 
 def _text_of(error: Exception) -> str:
-    """Without the address that some of these texts hold."""
+    """In one line, and without the address that some of these texts hold."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect: {error.os_error.strerror or error.os_error}"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"no HTTP as it should be: {error.message[:200]}"
+        return f"no HTTP as it should be: {_one_line(error.message)}"
     if isinstance(error, aiohttp.InvalidURL):
         return "not an address that can be asked for"
-    return str(error)[:200] or type(error).__name__
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    """aiohttp shows over several lines where in a head it stumbled."""
+    return " ".join(text.split())[:200]

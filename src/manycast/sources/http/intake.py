@@ -12,9 +12,13 @@ from manycast.media.track import Codec, JpegParameters, Track
 from manycast.sources.flv_messages import FlvIntake
 from manycast.sources.ts_packets import TsIntake
 from manycast.wire.flv.reader import FlvReader
+from manycast.wire.mpegts.packet import PACKET_BYTES, SYNC_BYTE
 from manycast.wire.multipart import MultipartReader, boundary_of
 
 JPEG_TRACK = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=JpegParameters())
+JPEG_TYPES = frozenset({"image/jpeg", "image/jpg", "image/pjpeg"})
+UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+TYPED_BY_BYTES = PACKET_BYTES + 1  # a packet of a transport stream, and the sync byte of the next one
 
 Publish = Callable[[Sequence[Track]], FrameSink]
 
@@ -100,9 +104,27 @@ class FlvStream:
             self._intake.push(message, now_s=now_s)
 
 
+def type_of(content_type: str) -> str:
+    """A `Content-Type` without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def type_by_bytes(head: bytes) -> str | None:
+    """The type of a body that begins so, TYPED_BY_BYTES of it or all; None where it cannot be told."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith(b"FLV\x01"):
+        return "video/x-flv"
+    if head.startswith(b"#EXTM3U"):
+        return "application/vnd.apple.mpegurl"
+    if head.lstrip(b"\r\n").startswith(b"--"):
+        return "multipart/x-mixed-replace"
+    return "video/mp2t" if head[::PACKET_BYTES] == bytes((SYNC_BYTE, SYNC_BYTE)) else None
+
+
 def intake_for(content_type: str, path: str, publish: Publish) -> Intake:
     """Raises SourceError for a type that is no stream."""
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = type_of(content_type)
     name = path.lower()
     if kind.startswith("multipart/"):
         return MotionJpeg(publish, content_type)

@@ -12,7 +12,16 @@ from manycast.media.track import Track
 from manycast.sources.dialling import DialOptions
 from manycast.sources.http.client import READ_TIMEOUT_S, SILENCE_S, Answer, HttpClient, http_client
 from manycast.sources.http.hls import HlsPull, is_playlist
-from manycast.sources.http.intake import Intake, Pictures, intake_for
+from manycast.sources.http.intake import (
+    JPEG_TYPES,
+    TYPED_BY_BYTES,
+    UNTYPED,
+    Intake,
+    Pictures,
+    intake_for,
+    type_by_bytes,
+    type_of,
+)
 from manycast.sources.http.paced import PacedSink
 from manycast.sources.loops import LoopGuard
 from manycast.wire.address import SourceAddress
@@ -37,13 +46,20 @@ class HttpSource:
         """As `hub.source.Source` says."""
         async with http_client(self._address, self._options, self._guard, self._agent) as client:
             answer = await client.get(self._address)
-            content_type = answer.response.headers.get("Content-Type", "")
-            if answer.response.content_type == "image/jpeg":
-                await _poll(client, answer, Pictures(publish))
-            elif is_playlist(content_type, answer.address.path):
-                await HlsPull(client, self._address, publish).run(answer)
-            else:
-                await _take(answer, content_type, publish)
+            async with answer.response:
+                await self._play(client, answer, publish)
+
+    async def _play(self, client: HttpClient, answer: Answer, publish: Publish) -> None:
+        content_type = answer.response.headers.get("Content-Type", "")
+        if type_of(content_type) in UNTYPED:
+            answer = await answer.with_head(TYPED_BY_BYTES, limit_s=READ_TIMEOUT_S)
+            content_type = type_by_bytes(answer.head) or content_type
+        if type_of(content_type) in JPEG_TYPES:
+            await _poll(client, answer, Pictures(publish))
+        elif is_playlist(content_type, answer.address.path):
+            await HlsPull(client, self._address, publish).run(answer)
+        else:
+            await _take(answer, content_type, publish)
 
 
 async def _take(answer: Answer, content_type: str, publish: Publish) -> None:
@@ -68,14 +84,13 @@ async def _take(answer: Answer, content_type: str, publish: Publish) -> None:
 async def _take_body(answer: Answer, intake: Intake, paced: PacedSink | None) -> NoReturn:
     """Raises SourceError."""
     began_s = time.monotonic()
-    async with answer.response:
-        async for data in answer.response.content.iter_any():
-            now_s = time.monotonic()
-            intake.push(data, now_s=now_s)
-            if not intake.published and now_s - began_s > SILENCE_S:
-                raise SourceError(intake.last_fault or f"no picture and no sound for {SILENCE_S:.0f} s")
-            if paced is not None:
-                await paced.room(FILE_HELD_S)
+    async for data in answer.pieces():
+        now_s = time.monotonic()
+        intake.push(data, now_s=now_s)
+        if not intake.published and now_s - began_s > SILENCE_S:
+            raise SourceError(intake.last_fault or f"no picture and no sound for {SILENCE_S:.0f} s")
+        if paced is not None:
+            await paced.room(FILE_HELD_S)
     if paced is not None:
         await paced.room(0.0)
     raise SourceError(intake.last_fault if not intake.published and intake.last_fault else "the server hung up")

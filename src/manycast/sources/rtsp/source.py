@@ -50,6 +50,7 @@ class RtspSource:
         self._options = options or DialOptions()
         self._guard = guard
         self._said: set[str] = set()  # about transports, once each
+        self._redirected_to: list[str] = []  # in the latest run; not said again in the next one
         self._session: ClientSession | None = None  # the latest
         self._log = log or logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class RtspSource:
         address = self._address
         left = list(self._transfers)
         refusals: list[str] = []
-        redirects = 0
+        said_before, self._redirected_to = self._redirected_to, []
         first_peer: str | None = None
 
         def connected(local: tuple[str, int], peer: tuple[str, int]) -> None:
@@ -78,11 +79,12 @@ class RtspSource:
                 await session.run()
                 return
             except MovedElsewhere as moved:
-                redirects += 1
-                if redirects > MAX_REDIRECTS:
+                if len(self._redirected_to) == MAX_REDIRECTS:
                     raise SourceError(f"redirected more than {MAX_REDIRECTS} times, last to {moved.address}") from None
-                self._log.info("redirected to %s", moved.address)
                 address = moved.address
+                if str(address) not in (*said_before, *self._redirected_to):
+                    self._log.info("redirected to %s", address)
+                self._redirected_to.append(str(address))
                 if not address.scheme.startswith("rtsp"):
                     raise SourceError(f"redirected to {address}, which is no RTSP") from None
             except OtherTransport as unfit:
