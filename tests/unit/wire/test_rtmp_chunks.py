@@ -57,8 +57,9 @@ def test_both_sides_shake_hands_whatever_the_pieces() -> None:
 
 
 def test_another_version_is_refused() -> None:
-    with pytest.raises(HandshakeFailed, match="version 71"):
-        ServerHandshake(NOISE).receive(b"GET / HTTP/1.1")
+    for begin, told in ((b"GET / HTTP/1.1", "such as HTTP"), (b"\x16\x03\x01", "TLS"), (b"\x06", "version 6")):
+        with pytest.raises(HandshakeFailed, match=told):
+            ServerHandshake(NOISE).receive(begin)
     with pytest.raises(HandshakeFailed, match="version 6"):
         ClientHandshake(NOISE).receive(b"\x06")
 
