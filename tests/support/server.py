@@ -167,11 +167,7 @@ class ServerProcess:
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log}"
-        try:
-            socket.create_connection((self.host, self.port), timeout=1).close()
-        except OSError:
-            return False
-        return GREETING_END in self.output  # the other ports are open, too
+        return GREETING_END in self.output  # all ports are open; RTSP's may be another since, as a client had set it
 
 
 ServerFactory = Callable[..., ServerProcess]
