@@ -119,10 +119,11 @@ def coded_audio(codec: Codec, seconds: float = 2.0) -> tuple[Track, tuple[Frame,
         packets += encoder.encode(sound)
     packets += encoder.encode(None)
     rate_hz = CLOCK_HZ if codec is Codec.MP3 else SAMPLE_RATE_HZ
-    read_config = {Codec.AAC: aac.parameters_from_config, Codec.FLAC: flac.parameters_from_config}.get(codec)
     parameters: CodecParameters = AudioParameters(sample_rate_hz=SAMPLE_RATE_HZ, channels=2)
-    if read_config is not None:
-        parameters = read_config(bytes(encoder.extradata or b""))
+    if codec is Codec.AAC:
+        parameters = aac.parameters_from_config(bytes(encoder.extradata or b""))
+    elif codec is Codec.FLAC:
+        parameters = flac.parameters_from_config(bytes(encoder.extradata or b""))
     frames = []
     for packet in packets:
         if not packet.size:

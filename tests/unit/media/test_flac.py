@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
 
 import av
 import pytest
@@ -85,7 +84,8 @@ def test_frames_of_an_encoder_tell_how_long_they_are() -> None:
 @pytest.mark.parametrize("rate_hz", [8000, 22_050, 44_100, 48_000, 50_000, 65_000, 96_000, 192_000])
 @pytest.mark.parametrize("samples", [1, 16, 192, 256, 300, 512])
 def test_all_forms_of_sizes_and_rates(rate_hz: int, samples: int) -> None:
-    encoder = cast(AudioCodecContext, av.CodecContext.create("flac", "w"))
+    encoder = av.CodecContext.create("flac", "w")
+    assert isinstance(encoder, AudioCodecContext)
     encoder.sample_rate, encoder.layout, encoder.format = rate_hz, "mono", "s16"
     block = av.AudioFrame("s16", "mono", samples)
     block.planes[0].update(bytes(2 * samples))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from manycast.media import ac3, amr, g726, mpeg_audio
+from manycast.media import ac3, amr, flac, g726, mpeg_audio
 from manycast.media.aac import AdtsHeader, AudioSpecificConfig, parameters_from_config, split_adts
 from manycast.media.bits import MalformedBitstream
 from manycast.media.track import AacParameters, AudioParameters, Codec, G726Parameters, Track
@@ -42,6 +42,8 @@ def describe_audio(codec: Codec, facts: AudioFacts) -> Carried:
             return _describe_mpeg_audio(facts)
         case Codec.AC3:
             return _describe_ac3(facts)
+        case Codec.FLAC:
+            return _describe_flac(facts)
         case Codec.AMR | Codec.AMR_WB:
             return _describe_amr(codec)
         case Codec.VORBIS:
@@ -76,6 +78,15 @@ def _describe_ac3(facts: AudioFacts) -> Carried:
     parameters = ac3.parameters_of(facts.first_packet)
     track = Track(codec=Codec.AC3, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
     return Carried(track=track, unpack=_unpack_ac3, frame_ticks=Fraction(ac3.FRAME_SAMPLES))
+
+
+def _describe_flac(facts: AudioFacts) -> Carried:
+    parameters = flac.parameters_from_config(facts.extradata)
+    info = flac.StreamInfo.parse(parameters.streaminfo)
+    is_even = info.least_block_samples == info.most_block_samples  # but for the last one
+    track = Track(codec=Codec.FLAC, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
+    frame_ticks = Fraction(info.most_block_samples) if is_even else None
+    return Carried(track=track, unpack=_unpack_flac, frame_ticks=frame_ticks)
 
 
 def _describe_amr(codec: Codec) -> Carried:
@@ -146,6 +157,11 @@ def _unpack_mpeg_audio(data: bytes) -> list[bytes]:
 
 def _unpack_ac3(data: bytes) -> list[bytes]:
     ac3.Ac3Header.parse(data)
+    return [data]
+
+
+def _unpack_flac(data: bytes) -> list[bytes]:
+    flac.frame_samples(data)
     return [data]
 
 

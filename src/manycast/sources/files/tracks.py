@@ -40,6 +40,7 @@ _CODECS = {  # by FFmpeg's names
     "mp2": Codec.MP3,
     "mp3": Codec.MP3,
     "ac3": Codec.AC3,
+    "flac": Codec.FLAC,
     "amr_nb": Codec.AMR,
     "amr_wb": Codec.AMR_WB,
     "opus": Codec.OPUS,
