@@ -43,6 +43,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now_s
 
+    def stand_still(self, duration_s: float) -> None:
+        """Let time pass as if something had kept the loop busy."""
+        self._virtual.now_s += duration_s
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run to the end; hours of timers take no time."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from support.film import FRAMES_PER_GROUP, GROUPS, PRIMING_TICKS, Film, evening
-from support.virtual_time import run
+from support.virtual_time import VirtualLoop, run
 
 from manycast.hub.followed_groups import FollowedGroups
 from manycast.hub.pacer import Pacer
@@ -211,6 +212,27 @@ def test_who_is_too_slow_is_waited_for() -> None:
         times = [now_s for now_s, _ in show.seat.track(0)]
         late = [packet for now_s, packet in show.seat.track(0) if now_s - times[0] > 5.4]
         assert len(late) > 60, "what was missed is not sent in a burst"
+
+    run(main())
+
+
+def test_a_server_that_is_late_sends_all_frames_late_and_in_no_heap() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        show = evening()
+        await show.playback.seek(0)
+        show.playback.play()
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            loop.stand_still(1.0)
+        assert await show.ended == "the end of the file"
+        pictures = show.seat.track(0)
+        assert len({packet.timestamp for _, packet in pictures}) == GROUPS * FRAMES_PER_GROUP
+        check_row(pictures, longest_ticks=3600)
+        check_row(show.seat.track(2), longest_ticks=960)
+        at_once = Counter(now_s for now_s, _ in pictures)
+        assert max(at_once.values()) < FRAMES_PER_GROUP, "what a second had missed"
 
     run(main())
 
