@@ -254,6 +254,35 @@ async def test_a_get_that_talks_on_and_on_is_closed() -> None:
             await blocking(flood)
 
 
+async def test_a_post_whose_client_hangs_up_before_its_get_is_forgotten_at_once() -> None:
+    async with serving_http(orphan_s=1e6) as server:
+        post = await blocking(plain_connection, HOST, server.port)
+        post.sendall(post_request(new_cookie()))
+        await until(lambda: server.tunnels.half_open == 1, "half a tunnel is there")
+        post.close()
+        await until(lambda: not server.tunnels.half_open, "it is forgotten")
+
+
+async def test_what_a_post_says_before_its_get_comes_is_kept() -> None:
+    async with serving_http() as server:
+        cookie = new_cookie()
+        post = await blocking(plain_connection, HOST, server.port)
+        post.sendall(post_request(cookie))
+        await until(lambda: server.tunnels.half_open == 1, "half a tunnel is there")
+        said = base64.b64encode(b"OPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n")
+        post.sendall(said[:10])
+        await asyncio.sleep(0.05)
+        post.sendall(said[10:])
+        post.shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.05)
+        get = await blocking(plain_connection, HOST, server.port)
+        get.sendall(get_request(cookie))
+        _, said_back = await blocking(read_head, get)
+        if not said_back:
+            said_back = (await blocking(read_head, get))[0].encode()
+        assert said_back.startswith(b"RTSP/1.0 200") and b"CSeq: 7" in said_back
+
+
 async def test_half_tunnels_are_limited_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tunnel, "MAX_HALF_OPEN_PER_ADDRESS", 5)
     async with serving_http() as server:

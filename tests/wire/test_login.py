@@ -114,6 +114,24 @@ async def test_an_old_nonce_is_named_so_and_the_new_one_taken(monkeypatch: pytes
         assert (await blocking(answer, later, fresh, "DESCRIBE", "one")).status == 404
 
 
+async def test_a_login_from_before_a_restart_is_no_guess(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(users=USERS) as before:
+        client = await before.connect()
+        old = challenge_of(await blocking(client.ask, "DESCRIBE", "one"), Algorithm.SHA256)
+    async with serving(users=USERS) as server:
+        client = await server.connect()
+        for _ in range(FREE_ATTEMPTS + 2):
+            stale = await blocking(answer, client, old, "DESCRIBE", "one")
+            assert stale.status == 401
+        fresh = challenge_of(stale, Algorithm.SHA256)
+        assert fresh.stale
+        assert (await blocking(answer, client, fresh, "DESCRIBE", "one")).status == 404
+        assert "login refused" not in caplog.text
+        wrong = challenge_of(await blocking(answer, client, old, "DESCRIBE", "one", password="guess"), Algorithm.SHA256)
+        assert not wrong.stale
+        assert "login refused: wrong user or password, 1 of that name" in caplog.text
+
+
 def basic(user: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 

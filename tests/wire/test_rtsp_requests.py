@@ -247,8 +247,9 @@ def test_get_parameter_answers_what_it_knows(client: RawRtsp, live: Publisher) -
 def test_an_unknown_parameter_is_451(client: RawRtsp, live: Publisher) -> None:
     client.set_up("live")
     headers = {"Content-Type": "text/parameters"}
-    assert client.ask("GET_PARAMETER", "live", headers, b"colour\r\n").status == 451
-    assert client.ask("SET_PARAMETER", "live", headers, b"colour: green\r\n").status == 451
+    for method, body in ("GET_PARAMETER", b"colour\r\n"), ("SET_PARAMETER", b"colour: green\r\n"):
+        reply = client.ask(method, "live", headers, body)
+        assert (reply.status, reply["Content-Type"], reply.body) == (451, "text/parameters", b"colour\r\n")
     assert client.ask("SET_PARAMETER", "live").status == 200
 
 

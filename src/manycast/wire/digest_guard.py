@@ -24,7 +24,7 @@ MAX_COUNTED_NONCES = 10_000
 
 class Verdict(Enum):
     ACCEPTED = "accepted"
-    STALE = "stale"  # right but for the age of its nonce: challenge again with stale=true
+    STALE = "stale"  # right but for its nonce: challenge again with stale=true (RFC 7616 section 3.3)
     REFUSED = "refused"
 
 
@@ -97,8 +97,7 @@ class DigestGuard:
             return Verdict.REFUSED
         if credentials.algorithm not in self._algorithms or credentials.realm != self._realm:
             return Verdict.REFUSED
-        made_s = self._made_s(credentials.nonce)
-        if made_s is None or not self._stands_for(credentials, uri):
+        if not self._stands_for(credentials, uri):
             return Verdict.REFUSED
         password = password_of(credentials.username)
         # Hashed for an unknown user too, so that the time of the answer does not tell who exists.
@@ -106,6 +105,9 @@ class DigestGuard:
         right = hmac.compare_digest(expected.encode(), to_bytes(credentials.response))
         if not right or password is None:
             return Verdict.REFUSED
+        made_s = self._made_s(credentials.nonce)
+        if made_s is None:  # from before a restart, or made up: no guess, but a nonce of ours is needed to come in
+            return Verdict.STALE
         if made_s < now_s - self._nonce_lifetime_s and (since_s is None or made_s < since_s):
             return Verdict.STALE
         if credentials.qop is not None and not self._counts_on(credentials, owner):

@@ -1,6 +1,7 @@
 """Digest authentication, both sides."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -166,9 +167,17 @@ def test_a_nonce_of_this_connection_does_not_grow_old(guard: DigestGuard) -> Non
     assert judge(guard, header, now_s=99999, since_s=10.1) is Verdict.STALE
 
 
-def test_a_nonce_of_another_server_or_realm_is_refused(guard: DigestGuard) -> None:
-    other_secret = DigestGuard(realm='many"cast\\', secret=b"another secret..", algorithms=tuple(Algorithm))
-    assert judge(guard, answer(other_secret, now_s=10), now_s=10) is Verdict.REFUSED
+@pytest.mark.parametrize("options", GUARDS)
+def test_a_nonce_from_before_a_restart_is_stale_where_the_password_is_right(options: dict[str, Any]) -> None:
+    guard = DigestGuard(realm="r", secret=b"0123456789abcdef", **options)
+    before = DigestGuard(realm="r", secret=b"another secret..", **options)
+    assert judge(guard, answer(before, now_s=10), now_s=10) is Verdict.STALE
+    assert judge(guard, answer(before, now_s=10), now_s=10, since_s=0) is Verdict.STALE
+    assert judge(guard, answer(before, now_s=10, password="guess"), now_s=10) is Verdict.REFUSED
+    assert judge(guard, answer(before, now_s=10, username="nobody"), now_s=10) is Verdict.REFUSED
+
+
+def test_a_nonce_of_another_realm_is_refused(guard: DigestGuard) -> None:
     header = answer(guard, now_s=10)
     other_realm = DigestGuard(realm="other", secret=b"0123456789abcdef", algorithms=tuple(Algorithm))
     assert judge(other_realm, header, now_s=10) is Verdict.REFUSED
@@ -183,11 +192,13 @@ def test_another_realm_with_our_own_nonce_is_refused() -> None:
     assert judge(guard, header, now_s=10) is Verdict.REFUSED
 
 
-def test_a_nonce_made_up_is_refused() -> None:
+def test_a_nonce_made_up_lets_nobody_in() -> None:
     guard = DigestGuard(realm="r", secret=b"0123456789abcdef")
     for nonce in ("", "-", "2710-", "2710-00000000000000000000000000000000", "zz-\udcff", "9" * 4000):
         challenge = DigestChallenge(realm="r", nonce=nonce)
         header = respond(challenge, username="user", password="secret", method="PLAY", uri=URI, cnonce="")
+        assert judge(guard, header, now_s=10) is Verdict.STALE
+        header = respond(challenge, username="user", password="guess", method="PLAY", uri=URI, cnonce="")
         assert judge(guard, header, now_s=10) is Verdict.REFUSED
 
 

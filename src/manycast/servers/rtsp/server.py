@@ -17,7 +17,7 @@ from manycast.servers.rtsp.options import RtspOptions
 from manycast.servers.rtsp.reply import Reply, complete
 from manycast.servers.tcp_service import TcpService
 from manycast.wire.masking import masked
-from manycast.wire.rtsp.errors import NotFound, RtspError, Unauthorized
+from manycast.wire.rtsp.errors import NotFound, RtspError, SessionNotFound, Unauthorized
 from manycast.wire.rtsp.message import Request, Response
 
 DESCRIPTORS_WITHOUT_LIMIT = 10_000
@@ -49,7 +49,9 @@ class RtspServer(TcpService):
         try:
             reply = await handle(self.context, connection, request)
         except RtspError as error:
-            if not isinstance(error, Unauthorized):  # the first 401 is how every login begins
+            if _is_usual(request, error):
+                connection.log.debug("%s refused with %d: %s", _short(request), error.status, error)
+            else:
                 self.faults.note(connection.log, f"{_short(request)} refused with {error.status}: {error}")
             reply = Reply(Response.of_error(error))
         except (SourceError, ProtocolError) as error:
@@ -105,6 +107,11 @@ class RtspServer(TcpService):
             session.close(reason)
         for connection in tuple(self._connections):
             connection.close(reason)
+
+
+def _is_usual(request: Request, error: RtspError) -> bool:
+    """Whether nobody did anything wrong: logins begin with a 401; who hangs up may do so after the session's end."""
+    return isinstance(error, Unauthorized) or (request.method == "TEARDOWN" and isinstance(error, SessionNotFound))
 
 
 def _short(request: Request) -> str:

@@ -28,6 +28,7 @@ REOPEN_S = RECLAIM_TIMEOUT_S  # for the next POST of a tunnel that was whole
 MAX_HALF_OPEN = 2000
 MAX_HALF_OPEN_PER_ADDRESS = 1000  # behind one there may be a whole network, whose viewers all come back at once
 MAX_UNASKED_BYTES = 64 * 1024  # on the GET's connection, where the client has nothing to say
+MAX_EARLY_BYTES = 64 * 1024  # of a POST whose GET has not come: more than clients say before they have an answer
 
 
 Note = Callable[[Client, str], None]  # tells people of a client's fault
@@ -235,7 +236,7 @@ class Post:
     """One POST: reads its body."""
 
     def __init__(self, request: HttpRequest, orphan_s: float, note: Note, on_gone: Callable[[], None]) -> None:
-        """Reads nothing before `start`. `on_gone` is called once, when it is closed."""
+        """What comes before `start` is kept. `on_gone` is called once, when it is closed."""
         self.client = request.client
         self._body = PostBody(request.head)
         self._early = request.received
@@ -251,6 +252,7 @@ class Post:
                 self.client.pipe.send(CONTINUE)
             except OSError:
                 pass  # it will be seen when it is read
+        self.client.pipe.when_readable(self._keep)
 
     def start(self, on_data: Callable[[bytes], None], on_end: Callable[[str | None], None]) -> None:
         """Pass on the RTSP in it; `on_end` is called with what was wrong, or None where nothing was."""
@@ -268,6 +270,19 @@ class Post:
     def resume(self) -> None:
         if not self._closed:
             self.client.pipe.when_readable(self.read)
+
+    def _keep(self) -> None:
+        """Before there is somebody to pass it on to."""
+        try:
+            self._early += receive(self.client.pipe)
+        except HungUp:
+            if self._early:
+                self.pause()  # its GET may still be on the way
+            else:
+                self.close()
+            return
+        if len(self._early) > MAX_EARLY_BYTES:
+            self.pause()
 
     def read(self) -> None:
         """Take what has come."""

@@ -16,6 +16,10 @@ class RtspError(ProtocolError):
         """The headers that belong to the answer, ready to send."""
         return []
 
+    def body(self) -> bytes:
+        """What the answer says beyond its headers, which name its type."""
+        return b""
+
 
 class BadRequest(RtspError):
     status = 400  # RFC 2326 section 7.1.1, as for every status without a section of its own
@@ -81,8 +85,15 @@ class ParameterNotUnderstood(RtspError):
     status = 451  # RFC 2326 section 11.3.2
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"unknown parameters {', '.join(map(repr, names))}")
+        super().__init__(f"unknown parameters {', '.join(map(repr, names))[:200]}")
         self.names = tuple(names)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Content-Type", "text/parameters")] if self.names else []
+
+    def body(self) -> bytes:
+        """The names alone (RFC 2326 section 10.9, RFC 7826 section 17.4.14)."""
+        return "".join(f"{name}\r\n" for name in self.names).encode("utf-8", "replace")
 
 
 class NotEnoughBandwidth(RtspError):

@@ -199,7 +199,7 @@ class Response:
     @classmethod
     def of_error(cls, error: RtspError) -> Self:
         """The answer an error asks for, without the headers every answer has (CSeq, Server, Date)."""
-        return cls(error.status, headers=Headers(error.headers()))
+        return cls(error.status, headers=Headers(error.headers()), body=error.body())
 
     @property
     def cseq(self) -> int | None:

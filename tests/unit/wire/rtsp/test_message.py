@@ -129,7 +129,11 @@ def test_passwords_are_not_shown() -> None:
             MethodNotAllowed("RECORD", ["PLAY"]),
             b"RTSP/1.0 405 Method Not Allowed\r\nAllow: PLAY\r\n\r\n",
         ),
-        (ParameterNotUnderstood(["volume"]), b"RTSP/1.0 451 Parameter Not Understood\r\n\r\n"),
+        (
+            ParameterNotUnderstood(["volume", "tone"]),
+            b"RTSP/1.0 451 Parameter Not Understood\r\nContent-Type: text/parameters\r\nContent-Length: 14\r\n\r\n"
+            b"volume\r\ntone\r\n",
+        ),
         (SessionNotFound("7"), b"RTSP/1.0 454 Session Not Found\r\n\r\n"),
         (
             OptionNotSupported(["www.onvif.org/ver20/backchannel", "b"]),
