@@ -456,15 +456,22 @@ async def test_a_consumer_that_is_away_is_told_when_it_is_back(served: ServedDev
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_a_consumer_refuses_is_not_sent_again(served: ServedDevice) -> None:
+async def test_what_a_consumer_refuses_is_not_sent_again(
+    served: ServedDevice, caplog: pytest.LogCaptureFixture
+) -> None:
     client = Client(served)
     async with taking() as taker:
-        taker.answers = [404]
-        await client.ask(subscription_to(taker.url))
+        taker.answers = [404, 404]
+        await client.ask(subscription_to(taker.url.replace("://", "://anna:geheim@") + "?token=secret"))
         await until(lambda: len(taker.taken) == 1, "it is refused")
         served.device.io.switch("Relay1", True)
         await until(lambda: len(taker.taken) == 2, "the next one comes")
         assert taker.messages()[2:] == [("Changed", "Relay1", "active")]
+        served.device.io.switch("Relay1", False)
+        await until(lambda: len(taker.taken) == 3, "the next one comes")
+    assert caplog.text.count("are refused: HTTP 404") == 1
+    assert "geheim" not in caplog.text
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")

@@ -220,15 +220,15 @@ class OnvifService:
 
     def _open_device(self, number: int, configured: ConfiguredDevice, notes: list[str]) -> _Device:
         """Raises StartError."""
-        note = configured.runtime_note()
-        if note is not None:
-            notes.append(note)
         try:
             always = configured.configuration_file is not None
-            store = StateStore(configured.default_state, configured.runtime_file, always=always)
+            origin = configured.origin()
+            store = StateStore(configured.default_state, configured.runtime_file, origin=origin, always=always)
         except RuntimeFileError as error:
             advice = "delete it to begin with the configuration"
             raise StartError(f"the running configuration of ONVIF: {error}; {advice}") from error
+        if store.loaded and (note := configured.runtime_note(store.origin)):
+            notes.append(note)
         if store.loaded:  # the certificate's files are of this folder, wherever it was when the state was written
             server = configured.default_state().server
             store.state.server.cert_file, store.state.server.key_file = server.cert_file, server.key_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from manycast.onvif.state.users import User
 
 _CLIP = "test.mp4"  # what a profile shows that says nothing
 _DEMO = "demo"
+_ORIGIN_CHARS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +36,22 @@ class ConfiguredDevice:
     runtime_file: Path
     configuration_file: Path | None  # None: nothing is written of ONVIF
 
-    def runtime_note(self) -> str | None:
-        """What to say at start when the configuration is newer than the running one, which wins all the same."""
+    def origin(self) -> str:
+        """What stands for the configuration as it is written; empty where nothing is."""
         if self.configuration_file is None:
-            return None
-        try:
-            newer = self.configuration_file.stat().st_mtime > self.runtime_file.stat().st_mtime
-        except OSError:
-            return None
-        if not newer:
+            return ""
+        return hashlib.sha256(self.configuration_file.read_bytes()).hexdigest()[:_ORIGIN_CHARS]
+
+    def runtime_note(self, began_with: str) -> str | None:
+        """What to say at start when the running configuration began with another one, and wins all the same.
+
+        `began_with` is what `origin` was then.
+        """
+        if self.configuration_file is None or began_with == self.origin():
             return None
         return (
-            f"{self.configuration_file} is newer than {self.runtime_file}, which is used instead of it; to make it "
-            f"effective: stop the server, delete {self.runtime_file}, start the server"
+            f"{self.configuration_file} was changed since {self.runtime_file} was begun, which is used instead of it; "
+            f"to make it effective: stop the server, delete {self.runtime_file}, start the server"
         )
 
 

@@ -59,6 +59,8 @@ from manycast.onvif.surroundings import Surroundings
 from manycast.onvif.transfers import Transfers
 from manycast.wire.digest import Algorithm
 
+SOAP_TYPE = "application/soap+xml; charset=utf-8"  # of SOAP 1.2 (RFC 3902)
+SOAP_11_TYPE = "text/xml; charset=utf-8"
 NO_ADDRESSING = Addressing()
 AT_ONCE_BYTES = 8 * 1024  # these take two milliseconds at most, most messages a tenth of that
 
@@ -107,6 +109,7 @@ class Answer:
     status: int
     body: bytes
     challenges: tuple[str, ...] = ()
+    media_type: str = SOAP_TYPE
 
 
 class NeedsLogin(Exception):
@@ -260,7 +263,7 @@ class OnvifDevice:
         except Fault as fault:
             self._note(delivery, str(fault))
             if fault.code == "VersionMismatch" and speaks_soap_11(data):
-                return Answer(status=fault.status, body=fault_reply_11(fault))
+                return Answer(status=fault.status, body=fault_reply_11(fault), media_type=SOAP_11_TYPE)
             return Answer(status=fault.status, body=fault_reply(fault, addressing))
 
     def challenge(self, addressing: Addressing = NO_ADDRESSING) -> Answer:

@@ -35,7 +35,6 @@ CHUNK_TIMEOUT_S = 20.0  # of an upload
 UPLOAD_CHUNK_BYTES = 64 * 1024
 WATCH_INTERVAL_S = 1.0
 HANDSHAKE_TIMEOUT_S = 10.0
-SOAP_TYPE = "application/soap+xml; charset=utf-8"
 
 _SERVER = {"Server": "manycast"}
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]{2,60}\]|[A-Za-z0-9_.-]{1,253})(:[0-9]{1,5})?")
@@ -312,7 +311,9 @@ async def _take_file(request: web.BaseRequest, receive: Receive) -> None:
 
 
 def _answered(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, body=answer.body, headers={"Content-Type": SOAP_TYPE, **_SERVER})
+    response = web.Response(
+        status=answer.status, body=answer.body, headers={"Content-Type": answer.media_type, **_SERVER}
+    )
     return _challenged(response, answer.challenges)
 
 

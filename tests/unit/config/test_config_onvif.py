@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -556,13 +555,10 @@ def test_every_state_can_be_kept_in_a_file() -> None:
 
 def test_a_changed_file_that_is_not_effective_is_noted(tmp_path: Path) -> None:
     (device,) = devices_of(tmp_path, TEMPLATE)
-    assert device.runtime_note() is None  # there is no runtime file
-    device.runtime_file.write_bytes(serialize(device.default_state()))
-    onvif = tmp_path / "onvif.cfg"
-    os.utime(onvif, (1, 1))
-    assert device.runtime_note() is None
-    os.utime(device.runtime_file, (0, 0))
-    assert device.runtime_note() == (
-        f"{onvif} is newer than {tmp_path}/onvifrun.cfg, which is used instead of it; to make it effective: "
-        f"stop the server, delete {tmp_path}/onvifrun.cfg, start the server"
+    began_with = device.origin()
+    assert device.runtime_note(began_with) is None
+    (device,) = devices_of(tmp_path, TEMPLATE.replace("</config>", "<name>another</name></config>"))
+    assert device.runtime_note(began_with) == (
+        f"{tmp_path}/onvif.cfg was changed since {tmp_path}/onvifrun.cfg was begun, which is used instead of it; "
+        f"to make it effective: stop the server, delete {tmp_path}/onvifrun.cfg, start the server"
     )

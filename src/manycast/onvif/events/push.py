@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from lxml import etree
@@ -88,9 +88,10 @@ class Pusher:
         self._consumer = consumer
         self._consumers = consumers
         self._destinations = destinations
-        self._forbidden = ""  # what was said of it
+        self._told = ""  # what was said last of it
+        self._name = _without_secrets(consumer.address)
         self._due = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"push to {consumer.address}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"push to {self._name}")
 
     def wake(self) -> None:
         self._due.set()
@@ -116,24 +117,28 @@ class Pusher:
 
     async def _sent(self, data: bytes) -> bool:
         """Whether that is done with, taken or refused."""
-        address = self._consumer.address
+        name = self._name
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await self._status(data)
         except ForbiddenDestination as error:
-            if str(error) != self._forbidden:
-                self._forbidden = str(error)
-                log.warning("notifications to %s are not sent (push_to): %s", address, error)
+            self._tell(f"notifications to {name} are not sent (push_to): {error}")
             return False
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no name that can be looked up
-            log.debug("notifications to %s: %s", address, error or type(error).__name__)
+            log.debug("notifications to %s: %s", name, error or type(error).__name__)
             return False
         if status >= 500:
-            log.debug("notifications to %s: HTTP %d", address, status)
+            log.debug("notifications to %s: HTTP %d", name, status)
             return False
         if status >= 300:
-            log.warning("notifications to %s are refused: HTTP %d", address, status)
+            self._tell(f"notifications to {name} are refused: HTTP {status}")
         return True
+
+    def _tell(self, text: str) -> None:
+        """Once, until something else is to be told."""
+        if text != self._told:
+            self._told = text
+            log.warning("%s", text)
 
     async def _status(self, data: bytes) -> int:
         """What the consumer answers: the first of its addresses that takes a connection.
@@ -177,3 +182,9 @@ class Pusher:
             url.with_host(address), data=data, headers=headers, allow_redirects=False, server_hostname=by_name
         ) as response:
             return response.status
+
+
+def _without_secrets(address: str) -> str:
+    """Where a consumer is, for the log: neither its login nor its query, in which there may be anything."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

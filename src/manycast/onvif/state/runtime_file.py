@@ -22,6 +22,7 @@ VERSION = "1"
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 _ITEM = "item"
+_ORIGIN = "configuration"
 _COMMENT = " Written by the server. To make onvif.cfg effective: stop the server, delete this file, start it again. "
 
 
@@ -29,11 +30,16 @@ class RuntimeFileError(ManycastError):
     """The file cannot be read as a state; the text says why, and holds no password."""
 
 
-def serialize(state: DeviceState) -> bytes:
-    """The file's content. Raises ValueError for what XML cannot hold."""
+def serialize(state: DeviceState, origin: str = "") -> bytes:
+    """The file's content; `origin` stands for the configuration that the state began with.
+
+    Raises ValueError for what XML cannot hold.
+    """
     from lxml import etree  # here and below: a server that reads no XML starts without it
 
     root = etree.Element(ROOT, version=VERSION)
+    if origin:
+        root.set(_ORIGIN, origin)
     root.append(etree.Comment(_COMMENT))
     _write(root, state.model_dump(mode="json"))
     etree.indent(root)
@@ -42,6 +48,11 @@ def serialize(state: DeviceState) -> bytes:
 
 def parse(data: bytes) -> DeviceState:
     """Read a file's content; raises RuntimeFileError and nothing else."""
+    return parse_with_origin(data)[0]
+
+
+def parse_with_origin(data: bytes) -> tuple[DeviceState, str]:
+    """Likewise, with what stands for the configuration; empty where that is not said."""
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True)
@@ -54,9 +65,10 @@ def parse(data: bytes) -> DeviceState:
     if root.tag != ROOT or root.get("version") != VERSION:
         raise RuntimeFileError(f"the root node is not <{ROOT} version={VERSION!r}>")
     try:
-        return DeviceState.model_validate_json(json.dumps(_read_group(root, DeviceState)))
+        state = DeviceState.model_validate_json(json.dumps(_read_group(root, DeviceState)))
     except ValidationError as error:
         raise RuntimeFileError("; ".join(_mistakes(error))) from None
+    return state, root.get(_ORIGIN, "")
 
 
 def _write(parent: etree._Element, values: dict[str, Any]) -> None:

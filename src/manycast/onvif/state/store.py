@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkstemp
 
 from manycast.onvif.state.device import DeviceState
-from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse, serialize
+from manycast.onvif.state.runtime_file import MAX_FILE_BYTES, RuntimeFileError, parse_with_origin, serialize
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +23,22 @@ class StateStore:
         default: Makes the state that the configuration describes: what is in force without a file, and what a
             reset brings back.
         path: The file of the running state; None: it is kept in memory only.
+        origin: What stands for the configuration as it is now.
         always: Whether the file is written at the end even if nobody changed anything.
 
     Raises: RuntimeFileError when there is a file that cannot be used.
     """
 
-    def __init__(self, default: Callable[[], DeviceState], path: Path | None = None, *, always: bool = False) -> None:
+    def __init__(
+        self,
+        default: Callable[[], DeviceState],
+        path: Path | None = None,
+        *,
+        origin: str = "",
+        always: bool = False,
+    ) -> None:
         self.path = path
+        self.origin = self._configured = origin  # what stands for the configuration that the state began with
         self.loaded = False  # whether the state came from the file
         self._default = default
         self._always = always
@@ -87,6 +96,7 @@ class StateStore:
             fresh.network = network.model_copy(update={"ip_filter": fresh.network.ip_filter}, deep=True)
         fresh.discovery.metadata_version = self._state.discovery.metadata_version
         self._put(fresh)
+        self.origin = self._configured
         self._write, self._remove = not hard, hard
         self._tend_file()
         for callback in self._listeners:
@@ -118,7 +128,7 @@ class StateStore:
         if len(data) > MAX_FILE_BYTES:
             raise RuntimeFileError(f"{self.path} is larger than {MAX_FILE_BYTES} bytes")
         try:
-            state = parse(data)
+            state, self.origin = parse_with_origin(data)
         except RuntimeFileError as error:
             raise RuntimeFileError(f"{self.path} cannot be used: {error}") from None
         self.loaded = True
@@ -138,7 +148,7 @@ class StateStore:
                     if remove:
                         await asyncio.to_thread(path.unlink, missing_ok=True)
                     if write:
-                        await asyncio.to_thread(_replace, path, serialize(self.kept()))
+                        await asyncio.to_thread(_replace, path, serialize(self.kept(), self.origin))
                 except OSError as error:
                     self._complain(f"{path} cannot be written, changes are lost at the end: {error.strerror}")
                 except ValueError as error:
