@@ -89,7 +89,7 @@ def test_a_proxy(tmp_path: Path, film: Path, ondemand: int) -> None:
         with serving(tmp_path / "edge", proxies=proxies) as server:
             assert over_tcp(server) == [("h264", 160), ("pcm_mulaw", 8000)]
             assert over_tcp(server, "same") == [("aac", 48000), ("h264", 320)]
-            assert transcoded(server) == ["copy"]
+            assert set(transcoded(server)) == {"copy"}
 
 
 def test_raw_rtp(tmp_path: Path, film: Path) -> None:

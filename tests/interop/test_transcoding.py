@@ -102,6 +102,7 @@ def test_only_what_differs_is_transcoded(server: ServerProcess) -> None:
 
 
 def test_a_transcoded_file_can_be_sought_and_is_shared(server: ServerProcess) -> None:
+    before = server.log.count("small.mp4: transcoded to")
     with opened(server, "app/small.mp4") as first, opened(server, "app/small.mp4", rtmp=True) as second:
         first.seek(2_000_000)
         times = [picture.time for picture, _ in zip(first.decode(video=0), range(5), strict=False)]
@@ -109,7 +110,7 @@ def test_a_transcoded_file_can_be_sought_and_is_shared(server: ServerProcess) ->
         assert times[0] == pytest.approx(2, abs=0.25)
         assert [stream.codec_context.name for stream in second.streams] == ["h264", "aac"]
         assert next(iter(second.decode(video=0))).width == 160
-    assert server.log.count("small.mp4: transcoded to") <= 1
+    assert server.log.count("small.mp4: transcoded to") <= before + 1
 
 
 def test_hardware_that_is_asked_for_and_not_there_is_replaced(tmp_path: Path) -> None:
