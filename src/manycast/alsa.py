@@ -8,6 +8,8 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+_MACHINES_OWN = "libasound.so.2"  # the plug-ins are linked with it, and write through it
+
 
 def find_alsa_files() -> None:
     """Tell the ALSA library where this machine's configuration and plug-ins are.
@@ -26,7 +28,12 @@ def silence_alsa() -> None:
     if path is not None:
         # Any function of C does that ignores what it is given; NULL would bring the printing back.
         nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
-        ctypes.CDLL(path).snd_lib_error_set_handler(nothing)
+        for name in (path, _MACHINES_OWN):
+            try:
+                library = ctypes.CDLL(name)
+            except OSError:
+                continue
+            library.snd_lib_error_set_handler(nothing)
 
 
 def library_path() -> str | None:

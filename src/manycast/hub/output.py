@@ -92,6 +92,11 @@ class OutputRules:
         self._rules = {application: tuple(outputs) for application, outputs in (rules or {}).items()}
         self._at = dict(at or {})
 
+    @property
+    def by_application(self) -> tuple[tuple[Output, ...], ...]:
+        """The rules for files and captures of each application, in order; of those that have none, too."""
+        return tuple(self._rules.values())
+
     def at(self, path: str) -> Output | None:
         """What is asked of a live stream at a path; None where it is sent as it comes in."""
         return self._at.get(path)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from manycast.hub.catalogue import FoundCapture
 from manycast.hub.on_demand import LINGER_S
 from manycast.hub.output import Output, OutputRules
 from manycast.hub.source import SourceError, SourceMissing
-from manycast.media.track import Codec
+from manycast.sources.capture.demand import CAMERA_RATE, SOUND_RATE_HZ, form_of_camera, form_of_microphone
 from manycast.sources.capture.devices import (
     Camera,
     Microphone,
     System,
+    Window,
     find_camera,
     find_microphone,
     find_monitor,
@@ -26,11 +27,8 @@ from manycast.sources.capture.source import CaptureSource, Device
 from manycast.sources.capture.system import this_system
 from manycast.sources.encoding.engines import SOFTWARE, Engines
 
-CAMERA_RATE = 25
 SCREEN_RATE = 15
 MAX_SCREEN_RATE = 120
-SOUND_RATE_HZ = 8000
-SOUND_CHANNELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class _Resolved:
     parts: tuple[Part, ...]
     camera: Camera | None = None
     microphone: Microphone | None = None
+    window: Window | None = None
 
 
 class CaptureFinder:
@@ -120,7 +119,7 @@ class CaptureFinder:
 
     def _look_for(self, parts: tuple[Part, ...]) -> _Resolved:
         """Raises SourceError."""
-        camera = microphone = None
+        camera = microphone = window = None
         for part in parts:
             match part.kind:
                 case PartKind.CAMERA:
@@ -132,50 +131,55 @@ class CaptureFinder:
                 case PartKind.SCREEN:
                     find_monitor(part.index, self._system.monitors())
                 case PartKind.WINDOW:
-                    find_window(self._system.windows(), part.name or "")
-        return _Resolved(parts, camera, microphone)
+                    window = find_window(self._system.windows(), part.name or "")
+        return _Resolved(parts, camera, microphone, window)
 
     def _make(self, name: str, resolved: _Resolved, output: Output) -> CaptureSource:
         picture = sound = None
-        frame_rate = float(output.video.frame_rate or CAMERA_RATE)
+        frame_rate, video = 0.0, output.video
         for part in resolved.parts:
             if part.kind in (PartKind.SCREEN, PartKind.WINDOW):
-                frame_rate = min(output.video.frame_rate or SCREEN_RATE, MAX_SCREEN_RATE)
-                picture = self._screen(part, int(frame_rate))
+                frame_rate = min(video.frame_rate or SCREEN_RATE, MAX_SCREEN_RATE)
+                picture = self._screen(part, resolved.window, int(frame_rate))
             elif part.kind is PartKind.CAMERA:
                 assert resolved.camera is not None
-                picture = self._camera(resolved.camera, output)
+                picture, frame_rate = self._camera(resolved.camera)
+                if frame_rate > CAMERA_RATE:
+                    video = replace(video, frame_rate=video.frame_rate or CAMERA_RATE)
             else:
                 assert resolved.microphone is not None
-                sound = self._microphone(resolved.microphone, output)
+                sound = self._microphone(resolved.microphone)
         return CaptureSource(
             name,
             self._pool,
             picture,
             sound,
-            output.video,
+            video,
             output.audio,
             frame_rate=frame_rate,
+            sound_rate_hz=SOUND_RATE_HZ,
             engines=self._engines,
         )
 
-    def _screen(self, part: Part, rate: int) -> Device:
-        system, title = self._system, part.name or ""
-        key = f"{part} at {rate} pictures a second"  # which the log shows
-        if part.kind is PartKind.WINDOW:
-            return Device(key=key, make_reader=lambda: system.open_window(title, rate))
+    def _screen(self, part: Part, window: Window | None, rate: int) -> Device:
+        system = self._system
+        if window is not None:  # known by its number: its title may be written in many ways, and change
+            key = f"window {window.id:#x} at {rate} pictures a second"  # which the log shows
+            return Device(key=key, make_reader=lambda: system.open_window(window.title, rate))
+        key = f"{part} at {rate} pictures a second"
         return Device(key=key, make_reader=lambda: system.open_screen(part.index, rate))
 
-    def _camera(self, camera: Camera, output: Output) -> Device:
-        """Asked for the rate and size that are wanted; who comes later gets what there is."""
-        video, system = output.video, self._system
-        size = (video.width, video.height) if video.width and video.height else None
-        rate = float(video.frame_rate or CAMERA_RATE)
-        codec = video.codec or Codec.H264
-        return Device(key=camera.address, make_reader=lambda: system.open_camera(camera, rate, size, codec))
+    def _camera(self, camera: Camera) -> tuple[Device, float]:
+        """And the rate it is asked for."""
+        system, form = self._system, form_of_camera(self._rules, camera)
+        device = Device(
+            key=camera.address, make_reader=lambda: system.open_camera(camera, form.rate, form.size, form.codec)
+        )
+        return device, form.rate
 
-    def _microphone(self, microphone: Microphone, output: Output) -> Device:
-        system = self._system
-        rate_hz = output.audio.sample_rate_hz or SOUND_RATE_HZ
-        channels = output.audio.channels or SOUND_CHANNELS
-        return Device(key=microphone.address, make_reader=lambda: system.open_microphone(microphone, rate_hz, channels))
+    def _microphone(self, microphone: Microphone) -> Device:
+        system, form = self._system, form_of_microphone(self._rules, microphone)
+        return Device(
+            key=microphone.address,
+            make_reader=lambda: system.open_microphone(microphone, form.sample_rate_hz, form.channels),
+        )

@@ -8,7 +8,7 @@ from manycast.media.track import Codec
 from manycast.sources.capture.cameras import list_cameras
 from manycast.sources.capture.capabilities import camera_modes, coded_form
 from manycast.sources.capture.devices import Camera, Microphone, Monitor, Window
-from manycast.sources.capture.microphones import MicrophoneReader, list_microphones
+from manycast.sources.capture.microphones import MicrophoneReader, list_microphones, no_system_sound
 from manycast.sources.capture.pool import Reader
 from manycast.sources.capture.x11 import Desktop
 
@@ -23,10 +23,7 @@ class LinuxSystem:
         return list_microphones()
 
     def no_system_sound(self) -> str:
-        return (
-            "the system's own sound cannot be recorded: ALSA's plug-in for PulseAudio is missing "
-            "(Debian: libasound2-plugins), and there is no ALSA device systemsound"
-        )
+        return no_system_sound()
 
     def monitors(self) -> list[Monitor]:
         with Desktop() as desktop:

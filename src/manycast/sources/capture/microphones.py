@@ -27,6 +27,8 @@ SYSTEM_SOUND_PCM = "systemsound"  # a device of this name in an asoundrc is take
 # What the default output plays; PulseAudio and PipeWire both know the name.
 _PULSE_MONITOR = 'plug:{SLAVE={type pulse device "@DEFAULT_MONITOR@"}}'
 
+_CAPTURE, _NONBLOCK = 1, 1  # SND_PCM_STREAM_CAPTURE, SND_PCM_NONBLOCK
+
 # The same card by ways that nobody asks for.
 # fmt: off
 _LEFT_OUT = frozenset((
@@ -65,7 +67,8 @@ class MicrophoneReader:
         try:
             container = av.open(pcm, format="alsa", options=options)
         except self._errors as error:
-            raise SourceError(f"the audio device {pcm} cannot be opened: {error}") from error
+            what = "the system's own sound" if pcm == _PULSE_MONITOR else f"the audio device {pcm}"
+            raise SourceError(f"{what} cannot be opened: {error.strerror or error}") from error
         assert isinstance(container, InputContainer)
         self._container = container
         stream = container.streams.audio[0]
@@ -133,10 +136,41 @@ def _text_of(library: ctypes.CDLL, hint: int, key: bytes) -> str | None:
     return text
 
 
+def no_system_sound() -> str:
+    """Why there is no sound of the system's own, and what to do. Loads PyAV."""
+    find_alsa_files()
+    if not _knows_pulse():
+        missing = "ALSA's plug-in for PulseAudio is missing (Debian: libasound2-plugins)"
+    else:
+        missing = (
+            "no sound server answers; start PulseAudio, or PipeWire with pipewire-pulse, as the user who runs this, "
+            "or say with PULSE_SERVER where one is"
+        )
+    return (
+        f"the system's own sound cannot be recorded: {missing}; nor is there an ALSA device {SYSTEM_SOUND_PCM}, which "
+        "~/.asoundrc may define"
+    )
+
+
 def _system_sound() -> str | None:
     if any(pcm == SYSTEM_SOUND_PCM for pcm, _ in _hints()):
         return SYSTEM_SOUND_PCM
+    return _PULSE_MONITOR if _knows_pulse() and _opens(_PULSE_MONITOR) else None
+
+
+def _knows_pulse() -> bool:
     folder = os.environ.get("ALSA_PLUGIN_DIR")
-    if folder and (Path(folder) / "libasound_module_pcm_pulse.so").exists():
-        return _PULSE_MONITOR
-    return None
+    return folder is not None and (Path(folder) / "libasound_module_pcm_pulse.so").exists()
+
+
+def _opens(pcm: str) -> bool:
+    """Whether a device can be opened for recording now."""
+    path = library_path()
+    if path is None:
+        return False
+    library = ctypes.CDLL(path)
+    handle = ctypes.c_void_p()
+    if library.snd_pcm_open(ctypes.byref(handle), pcm.encode(), _CAPTURE, _NONBLOCK) < 0:
+        return False
+    library.snd_pcm_close(handle)
+    return True

@@ -54,9 +54,11 @@ class CaptureSource:
         audio: AudioOutput,
         *,
         frame_rate: float,
+        sound_rate_hz: int = 0,
         engines: Engines = SOFTWARE,
     ) -> None:
-        """`frame_rate` is that of the pictures that come. Without a codec asked for, it is H.264 and AAC."""
+        """`frame_rate` is that of the pictures that come; `sound_rate_hz` is for sound of which `audio` names no rate,
+        0: as it comes. Without a codec asked for, it is H.264 and AAC."""
         self._name = name
         self._pool = pool
         self._picture = picture
@@ -64,6 +66,7 @@ class CaptureSource:
         self._video = video if video.codec is not None else replace(video, codec=Codec.H264)
         self._audio = audio if audio.codec is not None else replace(audio, codec=Codec.AAC)
         self._frame_rate = frame_rate
+        self._sound_rate_hz = sound_rate_hz
         self._engines = engines
         self._station: _Station | None = None  # while it runs
 
@@ -154,7 +157,7 @@ class CaptureSource:
     def make_audio(self, first: Sound) -> AudioEncoder:
         from manycast.sources.encoding.audio import AudioEncoder
 
-        shape = settled(self._audio, first.sample_rate_hz, first.channels)
+        shape = settled(self._audio, self._sound_rate_hz or first.sample_rate_hz, first.channels)
         if (said := unlike_asked(self._audio, shape)) is not None:
             log.info("%s: %s", self._name, said)
         return AudioEncoder(self._audio, shape, 1 if self._picture is not None else 0, follow_clock=True)
