@@ -51,7 +51,7 @@ def _group(root: Branch, path: tuple[int | str, ...]) -> Branch:
 
 def _not_allowed(leaf: Leaf) -> Problem:
     assert leaf.spec.rule is not None
-    return leaf.node.problem(f"allowed: {leaf.spec.rule.allowed}", shown_value(leaf))
+    return leaf.node.problem(leaf.spec.rule.fault(leaf.value), shown_value(leaf))
 
 
 def _incomplete(group: Branch, details: ErrorDetails) -> Problem:

@@ -118,6 +118,34 @@ ONE_LINE = [
         "rtsps://, rtsp+http://, rtsp+https://, rtmp://, rtmps://, srt://, http://, https://, udp://",
     ),
     (
+        "<application><proxy><url>udp://:5000</url></proxy></application>",
+        "<config><application><proxy><url>: found 'udp://:5000', there is no host behind udp://: an address of this "
+        "machine, such as 0.0.0.0, or a multicast group",
+    ),
+    (
+        "<application><proxy><url>rtsp:///x</url></proxy></application>",
+        "<config><application><proxy><url>: found 'rtsp:///x', there is no host behind rtsp://",
+    ),
+    (
+        "<application><proxy><url>rtsp://us er@x/2</url></proxy></application>",
+        "<config><application><proxy><url>: found 'rtsp://***@x/2', an address has no blanks: write them as %20, "
+        "also in a login",
+    ),
+    (
+        "<application><proxy><url>rtsp://[::1/2</url></proxy></application>",
+        "<config><application><proxy><url>: found 'rtsp://[::1/2', its host cannot be read: an IPv6 address stands in "
+        "[brackets]",
+    ),
+    (
+        "<application><proxy><url>rtsp://h:99999/2</url></proxy></application>",
+        "<config><application><proxy><url>: found 'rtsp://h:99999/2', its port is no number from 1 to 65535",
+    ),
+    (
+        "<application><proxy><url>rtsp:x</url></proxy></application>",
+        "<config><application><proxy><url>: found 'rtsp:x', allowed: an address beginning with rtsp://, "
+        "rtsps://, rtsp+http://, rtsp+https://, rtmp://, rtmps://, srt://, http://, https://, udp://",
+    ),
+    (
         "<application><pusher><transfer><mode>HTTP</mode></transfer></pusher></application>",
         "<config><application><pusher><transfer><mode>: found 'HTTP', allowed: TCP, UDP, RTSP, RTMP, SRT",
     ),

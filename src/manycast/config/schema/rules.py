@@ -39,6 +39,10 @@ class Rule:
     def parse(self, value: Any) -> Any:
         raise NotImplementedError
 
+    def fault(self, _value: Any) -> str:
+        """What is said of a value that is not allowed."""
+        return f"allowed: {self.allowed}"
+
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.parse)
 
@@ -270,11 +274,38 @@ class StreamAddressRule(Rule):
 
     def parse(self, value: Any) -> str:
         text = _text(value)
-        parts = urlsplit(text)
-        if parts.scheme.lower() not in self.schemes or not parts.hostname or any(map(str.isspace, text)):
+        if not self._begins_right(text) or _address_fault(text) is not None:
             raise ValueError("not a stream's address")
-        _ = parts.port  # raises ValueError when it is none
         return text
+
+    def fault(self, value: Any) -> str:
+        """Of what begins as it should, the fault itself."""
+        found = None
+        if isinstance(value, str) and value.isprintable() and self._begins_right(value):
+            found = _address_fault(value)
+        return found or f"allowed: {self.allowed}"
+
+    def _begins_right(self, text: str) -> bool:
+        scheme, found, _ = text.partition("://")
+        return bool(found) and scheme.lower() in self.schemes
+
+
+def _address_fault(text: str) -> str | None:
+    if any(map(str.isspace, text)):
+        return "an address has no blanks: write them as %20, also in a login"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "its host cannot be read: an IPv6 address stands in [brackets]"
+    if not parts.hostname:
+        return f"there is no host behind {parts.scheme}://" + (
+            ": an address of this machine, such as 0.0.0.0, or a multicast group" if parts.scheme == "udp" else ""
+        )
+    try:
+        _ = parts.port
+    except ValueError:
+        return "its port is no number from 1 to 65535"
+    return None
 
 
 def stream_address(*schemes: str) -> StreamAddressRule:
