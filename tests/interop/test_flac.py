@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -119,6 +120,21 @@ def _publish(url: str, stop: threading.Event) -> None:
             time.sleep(max(0.0, started_s + number / 25 - time.monotonic()))
 
 
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, server: ServerProcess, published: str) -> Iterator[ServerProcess]:
+    """Another server, which pulls the stream, and converts no sound."""
+    sources = {
+        "rtmp": rtmp(server, published),
+        "flv": http(server, f"{published}.flv"),
+        "hls": http(server, f"{published}.m3u8"),
+    }
+    proxies = [{"suffix": name, "url": url, "ondemand": 1} for name, url in sources.items()]
+    config = {"convert": {"audio": 0}, "hls": {"fragment": 1}, "applications": [{"proxies": proxies}]}
+    with ServerProcess(tmp_path_factory.mktemp("edge"), config=json.dumps(config), http=True) as running:
+        yield running
+        running.check_log()
+
+
 def check_heard(reading: list[str], codec: str, folder: Path) -> None:
     """What Debian's ffmpeg hears."""
     kept = folder / "heard.mkv"
@@ -176,6 +192,17 @@ def test_enhanced_rtmp_has_it_as_it_is(server: ServerProcess, published: str, na
 @pytest.mark.parametrize("name", ["film.mkv", "tone.oga", PUBLISHED])
 def test_flv_has_it_as_it_is_for_other_servers(server: ServerProcess, published: str, name: str) -> None:
     check_heard_as_flac(http(server, f"{name}.flv"), {"user_agent": "Manycast/1"})
+
+
+@pytest.mark.parametrize("source", ["rtmp", "flv", "hls"])
+def test_other_servers_pull_it_as_it_is(edge: ServerProcess, source: str, tmp_path: Path) -> None:
+    check_heard(["-i", http(edge, f"{source}.mp4")], "flac", tmp_path)
+
+
+def test_where_sound_is_not_converted_rtsp_has_the_picture(edge: ServerProcess) -> None:
+    streams = probe("-show_streams", *from_server(edge.url("rtmp"), "tcp"))["streams"]
+    assert [stream["codec_name"] for stream in streams] == ["h264"]
+    assert "RTP cannot carry FLAC" in edge.log
 
 
 @pytest.mark.parametrize("name", FILES)
