@@ -18,8 +18,8 @@ _LEAST_BLOCK_SAMPLES = 16  # of all blocks but the last one (section 8.2)
 _LEAST_BITS = 4
 _MOST_BITS = 32
 _SYNC_CODE = 0b111_1111_1111_1100
-_MOST_NUMBER_BYTES = 7  # of the coded number: 36 bits (section 9.1.5)
-_MAX_HEADER_BYTES = 4 + _MOST_NUMBER_BYTES + 2 + 2 + 1
+_MAX_HEADER_BYTES = 4 + 7 + 2 + 2 + 1  # with a number of 7 bytes, a size and a rate
+_MAX_SYNC_CODES = 1000  # in what comes at once: each is looked at
 _MAX_BLOCK_SAMPLES = 65_535
 _BLOCK_SAMPLES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
 _EIGHT_BITS, _SIXTEEN_BITS = 6, 7  # codes of a block size that stands behind the coded number
@@ -103,41 +103,86 @@ def parameters_from_config(config: bytes) -> FlacParameters:
     return FlacParameters(streaminfo=info.serialize(), sample_rate_hz=info.sample_rate_hz, channels=info.channels)
 
 
-def frame_samples(frame: bytes) -> int:
-    """How many samples of each channel a frame has, by its header (section 9.1). Raises MalformedBitstream.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameHeader:
+    """What the start of a frame says of it (section 9.1).
 
     |  sync code, 15 bits  |s| size  | rate  |channels| bits|0|  number, 1 to 7 bytes | size? | rate? | CRC-8 |
     """
-    reader = BitReader(frame[:_MAX_HEADER_BYTES])
-    if reader.u(15) != _SYNC_CODE:
-        raise MalformedBitstream("FLAC frame without its sync code")
-    reader.u(1)  # blocking strategy
-    size_code, rate_code = reader.u(4), reader.u(4)
-    channels, bits, reserved = reader.u(4), reader.u(3), reader.u(1)
-    if size_code == 0 or rate_code == 0xF or channels > 10 or bits == 3 or reserved:
-        raise MalformedBitstream("FLAC frame header with reserved values")
-    reader.u(8 * (_number_bytes(reader.u(8)) - 1))
-    if size_code == _EIGHT_BITS:
-        samples = reader.u(8) + 1
-    elif size_code == _SIXTEEN_BITS:
-        samples = reader.u(16) + 1
-    else:
-        samples = _BLOCK_SAMPLES[size_code]
-    if samples > _MAX_BLOCK_SAMPLES:
-        raise MalformedBitstream(f"FLAC frame of {samples} samples")
-    reader.u({0xC: 8, 0xD: 16, 0xE: 16}.get(rate_code, 0))
-    end = min(len(frame), _MAX_HEADER_BYTES) - reader.bits_left // 8
-    checksum = 0
-    for byte in frame[:end]:
-        checksum = _CRC8[checksum ^ byte]
-    if checksum != reader.u(8):
-        raise MalformedBitstream("FLAC frame header with a wrong checksum")
-    return samples
+
+    is_variable: bool  # s: numbers count samples, and frames are not all as long
+    form: tuple[int, int]  # codes of the rate and of the bits, which are those of all frames
+    number: int
+    samples: int  # of each channel
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read the header at the start of `data`. Raises MalformedBitstream."""
+        head = data[:_MAX_HEADER_BYTES]
+        reader = BitReader(head)
+        if reader.u(15) != _SYNC_CODE:
+            raise MalformedBitstream("FLAC frame without its sync code")
+        is_variable = reader.flag()
+        size_code, rate_code = reader.u(4), reader.u(4)
+        channels, bits, reserved = reader.u(4), reader.u(3), reader.u(1)
+        if size_code == 0 or rate_code == 0xF or channels > 10 or bits == 3 or reserved:
+            raise MalformedBitstream("FLAC frame header with reserved values")
+        number = _coded_number(reader)
+        if size_code == _EIGHT_BITS:
+            samples = reader.u(8) + 1
+        elif size_code == _SIXTEEN_BITS:
+            samples = reader.u(16) + 1
+        else:
+            samples = _BLOCK_SAMPLES[size_code]
+        if samples > _MAX_BLOCK_SAMPLES:
+            raise MalformedBitstream(f"FLAC frame of {samples} samples")
+        reader.u({0xC: 8, 0xD: 16, 0xE: 16}.get(rate_code, 0))
+        checksum = 0
+        for byte in head[: len(head) - reader.bits_left // 8]:
+            checksum = _CRC8[checksum ^ byte]
+        if checksum != reader.u(8):
+            raise MalformedBitstream("FLAC frame header with a wrong checksum")
+        return cls(is_variable=is_variable, form=(rate_code, bits), number=number, samples=samples)
+
+    def follows(self, other: FrameHeader) -> bool:
+        """Whether it is the next frame's."""
+        number = other.number + (other.samples if other.is_variable else 1)
+        return (self.is_variable, self.form, self.number) == (other.is_variable, other.form, number)
 
 
-def _number_bytes(first: int) -> int:
-    """How long a coded number is, by its first byte: as many as that begins with ones, or one."""
+def frame_samples(frame: bytes) -> int:
+    """How many samples of each channel a frame has. Raises MalformedBitstream."""
+    return FrameHeader.parse(frame).samples
+
+
+def split_frames(data: bytes) -> list[bytes]:
+    """The frames that follow each other in `data`. Raises MalformedBitstream.
+
+    A frame does not say where it ends: the next one begins where its header is found.
+    """
+    header, start, position = FrameHeader.parse(data), 0, 0
+    found: list[bytes] = []
+    for _ in range(_MAX_SYNC_CODES):
+        position = data.find(data[:2], position + 2)  # sync code and strategy, now and then found in the sound itself
+        if position < 0:
+            return [*found, data[start:]]
+        try:
+            following = FrameHeader.parse(data[position : position + _MAX_HEADER_BYTES])
+        except MalformedBitstream:
+            continue
+        if following.follows(header):
+            found.append(data[start:position])
+            header, start = following, position
+    raise MalformedBitstream(f"more than {_MAX_SYNC_CODES} sync codes in {len(data)} bytes of FLAC")
+
+
+def _coded_number(reader: BitReader) -> int:
+    """As UTF-8 codes characters, up to 36 bits (section 9.1.5)."""
+    first = reader.u(8)
     ones = 8 - (first ^ 0xFF).bit_length()
     if ones in (1, 8):
         raise MalformedBitstream("FLAC frame without a number")
-    return ones or 1
+    number = first & 0x7F >> ones
+    for _ in range(ones - 1):
+        number = number << 6 | reader.u(8) & 0x3F
+    return number

@@ -13,7 +13,15 @@ from support.movies import SAMPLE_RATE_HZ, coded_audio
 
 from manycast.media.audio_duration import frame_ticks
 from manycast.media.bits import MalformedBitstream
-from manycast.media.flac import BLOCK_HEADER, MARKER, StreamInfo, frame_samples, parameters_from_config
+from manycast.media.flac import (
+    BLOCK_HEADER,
+    MARKER,
+    FrameHeader,
+    StreamInfo,
+    frame_samples,
+    parameters_from_config,
+    split_frames,
+)
 from manycast.media.track import Codec, FlacParameters
 
 # The file of RFC 9639 appendix D.1.1.
@@ -95,6 +103,49 @@ def test_all_forms_of_sizes_and_rates(rate_hz: int, samples: int) -> None:
     assert parameters_from_config(bytes(encoder.extradata or b"")).sample_rate_hz == rate_hz
 
 
+def test_frames_that_come_together_are_taken_apart() -> None:
+    units = [frame.units[0] for frame in coded_audio(Codec.FLAC)[1]]
+    assert split_frames(b"".join(units)) == units
+    assert split_frames(units[5] + units[7]) == [units[5] + units[7]]  # the second is not the next one
+    headers = [FrameHeader.parse(unit) for unit in units]
+    assert [header.number for header in headers] == list(range(len(units)))
+
+
+@pytest.mark.parametrize(
+    ("coded", "number"),
+    [
+        ("00", 0),
+        ("7f", 127),
+        ("c280", 128),
+        ("dfbf", 0x7FF),
+        ("efbfbf", 0xFFFF),
+        ("f7bfbfbf", 0x1F_FFFF),
+        ("fbbfbfbfbf", 0x3FF_FFFF),
+        ("fdbfbfbfbfbf", 0x7FFF_FFFF),
+        ("febfbfbfbfbfbf", 0xF_FFFF_FFFF),
+    ],
+)
+def test_numbers_of_all_lengths(coded: str, number: int) -> None:
+    """Each the largest of its length, section 9.1.5; of variable frames, which count samples."""
+    header = FrameHeader.parse(with_checksum(bytes.fromhex("fff9c918" + coded)))
+    assert (header.is_variable, header.number, header.samples) == (True, number, 4096)
+
+
+def with_checksum(header: bytes) -> bytes:
+    """CRC-8 of the polynomial x^8 + x^2 + x + 1, bit by bit (section 9.1.8)."""
+    checksum = 0
+    for byte in header:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = checksum << 1 & 0xFF ^ (7 if checksum & 0x80 else 0)
+    return header + bytes((checksum,))
+
+
+def test_sync_codes_without_number_are_no_end_of_searching() -> None:
+    with pytest.raises(MalformedBitstream, match="sync codes"):
+        split_frames(FRAME + b"\xff\xf8" * 100_000)
+
+
 @pytest.mark.parametrize("position", range(7))
 def test_a_changed_header_is_refused(position: int) -> None:
     changed = bytearray(FRAME)
@@ -107,6 +158,7 @@ def test_a_changed_header_is_refused(position: int) -> None:
 def test_hostile_frames_raise_the_one_error_only(data: bytes) -> None:
     try:
         assert 1 <= frame_samples(data) <= 65_535
+        assert b"".join(split_frames(data)) == data
     except MalformedBitstream:
         pass
 

@@ -108,6 +108,19 @@ def test_flac_goes_there_and_back_with_its_streaminfo() -> None:
     assert [frame.pts_ticks for frame in received] == [frame.pts_ticks for frame in frames]
 
 
+def test_several_frames_of_flac_in_a_message() -> None:
+    track, frames = coded_audio(Codec.FLAC)
+    demuxer = FlvDemuxer()
+    demuxer.push(FlvMuxer([track]).start(0)[1])
+    received = []
+    for start in range(0, len(frames), 7):
+        together = b"".join(frame.units[0] for frame in frames[start : start + 7])
+        time_ms = frames[start].dts_ticks // 48
+        received += demuxer.push(FlvMessage(MessageType.AUDIO, time_ms, b"\x91fLaC" + together))
+    assert [frame.units for frame in received] == [frame.units for frame in frames]
+    assert [frame.pts_ticks for frame in received] == [frame.pts_ticks for frame in frames]
+
+
 def test_ffmpeg_reads_the_flac_we_write_and_we_read_the_flac_it_writes() -> None:
     """It sends STREAMINFO bare."""
     track, frames = coded_audio(Codec.FLAC)

@@ -15,6 +15,7 @@ from manycast.media.clock import Unwrapper
 from manycast.media.configuration import parse_av1c
 from manycast.media.flac import frame_samples as flac_frame_samples
 from manycast.media.flac import parameters_from_config as flac_parameters
+from manycast.media.flac import split_frames as split_flac
 from manycast.media.frame import Frame
 from manycast.media.mpeg_audio import MpegAudioHeader
 from manycast.media.nal import split_length_prefixed
@@ -251,7 +252,7 @@ class FlvDemuxer:
         elif fourcc == FLAC and starts:
             self._configure_flac(data)
         elif fourcc == FLAC and carries:
-            return self._sound(message, data, flac_frame_samples(data)) if data else []
+            return self._flac(message, data)
         elif fourcc not in (MP4A, OPUS, MP3, AC_3, FLAC):
             raise NotCarried(f"audio codec {fourcc!r}: only AAC, Opus, MP3, AC-3, FLAC and G.711 can be taken")
         return []
@@ -272,6 +273,15 @@ class FlvDemuxer:
             self._samples = SampleClock(parameters.sample_rate_hz, parameters.sample_rate_hz)
             self.audio = Track(codec=Codec.FLAC, clock_rate_hz=parameters.sample_rate_hz, parameters=parameters)
 
+    def _flac(self, message: FlvMessage, data: bytes) -> list[Frame]:
+        """One frame or more, one behind the other (Enhanced RTMP version 2, "FlacCodedData")."""
+        frames: list[Frame] = []
+        samples = 0  # of those before
+        for unit in split_flac(data) if data else ():
+            frames += self._sound(message, unit, length := flac_frame_samples(unit), after=samples)
+            samples += length
+        return frames
+
     def _mp3(self, message: FlvMessage, data: bytes) -> list[Frame]:
         if not data:
             return []
@@ -286,10 +296,11 @@ class FlvDemuxer:
         self._samples = SampleClock(sample_rate_hz, clock_rate_hz)
         self.audio = Track(codec=codec, clock_rate_hz=clock_rate_hz, parameters=parameters)
 
-    def _sound(self, message: FlvMessage, data: bytes, samples: int) -> list[Frame]:
+    def _sound(self, message: FlvMessage, data: bytes, samples: int, *, after: int = 0) -> list[Frame]:
+        """A frame of so many samples; as many as `after` come before it in the same message."""
         if self.audio is None or self._samples is None or not data:
             return []
-        about = self._clock.unwrap(message.timestamp_ms) * self.audio.clock_rate_hz // 1000
+        about = self._clock.unwrap(message.timestamp_ms) * self.audio.clock_rate_hz // 1000 + after
         ticks = self._samples.time(about, samples)
         return [Frame(track_index=1, dts_ticks=ticks, pts_ticks=ticks, keyframe=True, units=[data])]
 
