@@ -271,18 +271,18 @@ def raise_descriptor_limit() -> None:
 
 def _run(count: int, transport: str, address: str, merged: bool, control: Connection) -> None:
     raise_descriptor_limit()
-    readers = _Readers()
+    readers = _Readers(reports=address.startswith("rtsp:"))
     for number in range(count):
         readers.add(_connect(transport, address, merged))
         if number % CONNECT_BATCH == 0:
             readers.lap()
     control.send([viewer.rtp_ports for viewer in readers.viewers if isinstance(viewer, UdpLoadViewer)])
-    _read_on(readers, control, reports=address.startswith("rtsp:"))
+    _read_on(readers, control)
 
 
 def _run_files(starts: Sequence[Start], control: Connection) -> None:
     raise_descriptor_limit()
-    readers = _Readers()
+    readers = _Readers(reports=True)
     started_s = time.monotonic()
     for start in sorted(starts, key=lambda start: start.after_s):
         readers.lap()  # even if the server is so late that there is no time left: who plays must go on reading
@@ -291,19 +291,14 @@ def _run_files(starts: Sequence[Start], control: Connection) -> None:
             readers.lap()
         readers.add(_connect("tcp", start.address, False, start.position_s))
     control.send([])
-    _read_on(readers, control, reports=True)
+    _read_on(readers, control)
 
 
-def _read_on(readers: _Readers, control: Connection, *, reports: bool) -> None:
+def _read_on(readers: _Readers, control: Connection) -> None:
     next_lap_s = time.monotonic()
-    next_report_s = next_lap_s + REPORT_INTERVAL_S
     while True:
         readers.lap()
         now_s = time.monotonic()
-        if now_s > next_report_s and reports:
-            next_report_s = now_s + REPORT_INTERVAL_S
-            for viewer in readers.viewers:
-                viewer.report()
         next_lap_s = max(next_lap_s + LAP_S, now_s)
         if control.poll(max(0.0, next_lap_s - now_s)):
             try:
@@ -316,8 +311,10 @@ def _read_on(readers: _Readers, control: Connection, *, reports: bool) -> None:
 
 
 class _Readers:
-    def __init__(self) -> None:
+    def __init__(self, *, reports: bool) -> None:
         self.viewers: list[LoadViewer] = []
+        self._reports = reports
+        self._next_report_s = time.monotonic() + REPORT_INTERVAL_S
         self._by_descriptor: dict[int, tuple[LoadViewer, socket.socket]] = {}
         self._epoll = select.epoll()
 
@@ -333,6 +330,11 @@ class _Readers:
             viewer, sock = by_descriptor[descriptor]
             if not viewer.read(sock):
                 self._epoll.unregister(descriptor)
+        now_s = time.monotonic()
+        if self._reports and now_s > self._next_report_s:
+            self._next_report_s = now_s + REPORT_INTERVAL_S
+            for viewer in self.viewers:
+                viewer.report()
 
 
 def _connect(transport: str, address: str, merged: bool, position_s: float = 0.0) -> LoadViewer:
