@@ -228,4 +228,4 @@ class Catalogue:
 
 def _described(track: Track) -> str:
     fault = track.parameters.fault if isinstance(track.parameters, JpegParameters) else ""
-    return f"{track.codec.value} ({fault})" if fault else track.codec.value
+    return f"{track.codec_name} ({fault})" if fault else track.codec_name

@@ -130,7 +130,7 @@ class Conversions:
             log.info(
                 "%s: %s%s goes as %s to those who cannot have it as it is",
                 stream,
-                track.codec.value,
+                track.codec_name,
                 fault,
                 target.value if target is not track.codec else "one that RTP carries",
             )

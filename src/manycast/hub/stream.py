@@ -63,7 +63,7 @@ class Stream:
         self._counted_s = self.opened_s
 
     def __str__(self) -> str:
-        codecs = "+".join(track.codec.value for track in self.tracks)
+        codecs = "+".join(track.codec_name for track in self.tracks)
         return f"{self.path} ({codecs}, {self.source})"
 
     @property

@@ -12,7 +12,14 @@ from manycast.media.frame import Frame
 from manycast.media.h264 import H264NalType
 from manycast.media.h265 import H265NalType
 from manycast.media.nal import join_length_prefixed
-from manycast.media.track import Av1Parameters, H264Parameters, H265Parameters, JpegParameters, Track
+from manycast.media.track import (
+    Av1Parameters,
+    ForeignParameters,
+    H264Parameters,
+    H265Parameters,
+    JpegParameters,
+    Track,
+)
 
 _VideoParameters = H264Parameters | H265Parameters | Av1Parameters
 
@@ -79,7 +86,7 @@ def picture_size(track: Track) -> tuple[int, int] | None:
                 form = h265.H265Sps.parse(first)
             case Av1Parameters(sequence_header=header):
                 form = Av1Format.parse(header)
-            case JpegParameters(width=width, height=height) if width:
+            case JpegParameters(width=width, height=height) | ForeignParameters(width=width, height=height) if width:
                 return width, height
             case _:
                 return None

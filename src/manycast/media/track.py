@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -42,10 +43,11 @@ class Codec(Enum):
     VORBIS = "VORBIS"
     METADATA = "METADATA"  # XML documents of ONVIF
     UNKNOWN = "UNKNOWN"  # passed from RTP to RTP untouched
+    FOREIGN = "FOREIGN"  # carried by nothing: what it holds goes out converted
 
     @property
     def kind(self) -> MediaKind:
-        """What it is; of UNKNOWN only its track can tell."""
+        """What it is; of UNKNOWN and FOREIGN only their track can tell."""
         if self in _VIDEO_CODECS:
             return MediaKind.VIDEO
         return MediaKind.APPLICATION if self is Codec.METADATA else MediaKind.AUDIO
@@ -216,6 +218,28 @@ class PassedParameters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignParameters:
+    """A codec of files that no protocol here carries, such as ProRes or DTS. It can only be decoded.
+
+    `open_decoder` gives a new decoder, an object of the library that decodes; it knows all that the file says.
+    """
+
+    kind: MediaKind
+    name: str  # FFmpeg's
+    open_decoder: Callable[[], object]  # may be called in any thread, and raise SourceError
+    width: int = 0  # pixels; of audio 0
+    height: int = 0
+    sample_rate_hz: int = 0  # of video 0
+    channels: int = 0
+    intra_only: bool = False  # every picture is a keyframe
+    reordered: bool = False  # pictures may be shown in another order than they are decoded in
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioParameters:
     """Audio that needs nothing but its shape (G.711, G.722, Opus, MP3, AC-3, L16, AMR).
 
@@ -243,6 +267,7 @@ CodecParameters = (
     | G726Parameters
     | AudioParameters
     | PassedParameters
+    | ForeignParameters
 )
 
 
@@ -261,4 +286,10 @@ class Track:
 
     @property
     def kind(self) -> MediaKind:
-        return self.parameters.kind if isinstance(self.parameters, PassedParameters) else self.codec.kind
+        parameters = self.parameters
+        return parameters.kind if isinstance(parameters, PassedParameters | ForeignParameters) else self.codec.kind
+
+    @property
+    def codec_name(self) -> str:
+        """For people."""
+        return self.parameters.name if isinstance(self.parameters, ForeignParameters) else self.codec.value

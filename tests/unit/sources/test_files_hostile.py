@@ -281,15 +281,24 @@ def test_reading_is_bounded(media_file: Callable[[str], Path], monkeypatch: pyte
         play(path)
 
 
-def test_codecs_that_are_not_carried_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    sound = make_file(tmp_path / "x.mka", video=None, audio="eac3")
-    with pytest.raises(SourceError, match="audio eac3"):
-        play(sound)
-    both = make_file(tmp_path / "x.mkv", audio="eac3")
+def test_codecs_that_are_not_known_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    only = make_file(tmp_path / "x.avi", video="mpeg4", audio=None, seconds=1)
+    both = make_file(tmp_path / "y.avi", video="mpeg4", audio="pcm_s16le", seconds=1)
+    for path in (only, both):
+        path.write_bytes(path.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(SourceError, match=r"x\.avi: nothing that can be played, only video unknown"):
+        play(only)
     with caplog.at_level("INFO", logger="manycast"):
         groups = play(both)
     assert {frame.track_index for group in groups for frame in group.frames} == {0}
-    assert "x.mkv: left out: audio eac3" in caplog.text
+    assert "y.avi: left out: video unknown" in caplog.text
+
+
+def test_what_cannot_be_decoded_either_is_refused(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "x.mov", video="prores_ks", audio=None, seconds=0.4, pixels="yuv422p10le")
+    path.write_bytes(path.read_bytes().replace(b"icpf", b"\0" * 4))  # what each of its pictures begins with
+    with pytest.raises(SourceError, match="video prores \\(cannot be decoded\\)"):
+        play(path)
 
 
 def test_a_stamp_tells_a_grown_file_from_another_one() -> None:

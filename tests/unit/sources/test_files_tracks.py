@@ -15,9 +15,8 @@ import pytest
 from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
-from support.programs import gst
+from support.programs import gst, make
 
-from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.frame import Frame
 from manycast.media.mpeg4 import VopType, vop_type
@@ -340,22 +339,50 @@ def test_covers_are_no_pictures_of_a_film(media_file: Callable[[str], Path], tmp
     assert [track.codec for track in plan.tracks] == [Codec.MP3]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("x.dv", "DV video"), ("x.mka", "audio eac3")])
-def test_what_cannot_be_carried_is_refused_by_name(tmp_path: Path, name: str, reason: str) -> None:
-    if name == "x.dv":
-        path = make_file(
-            tmp_path / name,
-            video="dvvideo",
-            audio="pcm_s16le",
-            seconds=0.4,
-            size="720x576",
-            sample_rate=48_000,
-            video_options={},
-        )
-    else:
-        path = make_file(tmp_path / name, video=None, audio="eac3", seconds=1)
-    with pytest.raises(SourceError, match=f"{name}: nothing that can be carried, only {reason}"):
-        open_and_begin(path, stamp_of(path))
+@pytest.mark.parametrize(
+    ("name", "codecs"),
+    [("x.dv", ["dvvideo", "L16"]), ("x.mov", ["prores", "alac"]), ("x.mkv", ["H264", "eac3"]), ("x.mka", ["eac3"])],
+)
+def test_what_nothing_carries_is_kept_to_be_converted(
+    tmp_path: Path, name: str, codecs: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    video, audio, size, pixels = {
+        "x.dv": ("dvvideo", "pcm_s16le", "720x576", "yuv420p"),
+        "x.mov": ("prores_ks", "alac", "160x120", "yuv422p10le"),
+        "x.mkv": ("libx264", "eac3", "160x120", "yuv420p"),
+        "x.mka": (None, "eac3", "", ""),
+    }[name]
+    path = make_file(
+        tmp_path / name,
+        video=video,
+        audio=audio,
+        seconds=1,
+        size=size,
+        pixels=pixels,
+        sample_rate=48_000,
+        video_options=None if video == "libx264" else {"bf": "0"},
+    )
+    with caplog.at_level("INFO", logger="manycast"):
+        plan, groups = read_all(path)
+    assert [track.codec_name for track in plan.tracks] == codecs
+    foreign = [codec for codec in codecs if codec.islower()]
+    assert [track.codec_name for track in plan.tracks if track.codec is Codec.FOREIGN] == foreign
+    assert f"{name}: goes out converted: " in caplog.text
+    for index, track in enumerate(plan.tracks):
+        frames = frames_of(groups, index)
+        last_s = frames[-1].pts_ticks / track.clock_rate_hz
+        assert 0.85 < last_s < 1
+        assert [frame.dts_ticks for frame in frames] == sorted({frame.dts_ticks for frame in frames})
+
+
+def test_a_track_that_is_carried_is_taken_before_one_that_is_not(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "x.mkv",
+        *("-f", "lavfi", "-i", "sine=duration=1", "-map", "0:a", "-map", "0:a", "-c:a:0", "eac3", "-c:a:1", "aac"),
+    )
+    opened = open_and_begin(path, stamp_of(path))
+    opened.cursor.close()
+    assert [track.codec for track in opened.plan.tracks] == [Codec.AAC]
 
 
 def test_a_track_of_jpeg_tells_why_rtp_cannot_carry_it(tmp_path: Path) -> None:

@@ -70,6 +70,6 @@ def _shown(path: str) -> str:
 
 
 def _about(stream: Stream) -> str:
-    codecs = " + ".join(track.codec.value for track in stream.tracks)
+    codecs = " + ".join(track.codec_name for track in stream.tracks)
     rate = f", {stream.bytes_per_s * 8e-6:.1f} Mbit/s" if stream.bytes_per_s else ""
     return f"{codecs}{rate}, watched by {stream.watchers}"

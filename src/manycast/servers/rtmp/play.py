@@ -37,7 +37,7 @@ class Play:
             raise NotPlayable(f"{stream.path} has just ended: {error}") from error
         if not self._packager.muxer.usable:
             stream.unwatch(self)
-            names = ", ".join(track.codec.value for track in stream.tracks)
+            names = ", ".join(track.codec_name for track in stream.tracks)
             raise NotPlayable(f"{stream.path} has nothing that RTMP can carry, only {names}")
         self.viewer = TcpViewer(outbox, self._packager.limit)
 

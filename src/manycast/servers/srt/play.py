@@ -43,7 +43,7 @@ class Play:
             raise NotPlayable(f"{stream.path} has just ended: {error}") from error
         if not self._packager.muxer.usable:
             stream.unwatch(self)
-            names = ", ".join(track.codec.value for track in stream.tracks)
+            names = ", ".join(track.codec_name for track in stream.tracks)
             raise NotPlayable(f"{stream.path} has nothing that SRT can carry, only {names}")
         self.viewer = SrtViewer(library, sock, self._packager.limit, on_broken)
 

@@ -23,12 +23,13 @@ from manycast.sources.files.paths import FileStamp
 # What may be opened. Playlists and the like (hls, dash, concat, sdp, image2, ...) are not: they make FFmpeg
 # open other files and addresses.
 DEMUXERS = (
-    "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "au", "avi", "dv", "eac3", "flac", "flv", "h264", "hevc", "ivf",
-    "m4v", "matroska", "mjpeg", "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "obu", "ogg", "w64", "wav",
+    "aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dts", "dv", "eac3", "flac", "flv",
+    "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg", "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "mxf", "obu", "ogg",
+    "tta", "w64", "wav", "wv",
 )  # fmt: skip
 # These hold no times and no index: there is no seeking but reading from the start.
 UNINDEXED_DEMUXERS = frozenset(
-    {"aac", "ac3", "amr", "amrnb", "amrwb", "eac3", "h264", "hevc", "ivf", "m4v", "mjpeg", "mpegvideo", "obu"}
+    {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "h264", "hevc", "ivf", "m4v", "mjpeg", "mpegvideo", "obu"}
 )
 
 BUFFER_BYTES = 32 << 10  # of one read() from the file; more is wasted where FFmpeg hops from place to place

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from manycast.hub.stored import FrameGroup
 from manycast.media.frame import Frame
-from manycast.media.track import Codec, MediaKind, Track
+from manycast.media.track import Codec, ForeignParameters, MediaKind, Track
 
 SECOND_NS = 1_000_000_000
 MAX_GROUP_BYTES = 4 << 20  # of video; a group is the least that is read and kept at once
@@ -41,7 +41,7 @@ class VideoGrouper:
         self._rates_hz = [track.clock_rate_hz for track in tracks]
         self._video_index = next(i for i, track in enumerate(tracks) if track.kind is MediaKind.VIDEO)
         self._has_audio = len(tracks) > 1
-        self._all_keyframes = tracks[self._video_index].codec is Codec.MJPEG
+        self._all_keyframes = _is_intra_only(tracks[self._video_index])
         self.restart(at_start=True)
 
     def restart(self, *, at_start: bool) -> None:
@@ -263,3 +263,8 @@ class AudioGrouper:
         assert self._second is not None
         frames, self._frames = tuple(self._frames), []
         return FileGroup(position_us=self._second * 1_000_000, end_us=end_us, frames=frames, seekable=True, last=last)
+
+
+def _is_intra_only(track: Track) -> bool:
+    foreign = isinstance(track.parameters, ForeignParameters) and track.parameters.intra_only
+    return foreign or track.codec is Codec.MJPEG

@@ -14,10 +14,11 @@ from manycast.hub.source import SourceError
 from manycast.media.bits import MalformedBitstream
 from manycast.media.track import Codec, MediaKind
 from manycast.sources.files.demuxer import UNINDEXED_DEMUXERS, Demuxer
+from manycast.sources.files.foreign import describe_foreign
 from manycast.sources.files.paths import FileStamp
 from manycast.sources.files.pcm import loses_bits
 from manycast.sources.files.plan import FilePlan, Lane
-from manycast.sources.files.probes import AudioProbe, VideoProbe, codec_name
+from manycast.sources.files.probes import AudioProbe, ForeignProbe, Probe, VideoProbe, codec_name
 from manycast.sources.files.tracks import codec_of, describe_video
 
 log = logging.getLogger(__name__)
@@ -26,19 +27,18 @@ PROBE_BYTES = 16 << 20  # how far into a file its first keyframe and its paramet
 PROBE_PACKETS = 5000
 
 _NO_MEDIA = Disposition.attached_pic | Disposition.timed_thumbnails  # covers, previews
-_WHOLLY_REFUSED = {"dv": "DV video"}  # nobody wants the sound alone
 
 
 class NothingCarried(SourceError):
-    """A media file whose streams cannot be carried; `format_name` is FFmpeg's."""
+    """A media file whose streams can neither be carried nor decoded; `format_name` is FFmpeg's."""
 
     def __init__(self, name: str, found: str, format_name: str) -> None:
-        super().__init__(f"{name}: nothing that can be carried, only {found}")
+        super().__init__(f"{name}: nothing that can be played, only {found}")
         self.format_name = format_name
 
 
 def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
-    """Open a file and find out how to read it. Raises SourceError; NothingCarried when nothing in it can be carried.
+    """Open a file and find out how to read it. Raises SourceError; NothingCarried when nothing in it can be played.
 
     The demuxer stands at the file's start.
     """
@@ -52,9 +52,7 @@ def open_file(path: Path, stamp: FileStamp) -> tuple[FilePlan, Demuxer]:
 
 
 def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
-    if (reason := _WHOLLY_REFUSED.get(demuxer.format_name)) is not None:
-        raise NothingCarried(path.name, reason, demuxer.format_name)
-    probes, left_out = _choose(demuxer)
+    probes, left_out = _choose(demuxer, path, stamp)
     if probes:
         demuxer.select([probe.stream.index for probe in probes])
         _read_first_packets(demuxer, probes)
@@ -65,6 +63,9 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
         raise NothingCarried(path.name, found or "neither picture nor sound", demuxer.format_name)
     if found:
         log.info("%s: left out: %s", path.name, found)
+    foreign = ", ".join(_describe(probe.stream) for probe in good if isinstance(probe, ForeignProbe))
+    if foreign:
+        log.info("%s: goes out converted: %s", path.name, foreign)
     for probe in good:
         if loses_bits(name := codec_name(probe.stream)):
             log.info("%s: %s is sent with 16 bits a sample", path.name, name)
@@ -89,30 +90,45 @@ def _is_indexed(format_name: str, lanes: Sequence[Lane]) -> bool:
     return format_name not in UNINDEXED_DEMUXERS
 
 
-def _choose(demuxer: Demuxer) -> tuple[list[VideoProbe | AudioProbe], list[str]]:
-    """The first video and the first audio stream that may be carried, and the names of what cannot be."""
-    video: list[VideoProbe | AudioProbe] = []
-    audio: list[VideoProbe | AudioProbe] = []
+def _choose(demuxer: Demuxer, path: Path, stamp: FileStamp) -> tuple[list[Probe], list[str]]:
+    """The first video and the first audio stream that may be carried, else the first that may be decoded; and the
+    names of what can be neither."""
+    chosen: dict[MediaKind, Probe] = {}
+    foreign: dict[MediaKind, Probe] = {}
     left_out = []
     for stream in demuxer.streams:
-        codec = codec_of(codec_name(stream))
-        if stream.disposition & _NO_MEDIA:
+        if stream.disposition & _NO_MEDIA or stream.type not in ("video", "audio"):
             continue
-        if codec is None:
-            if stream.type in ("video", "audio"):
-                left_out.append(_describe(stream))
-        elif codec.kind is MediaKind.AUDIO:
-            audio = audio or [AudioProbe(stream, codec, demuxer.format_name)]
-        elif not video:
-            try:
-                carried = describe_video(codec, stream.codec_context.extradata or b"")
-                video = [VideoProbe(stream, carried, demuxer.format_name)]
-            except MalformedBitstream as error:
-                left_out.append(f"{_describe(stream)} ({error})")
-    return video + audio, left_out
+        kind = MediaKind.VIDEO if stream.type == "video" else MediaKind.AUDIO
+        codec = codec_of(codec_name(stream))
+        if kind in chosen:
+            continue
+        try:
+            if codec is not None:
+                chosen[kind] = _probe_for(stream, codec, demuxer.format_name)
+                continue
+        except MalformedBitstream as error:
+            log.debug("%s: %s (%s)", path.name, _describe(stream), error)
+        if (carried := describe_foreign(path, stamp, stream)) is None:
+            left_out.append(_describe(stream))
+        else:
+            foreign.setdefault(kind, ForeignProbe(stream, carried))
+    for kind, probe in foreign.items():
+        if kind in chosen:
+            left_out.append(_describe(probe.stream))
+        else:
+            chosen[kind] = probe
+    return [chosen[kind] for kind in (MediaKind.VIDEO, MediaKind.AUDIO) if kind in chosen], left_out
 
 
-def _read_first_packets(demuxer: Demuxer, probes: Sequence[VideoProbe | AudioProbe]) -> None:
+def _probe_for(stream: Stream, codec: Codec, format_name: str) -> VideoProbe | AudioProbe:
+    """Raises MalformedBitstream."""
+    if codec.kind is MediaKind.AUDIO:
+        return AudioProbe(stream, codec, format_name)
+    return VideoProbe(stream, describe_video(codec, stream.codec_context.extradata or b""), format_name)
+
+
+def _read_first_packets(demuxer: Demuxer, probes: Sequence[Probe]) -> None:
     """Let the probes look at packets until they know enough; then it is as if none had been read."""
     packets: list[Packet[Stream]] = []
     size_bytes = 0

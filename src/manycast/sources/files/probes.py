@@ -14,6 +14,7 @@ from manycast.media.dts import DtsEstimator
 from manycast.media.track import Codec
 from manycast.sources.files.anchors import AnchorOrder
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
+from manycast.sources.files.foreign import decodes
 from manycast.sources.files.picture_order import PictureSlots
 from manycast.sources.files.plan import Lane
 from manycast.sources.files.samples import SampleReader
@@ -104,6 +105,38 @@ class VideoProbe:
         return replace(lane, delay=delay, depth=estimator.reorder_depth + SPARE_DEPTH)
 
 
+class ForeignProbe:
+    """Sees whether what can only be decoded can be decoded."""
+
+    def __init__(self, stream: Stream, carried: Carried) -> None:
+        self.stream = stream
+        self.done = False
+        self.fault: str | None = None
+        self._carried = carried
+        self._began = False
+
+    def look(self, packet: Packet[Stream]) -> None:
+        if self.done or not (self._began or packet.is_keyframe):
+            return
+        self._began = True
+        self.done = decodes(self.stream, packet)
+
+    def give_up(self) -> None:
+        """There are no more packets to look at."""
+        if not self.done:
+            self.done = True
+            self.fault = "cannot be decoded"
+
+    def lane(self, zero_s: Fraction) -> Lane:
+        assert self.stream.time_base is not None
+        return Lane(
+            stream_index=self.stream.index,
+            carried=self._carried,
+            time_base=self.stream.time_base,
+            zero_s=zero_s,
+        )
+
+
 class AudioProbe:
     """Sees the first packet, whose header may be the only place that says what it is."""
 
@@ -160,3 +193,6 @@ class AudioProbe:
             untimed=self._untimed,
             origin=self._origin,
         )
+
+
+Probe = VideoProbe | AudioProbe | ForeignProbe

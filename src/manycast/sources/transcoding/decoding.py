@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import io
 import logging
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from manycast.media.track import (
     AudioParameters,
     Codec,
     FlacParameters,
+    ForeignParameters,
     G726Parameters,
     Track,
     XiphParameters,
@@ -34,6 +36,7 @@ from manycast.media.xiph import empty_comment
 from manycast.sources.encoding.engines import SOFTWARE, Engines, HardwareCodec
 
 THREADS = 2
+MAX_REORDERED = 16  # pictures; as many as any decoder holds back
 
 _VIDEO: Mapping[Codec, str] = {
     Codec.H264: "h264",
@@ -94,6 +97,7 @@ class VideoDecoder:
         self._faults = _Faults(name)
         self._time_base = Fraction(1, track.clock_rate_hz)
         self.lacks_keyframe = True
+        self._times: list[int] | None = [] if _is_reordered(track) else None
         self._decoder = self._open()
 
     @property
@@ -117,6 +121,10 @@ class VideoDecoder:
             self._restart()
             return []
         self.lacks_keyframe = False
+        if self._times is not None:
+            heapq.heappush(self._times, frame.pts_ticks)
+            if len(self._times) > MAX_REORDERED:
+                heapq.heappop(self._times)
         return self._timed(pictures)
 
     def finish(self) -> list[tuple[VideoFrame, int]]:
@@ -127,7 +135,12 @@ class VideoDecoder:
             return []
 
     def _timed(self, pictures: list[VideoFrame]) -> list[tuple[VideoFrame, int]]:
-        return [(picture, picture.pts) for picture in pictures if picture.pts is not None and not picture.is_corrupt]
+        times = [heapq.heappop(self._times) if self._times else picture.pts for picture in pictures]
+        return [
+            (picture, time)
+            for picture, time in zip(pictures, times, strict=True)
+            if time is not None and not picture.is_corrupt
+        ]
 
     def _data(self, frame: Frame) -> bytes:
         if self._track.codec in (Codec.H264, Codec.H265):
@@ -138,7 +151,12 @@ class VideoDecoder:
 
     def _restart(self) -> None:
         self.lacks_keyframe = True
-        self._decoder = self._open()
+        if self._times is not None:
+            self._times.clear()
+        if self._track.codec is Codec.FOREIGN:
+            self._decoder.flush_buffers()
+        else:
+            self._decoder = self._open()
 
     def _open(self) -> VideoCodecContext:
         for hardware in self._engines.decoders(self._track.codec):
@@ -152,6 +170,12 @@ class VideoDecoder:
                 return decoder
             self._engines.give_up_decoder(hardware, NotImplementedError("this build of FFmpeg does not have it"))
         self._hardware = None
+        if isinstance(self._track.parameters, ForeignParameters):
+            foreign = self._track.parameters.open_decoder()
+            assert isinstance(foreign, VideoCodecContext)
+            foreign.thread_type = ThreadType.SLICE
+            foreign.thread_count = THREADS
+            return foreign
         return self._opened(_VIDEO[self._track.codec], None)
 
     def _opened(self, name: str, device: str | None) -> VideoCodecContext:
@@ -191,7 +215,10 @@ class AudioDecoder:
                     samples += sound.samples
         except FFmpegError as error:
             self._faults.add(error)
-            self._decoder = _open_audio(self._track)
+            if self._track.codec is Codec.FOREIGN:
+                self._decoder.flush_buffers()
+            else:
+                self._decoder = _open_audio(self._track)
         return found
 
     def _units(self, frame: Frame) -> list[bytes]:
@@ -218,10 +245,19 @@ def _speech_frames(data: bytes, sizes: tuple[int, ...]) -> list[bytes]:
     return found
 
 
+def _is_reordered(track: Track) -> bool:
+    """Whether the times of pictures may be those of decoding only, as ASF and AVI have them."""
+    return isinstance(track.parameters, ForeignParameters) and track.parameters.reordered
+
+
 def _open_audio(track: Track) -> AudioCodecContext:
     parameters = track.parameters
     if isinstance(parameters, G726Parameters):
         return _open_g726(parameters.bit_rate)
+    if isinstance(parameters, ForeignParameters):
+        foreign = parameters.open_decoder()
+        assert isinstance(foreign, AudioCodecContext)
+        return foreign
     decoder = av.CodecContext.create(_AUDIO[track.codec], "r")
     assert isinstance(decoder, AudioCodecContext)
     match parameters:

@@ -12,6 +12,7 @@ from manycast.media.track import (
     AudioParameters,
     Codec,
     FlacParameters,
+    ForeignParameters,
     G726Parameters,
     JpegParameters,
     MediaKind,
@@ -60,13 +61,15 @@ def described(track: Track, output: VideoOutput | AudioOutput) -> str:
             asked = {"samplerate": output.sample_rate_hz, "channels": output.channels}
     codec = track.codec if output.codec is None else output.codec
     said = [f"{name} {value}" for name, value in asked.items() if value]
-    return f"{track.codec.value} to {codec.value}" + (f" ({', '.join(said)})" if said else "")
+    return f"{track.codec_name} to {codec.value}" + (f" ({', '.join(said)})" if said else "")
 
 
 def shape_of(track: Track) -> tuple[int, int]:
     """Sample rate in Hz and channels; 0 where the track does not tell."""
     match track.parameters:
-        case AacParameters() | AudioParameters() | FlacParameters() | XiphParameters() as parameters:
+        case (
+            AacParameters() | AudioParameters() | FlacParameters() | ForeignParameters() | XiphParameters()
+        ) as parameters:
             return parameters.sample_rate_hz, parameters.channels
         case G726Parameters():
             return 8000, 1

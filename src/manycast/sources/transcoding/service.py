@@ -50,7 +50,7 @@ class TranscodingService:
 
     async def _open(self, media: StoredMedia, wanted: Sequence[Wanted]) -> TranscodedMedia:
         found = await open_transcoded(media, wanted, self._executor, self._engines)
-        log.info("%s: transcoded to %s", media.name, "+".join(track.codec.value for track in found.tracks))
+        log.info("%s: transcoded to %s", media.name, "+".join(track.codec_name for track in found.tracks))
         for said in compromises(media.tracks, wanted):
             log.info("%s: %s", media.name, said)
         return found

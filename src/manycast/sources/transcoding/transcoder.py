@@ -91,7 +91,7 @@ class _VideoTranscoder:
         assert output.codec is not None
         self.track = video_track(output.codec)
         self._clock_rate_hz = track.clock_rate_hz
-        self._decoder = VideoDecoder(track, f"{name}, {track.codec.value}", engines)
+        self._decoder = VideoDecoder(track, f"{name}, {track.codec_name}", engines)
         self._encoder = VideoEncoder(output, index, source_rate=frame_rate(track) or 0.0, engines=engines, name=name)
 
     @property
@@ -123,7 +123,7 @@ class _VideoTranscoder:
 class _AudioTranscoder:
     def __init__(self, index: int, track: Track, output: AudioOutput, name: str) -> None:
         shape = settled(output, *shape_of(track))
-        self._decoder = AudioDecoder(track, f"{name}, {track.codec.value}")
+        self._decoder = AudioDecoder(track, f"{name}, {track.codec_name}")
         self._encoder = AudioEncoder(output, shape, index, follow_clock=True)
         self.track = self._encoder.track
 

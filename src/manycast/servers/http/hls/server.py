@@ -116,7 +116,7 @@ class HlsServer:
         if not await stream.wait_complete(COMPLETE_TIMEOUT_S):
             raise HttpError(503, f"{name} has not told its parameters yet", [("Retry-After", "2")])
         if not Segmenter.can_carry(stream.tracks):
-            names = ", ".join(track.codec.value for track in stream.tracks)
+            names = ", ".join(track.codec_name for track in stream.tracks)
             raise HttpError(406, f"HLS cannot carry {names}, and there is nothing else in the stream")
         try:
             return self.runs.start(stream)

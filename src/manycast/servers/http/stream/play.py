@@ -95,5 +95,5 @@ def _watch(stream: Stream, watcher: object, packager: type[PackagerT], on_end: C
 
 
 def _nothing_for(tracks: Sequence[Track], form: str) -> HttpError:
-    names = ", ".join(track.codec.value for track in tracks)
+    names = ", ".join(track.codec_name for track in tracks)
     return HttpError(406, f"{form} cannot carry {names}, and there is nothing else in the stream")
