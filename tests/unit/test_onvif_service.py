@@ -18,7 +18,8 @@ from support.waiting import until
 
 from manycast.app import onvif_service, onvif_wake
 from manycast.app.listening import StartError
-from manycast.app.onvif_service import OnvifPlan, OnvifService, onvif_plan
+from manycast.app.onvif_plan import OnvifPlan, onvif_plan
+from manycast.app.onvif_service import OnvifService
 from manycast.config import load
 from manycast.hub.hub import Hub
 from manycast.hub.limits import ViewerLimits
@@ -122,16 +123,15 @@ async def test_the_version_of_what_is_announced_grows_over_the_files_deletion(
     assert kept(tmp_path).discovery.metadata_version > first
 
 
-def test_a_newer_configuration_is_noted(tmp_path: Path) -> None:
+def test_a_changed_configuration_is_noted(tmp_path: Path) -> None:
     plan = planned(tmp_path, ONE)
     state = DeviceState()
     state.network.protocols.https.enabled = False
-    runtime = tmp_path / "onvifrun.cfg"
-    runtime.write_bytes(serialize(state))
-    os.utime(runtime, (1, 1))
-    service, notes = opened(plan)
-    service.close_ports()
-    assert [note for note in notes if "is newer than" in note] != []
+    for origin, noted in ((plan.devices[0].origin(), False), ("another", True), ("", True)):
+        (tmp_path / "onvifrun.cfg").write_bytes(serialize(state, origin))
+        service, notes = opened(plan)
+        service.close_ports()
+        assert any("was changed since" in note for note in notes) is noted
 
 
 def test_a_file_that_cannot_be_used_keeps_it_from_starting(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from manycast.app.addresses import DEMO_NAME, Addresses
 from manycast.app.camera_talks import CameraTalks
 from manycast.app.listening import Listening, StartError, open_listeners
-from manycast.app.onvif_service import OnvifPlan, OnvifService
+from manycast.app.onvif_plan import OnvifPlan
+from manycast.app.onvif_service import OnvifService
 from manycast.app.plan import Plan, SpeechPlan, login_notes
 from manycast.app.proxies import Proxies
 from manycast.app.pushers import Pushers

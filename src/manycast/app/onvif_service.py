@@ -6,7 +6,6 @@ import asyncio
 import gc
 import itertools
 import logging
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from manycast.app.listening import Listening, StartError, open_listeners
+from manycast.app.onvif_certificate import has_certificate, make_certificate
+from manycast.app.onvif_plan import OnvifPlan
+from manycast.app.onvif_users import OnvifUsers
 from manycast.app.onvif_wake import until_wanted
-from manycast.app.tls import TlsPlan, open_certificate
-from manycast.config import LoadedConfiguration
-from manycast.config.onvif_state import ConfiguredDevice, configured_devices
-from manycast.config.schema.http import DEFAULT_CERT_FILE, DEFAULT_KEY_FILE
+from manycast.config.onvif_state import ConfiguredDevice
 from manycast.hub.hub import Hub
 from manycast.onvif.discovery.interfaces import Endpoint
 from manycast.onvif.ip_rules import lets_in
@@ -28,7 +27,6 @@ from manycast.onvif.log_memory import LogMemory
 from manycast.onvif.state.network import Protocol
 from manycast.onvif.state.runtime_file import RuntimeFileError
 from manycast.onvif.state.store import StateStore
-from manycast.onvif.state.users import UserLevel
 from manycast.onvif.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -37,73 +35,13 @@ if TYPE_CHECKING:
     from manycast.onvif.running import RunningDevice
     from manycast.onvif.security.used_tokens import UsedTokens
 
-# What moves a port, as the advice names it. The command line has none for HTTPS.
+# What moves a port, as the advice names it.
 OPTIONS: Mapping[str, str] = {
     "HTTP": "--onvif-port",
     "HTTPS": "--onvif-https-port, where 0 switches it off",
 }
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnvifPlan:
-    """Which devices are to run, and what the command line says of them."""
-
-    devices: tuple[ConfiguredDevice, ...]
-    host: str | None = None
-    port: int | None = None  # of the first device by HTTP; the others have those after it
-    https_port: int | None = None  # likewise by HTTPS; 0: none has HTTPS
-    origins: Mapping[str, str]  # who says what the ports of a protocol are
-    required: bool  # whether the server does not start without them
-    https_required: bool  # likewise, without those of HTTPS
-
-
-def onvif_plan(
-    loaded: LoadedConfiguration, *, host: str | None, port: int | None, https_port: int | None = None
-) -> OnvifPlan | None:
-    """None: there is no ONVIF. The ports are the command line's; `port` 0 switches ONVIF off."""
-    devices = configured_devices(loaded)
-    if not devices or port == 0:
-        return None
-    return OnvifPlan(
-        devices=devices,
-        host=host,
-        port=port,
-        https_port=https_port,
-        origins={
-            "HTTP": loaded.origin("onvif", "http_port") if port is None else "the command line",
-            "HTTPS": loaded.origin("onvif", "https_port") if https_port is None else "the command line",
-        },
-        required=port is not None or loaded.written("onvif"),
-        https_required=bool(https_port) or loaded.written("onvif"),
-    )
-
-
-class _Users(Mapping[str, str]):
-    """Names and passwords, as they are at the moment. Where both have a name, the own password is the one that holds.
-
-    Only devices that ask for a login themselves are believed: on others, everybody can make users.
-    """
-
-    def __init__(self, own: Mapping[str, str], stores: Sequence[StateStore]) -> None:
-        self._own = own
-        self._stores = stores
-
-    def __getitem__(self, name: str) -> str:
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def _all(self) -> dict[str, str]:
-        states = [store.state for store in self._stores if store.state.server.need_auth]
-        users = [user for state in states for user in state.users]
-        named = {user.username: user.password for user in users if user.level is not UserLevel.ANONYMOUS}
-        return {**named, **self._own}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +115,7 @@ class OnvifService:
 
     def with_users(self, own: Mapping[str, str]) -> Mapping[str, str]:
         """The logins of the streams, and those of devices with logins: recorders use theirs for both."""
-        return _Users(own, [device.store for device in self._devices])
+        return OnvifUsers(own, [device.store for device in self._devices])
 
     def addresses(self) -> list[str]:
         """Of the device services, for people to paste."""
@@ -252,7 +190,7 @@ class OnvifService:
         try:
             if protocols.http.enabled:
                 device.sockets["HTTP"] = self._bind(store, "HTTP", protocols.http.port)
-            device.https = protocols.https.enabled and _has_certificate(store, notes)
+            device.https = protocols.https.enabled and has_certificate(store, notes)
             if device.https:
                 self._bind_https(device, protocols.https.port, notes)
         except StartError:
@@ -332,7 +270,7 @@ class OnvifService:
         from manycast.onvif.running import RunningDevice
 
         if device.https:
-            await asyncio.to_thread(_make_certificate, device)
+            device.https = await asyncio.to_thread(make_certificate, device.store, device.name)
         if not device.https:
             for sock in device.sockets.pop("HTTPS", ()):
                 sock.close()
@@ -400,35 +338,6 @@ def _restore_network(store: StateStore, notes: list[str]) -> None:
     else:
         with ThreadPoolExecutor(1) as thread:  # netlink has an event loop of its own, and there is one here
             thread.submit(restore, store.state.network).result()
-
-
-def _tls_plan(store: StateStore) -> TlsPlan:
-    server = store.state.server
-    names = (server.cert_file.name, server.key_file.name)
-    return TlsPlan(
-        cert_file=server.cert_file,
-        key_file=server.key_file,
-        origin="onvif",
-        make=names == (DEFAULT_CERT_FILE.name, DEFAULT_KEY_FILE.name),
-        required=False,
-        demanded=False,
-    )
-
-
-def _has_certificate(store: StateStore, notes: list[str]) -> bool:
-    """Whether HTTPS can be served. The default certificate is made when a device is loaded, where there is none."""
-    plan = _tls_plan(store)
-    if plan.make and not plan.cert_file.exists() and not plan.key_file.exists():
-        return os.access(plan.cert_file.parent, os.W_OK)
-    return open_certificate(plan, notes) is not None
-
-
-def _make_certificate(device: _Device) -> None:
-    """Where there is none yet. It blocks."""
-    notes: list[str] = []
-    device.https = open_certificate(_tls_plan(device.store), notes) is not None
-    for note in notes:
-        log.warning("%s: %s", device.name, note)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Literal
 
 from manycast.app.hardware import HardwarePlan, hardware_plan
 from manycast.app.listening import Listening
-from manycast.app.onvif_service import OnvifPlan, onvif_plan
+from manycast.app.onvif_plan import OnvifPlan, onvif_plan
 from manycast.app.outputs import output_rules
 from manycast.app.proxies import ProxyPlan, proxy_plans
 from manycast.app.pushers import PusherPlan, pusher_plans
