@@ -173,7 +173,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="how often floor and server are measured in turn")
     parser.add_argument("--seed", type=int, default=1, help="of the positions and moments")
     add_server_option(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.viewers <= PROBES:
+        parser.error(f"--viewers: more than {PROBES}, which only look at the clock")
+    return options
 
 
 if __name__ == "__main__":
