@@ -28,7 +28,7 @@ from manycast.wire.rtsp.source_description import SourceMedia
 UDP_SILENCE_S = 3.0  # then something on the way keeps datagrams back, and TCP is tried
 SILENCE_S = 10.0  # without a packet, the source is gone
 MEDIA_SILENCE_S = 30.0  # without pictures or sound, whatever else comes: reports go on where an encoder hangs
-END_SILENCE_S = 2.0  # without pictures or sound, behind the end that the server named
+END_SILENCE_S = 3.0  # without pictures or sound, behind the end that the server named
 REPORT_INTERVAL_S = 5.0
 MAX_EARLY_PACKETS = 2000  # that come before the answer to PLAY
 

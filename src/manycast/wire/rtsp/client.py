@@ -282,7 +282,8 @@ class RtspClient:
             response = yield from self._ask("PLAY", self.base_url, *self._required)
         _expect_ok(response, "PLAY")
         self._take_session(response)
-        self._pending.append(Playing(_duration_s(response)))
+        described = [media.range for media in self._media]
+        self._pending.append(Playing(_duration_s(response.headers.get("Range"), described)))
 
     def _keep_alive(self) -> _Conversation:
         method = "GET_PARAMETER" if "GET_PARAMETER" in self._session.methods else "OPTIONS"
@@ -376,15 +377,21 @@ def _agreed(asked: TransportSpec, response: Response) -> TransportSpec:
     )
 
 
-def _duration_s(response: Response) -> float | None:
-    """How long what the answer to PLAY names takes; many servers name nothing, or something odd."""
+def _duration_s(played: str | None, described: Sequence[str | None]) -> float | None:
+    """How long it takes to play what the answer to PLAY names: where that has no end, up to that of the description."""
+    start_s, end_s = _npt_of(played)
+    if end_s is None:
+        end_s = max((end for _, end in map(_npt_of, described) if end is not None), default=None)
+    return None if end_s is None or end_s <= start_s else end_s - start_s
+
+
+def _npt_of(value: str | None) -> tuple[float, float | None]:
+    """Start and end of a range; many servers name none, or something odd."""
     try:
-        played = parse_range(response.headers.get("Range") or "")
+        found = parse_range(value or "")
     except RtspError:
-        return None
-    if not isinstance(played, NptRange) or played.end_s is None:
-        return None
-    return max(0.0, played.end_s - (played.start_s or 0.0)) or None
+        return 0.0, None
+    return (found.start_s or 0.0, found.end_s) if isinstance(found, NptRange) else (0.0, None)
 
 
 def _name_of(spec: TransportSpec) -> str:

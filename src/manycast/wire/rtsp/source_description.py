@@ -25,6 +25,7 @@ class SourceMedia:
     refusal: str
     group: str | None = None  # address and port of the multicast group, where the description names it
     group_port: int = 0
+    range: str | None = None  # what of it there is to play, as `parse_range` reads it
     key: MikeyMessage | None = None  # what its packets are protected with, if they are
     spoken: tuple[CarriedMedia, ...] = ()  # of a back channel: what we may send, the server's favourite first
 
@@ -79,6 +80,7 @@ def _source_media(
         refusal=refusal,
         group=None if connection is None else connection.address,
         group_port=section.port,
+        range=section.range or description.range,
         key=key,
         spoken=read_offers(section) if speech and secure == (key is not None) else (),
     )

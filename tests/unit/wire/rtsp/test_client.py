@@ -137,6 +137,33 @@ def test_the_conversation() -> None:
     assert server.methods[-1] == "TEARDOWN"
 
 
+@pytest.mark.parametrize(
+    ("answered", "described", "duration_s"),
+    [
+        (None, None, None),
+        ("npt=0-8", None, 8.0),
+        ("npt=2.5-8", "npt=0-100", 5.5),
+        ("npt=0.000-", "npt=0-8.25", 8.25),
+        (None, "npt=0-8.25", 8.25),
+        ("npt=3-", "npt=0-8", 5.0),
+        ("npt=now-", "npt=now-", None),
+        ("npt=0-", "npt=0-", None),
+        ("npt=0-0", "npt=0-0", None),
+        ("clock=19961108T143720.25Z-", "smpte=0:10:20-", None),
+        ("nonsense", "more of it", None),
+    ],
+)
+def test_how_long_it_plays(answered: str | None, described: str | None, duration_s: float | None) -> None:
+    server = Server(PLAY=status(200, *([("Range", answered)] if answered else [])))
+    if described is not None:
+        server.sdp = server.sdp.replace("m=", f"a=range:{described}\r\nm=", 1)
+    server.start()
+    server.set_up()
+    playing = server.events[-1]
+    assert isinstance(playing, Playing)
+    assert playing.duration_s == duration_s
+
+
 CONTROLS = [  # Content-Base, control of the session, control of the medium; URL of SETUP, of PLAY
     (None, None, "track1", "rtsp://camera/live/track1", "rtsp://camera/live"),
     (None, None, None, "rtsp://camera/live", "rtsp://camera/live"),
