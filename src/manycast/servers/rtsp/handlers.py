@@ -122,7 +122,14 @@ def _needed_session(context: RtspContext, request: Request) -> RtspSession:
     session = _session_of(context, request)
     if session is None:
         raise SessionNotFound("")
+    _check_address(session, request)
     return session
+
+
+def _check_address(session: RtspSession, request: Request) -> None:
+    """See that a request does not name one stream and mean the session of another."""
+    if not session.covers(request.uri):
+        raise NotFound(f"session {session.id} is not for {name_in(request.uri)!r}")
 
 
 async def _options(context: RtspContext, connection: RtspConnection, request: Request) -> Reply:
@@ -239,9 +246,10 @@ async def _teardown(context: RtspContext, connection: RtspConnection, request: R
             raise SessionNotFound("")
         connection.announcement = None
         return Reply(Response(status=200))
+    _check_address(session, request)
+    session.tear_down(request.uri)
     response = Response(status=200)
     response.headers.set("Session", session.id)
-    session.torn_down()
     return Reply(response)
 
 

@@ -107,14 +107,19 @@ class MulticastGroup:
 
     def leave(self, member: MulticastTransport) -> None:
         self._members.discard(member)
-        for track_index in member.tracks:
-            if not any(track_index in other.tracks for other in self._members):
-                self._drop(track_index)
+        for track_index in tuple(member.tracks):
+            self.drop(member, track_index)
         if not self._members:
             for feed in self._feeds.values():
                 feed.viewer.clear()
             self._ports.close()
             self._groups.forget(self._key)
+
+    def drop(self, member: MulticastTransport, track_index: int) -> None:
+        """A session does without a track; it goes out while another one has it."""
+        member.tracks.discard(track_index)
+        if not any(track_index in other.tracks for other in self._members):
+            self._drop(track_index)
 
     def sockets(self, track_index: int, slot: int) -> GroupSockets:
         """Those of a track. Raises NotEnoughBandwidth, UnsupportedTransport."""
@@ -171,6 +176,7 @@ class MulticastTransport:
     """A session's part in a group."""
 
     answers = True
+    drops_started = True
 
     def __init__(self, group: MulticastGroup, connection: RtspConnection, on_rtcp: RtcpSink) -> None:
         self.peer_address = connection.peer_address
@@ -211,6 +217,9 @@ class MulticastTransport:
 
     def viewer(self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0) -> tuple[UdpViewer, UdpLayout]:
         return self._group.viewer(tracks, limit)
+
+    def drop(self, track_index: int) -> None:
+        self._group.drop(self, track_index)
 
     def close(self) -> None:
         self._group.leave(self)

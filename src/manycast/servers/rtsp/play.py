@@ -19,6 +19,7 @@ from manycast.wire.rtsp.errors import AggregateOperationNotAllowed, MethodNotVal
 from manycast.wire.rtsp.headers import SessionHeader, parse_range, parse_scale, parse_speed, serialize_factor
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
+from manycast.wire.rtsp.url import RtspUrl
 
 
 class PlaySession:
@@ -130,8 +131,14 @@ class PlaySession:
         elif silent_s > RECLAIM_TIMEOUT_S:
             self.close(f"no sign of life for {RECLAIM_TIMEOUT_S:.0f} s")
 
-    def torn_down(self) -> None:
-        self._close("TEARDOWN", linger=False)
+    def covers(self, uri: str) -> bool:
+        name, path_of = name_in(uri), self._context.catalogue.path_of
+        return name in ("", self.name) or path_of(name) == path_of(self.name)
+
+    def tear_down(self, uri: str) -> None:
+        _url, control = RtspUrl.parse(uri).split_control()
+        if control is None or not self._setup.drop(control, started=self._started):
+            self._close("TEARDOWN", linger=False)
 
     def close(self, reason: str) -> None:
         self._close(reason, linger=not self._connection.closed)

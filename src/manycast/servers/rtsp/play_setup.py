@@ -162,6 +162,26 @@ class PlaySetup:
         if self.speech is not None:
             self.speech.playing = False
 
+    def drop(self, control: Control, *, started: bool) -> bool:
+        """Take one medium out while the others go on; False, and nothing is done, where there is no other.
+
+        `started` says that PLAY was granted once.
+        Raises NotFound for one that is not set up, OnlyAggregateOperationAllowed where the others cannot go on alone.
+        """
+        track_index = self._number_of(control)
+        if track_index is None:
+            raise NotFound(f"no such track of {self._name} is set up")
+        if len(self._track_urls) + (self.speech is not None) == 1:
+            return False
+        assert self.transport is not None
+        if self.speech is not None and track_index == self._speech_track:
+            self.speech.close("TEARDOWN")
+            self.speech = None
+        else:
+            self._drop_played(track_index, started=started)
+        self.transport.drop(track_index)
+        return True
+
     def pause_metadata(self) -> None:
         """Stop what is at a file's side; players wait for the goodbye of every track they have set up."""
         if self.metadata is not None:
@@ -185,6 +205,29 @@ class PlaySetup:
             self.transport.close()
 
     # Tracks
+
+    def _number_of(self, control: Control) -> int | None:
+        """The track that is set up under a control."""
+        if control is Side.BACKCHANNEL:
+            return None if self.speech is None else self._speech_track
+        track_index = control if isinstance(control, int) else None
+        if control is Side.METADATA and self.metadata is not None:
+            track_index = self.metadata.first_track
+        return track_index if track_index in self._track_urls else None
+
+    def _drop_played(self, track_index: int, *, started: bool) -> None:
+        assert self.transport is not None
+        part = next(part for part in self.parts if track_index in part.tracks)
+        alone = self._track_urls.keys().isdisjoint(set(part.tracks) - {track_index})
+        if started and not alone and not self.transport.drops_started:
+            raise OnlyAggregateOperationAllowed("tracks that have begun to play in one connection end together")
+        if started:
+            self.transport.send_rtcp(track_index, part.target.senders[track_index - part.first_track].goodbye())
+        else:
+            part.viewer = part.layout = None  # a PLAY that was refused made them for all
+        if alone:
+            part.target.pause()
+        del self._track_urls[track_index]
 
     def _track_of(self, main: Part, control: Control | None) -> int:
         """Which track of the session a SETUP is for; what is at the stream's side is opened for it."""

@@ -26,6 +26,7 @@ from manycast.servers.rtsp.transports import (
     offered_transports,
 )
 from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
+from manycast.wire.masking import masked
 from manycast.wire.rtp.receiver import RtpSessionReceiver
 from manycast.wire.rtsp.described import CarriedMedia
 from manycast.wire.rtsp.errors import (
@@ -39,7 +40,7 @@ from manycast.wire.rtsp.feedback import KeyframeFeedback
 from manycast.wire.rtsp.headers import SessionHeader, TransportSpec
 from manycast.wire.rtsp.message import Request, Response
 from manycast.wire.rtsp.state import SessionState
-from manycast.wire.rtsp.url import match_control
+from manycast.wire.rtsp.url import RtspUrl, match_control, split_parameters
 
 REPORT_INTERVAL_S = 5.0
 
@@ -170,8 +171,18 @@ class PublishSession:
                 self._next_report_s = now_s + REPORT_INTERVAL_S
                 self._send_reports(self._receiver, now_s)
 
-    def torn_down(self) -> None:
-        self.close("TEARDOWN")
+    def covers(self, uri: str) -> bool:
+        return self._is_whole(uri) or self._matched(uri) is not None
+
+    def tear_down(self, uri: str) -> None:
+        """Who publishes several media may stop one of them; its track stays, and nothing comes in it."""
+        position = None if self._is_whole(uri) else self._position_of(uri)
+        if position is None or self._media.keys() <= {position}:
+            self.close("TEARDOWN")
+        elif position in self._media:
+            self._forget(position)
+        else:
+            raise NotFound(f"{masked(uri)} is not set up")
 
     def close(self, reason: str) -> None:
         if self._closed:
@@ -190,11 +201,19 @@ class PublishSession:
     # Transports
 
     def _position_of(self, uri: str) -> int:
-        controls = [media.control for media in self._announcement.media]
-        position = match_control(uri, self._announcement.base_url, controls)
+        position = self._matched(uri)
         if position is None:
-            raise NotFound(f"{uri} is none of the media announced")
+            raise NotFound(f"{masked(uri)} is none of the media announced")
         return position
+
+    def _matched(self, uri: str) -> int | None:
+        controls = [media.control for media in self._announcement.media]
+        return match_control(uri, self._announcement.base_url, controls)
+
+    def _is_whole(self, uri: str) -> bool:
+        """Whether an address is that of all that was announced, or names nothing."""
+        name = split_parameters(RtspUrl.parse(uri).path)[0]
+        return not name or self._context.catalogue.path_of(name) == self._announcement.path
 
     def _agree(
         self, connection: RtspConnection, request: Request, position: int, media: AnnouncedMedia

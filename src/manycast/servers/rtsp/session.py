@@ -32,8 +32,14 @@ class RtspSession(Protocol):
     def handle_timer(self, now_s: float) -> None:
         """Do what is due, and end what shows no sign of life; called once a second."""
 
-    def torn_down(self) -> None:
-        """End it because the client asked for that."""
+    def covers(self, uri: str) -> bool:
+        """Whether an address is that of what the session is for, or of one of its media."""
+
+    def tear_down(self, uri: str) -> None:
+        """Stop the medium of this address, and with the last one, or all at once, end (RFC 2326 section 10.7).
+
+        Raises NotFound, OnlyAggregateOperationAllowed.
+        """
 
     def close(self, reason: str) -> None:
         """End the session and free all it holds; the client is told by goodbye packets where it plays."""

@@ -31,6 +31,7 @@ class SrtpTransport:
     ) -> None:
         self._inner = make_transport(self._rtcp_received)
         self.answers = self._inner.answers
+        self.drops_started = self._inner.drops_started
         self._keys = keys
         self._on_rtcp = on_rtcp
         self._log = log
@@ -79,6 +80,9 @@ class SrtpTransport:
 
     def paused(self, track_index: int, ssrcs: Sequence[int]) -> None:
         self._keys.of(track_index)[0].pause(ssrcs)
+
+    def drop(self, track_index: int) -> None:
+        self._inner.drop(track_index)
 
     def close(self) -> None:
         self._inner.close()

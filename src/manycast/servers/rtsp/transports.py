@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.rtp_packager import InterleavedLayout, UdpLayout
 from manycast.hub.tcp_viewer import TcpViewer
-from manycast.hub.udp_viewer import SEGMENT_BYTES, RunSender, UdpViewer
+from manycast.hub.udp_viewer import SEGMENT_BYTES, RunSender, Sender, UdpViewer
 from manycast.servers.rtsp.connection import RtspConnection
 from manycast.servers.rtsp.udp_ports import NoPortsLeft, SessionPorts
 from manycast.wire.rtsp.errors import NotEnoughBandwidth, UnsupportedTransport
@@ -116,6 +116,7 @@ class PlayTransport(Protocol):
     """How all tracks of one playing session go out."""
 
     answers: bool  # whether a sign of life can be expected of the client apart from what it reads
+    drops_started: bool  # whether a track can be dropped when its viewer has begun to play, and others go on
 
     def fits(self, connection: RtspConnection, spec: TransportSpec) -> bool:
         """Whether another track can be set up as `spec` says: one session has one transport."""
@@ -127,7 +128,10 @@ class PlayTransport(Protocol):
         """
 
     def send_rtcp(self, track_index: int, data: bytes) -> None:
-        """Send a compound packet beside a track that comes in."""
+        """Send a compound packet beside a track."""
+
+    def drop(self, track_index: int) -> None:
+        """Free what a track was given."""
 
     def viewer(self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0) -> tuple[Any, Any]:
         """A viewer for some of the session's tracks, and its layout, in which they are numbered from 0.
@@ -142,6 +146,7 @@ class InterleavedTransport:
     """All tracks of a session inside one RTSP connection."""
 
     answers = False
+    drops_started = False  # viewers with the same channels share their bytes
 
     def __init__(self, connection: RtspConnection, on_rtcp: RtcpSink) -> None:
         self.connection = connection
@@ -186,6 +191,7 @@ class UdpTransport:
     """Each track of a session through a pair of UDP sockets, connected to the client's ports."""
 
     answers = True
+    drops_started = True
 
     def __init__(
         self,
@@ -203,6 +209,7 @@ class UdpTransport:
         self._on_refused = on_refused
         self._pairs: dict[int, UdpPair] = {}
         self._viewers: list[UdpViewer] = []
+        self._senders: list[tuple[range, dict[int, Sender]]] = []  # of each viewer, by its slots
         self._loop = asyncio.get_running_loop()
 
     def __str__(self) -> str:
@@ -217,7 +224,8 @@ class UdpTransport:
         client_ports = spec.client_port
         assert client_ports is not None
         self._viewers.clear()  # nobody plays yet: they are of a PLAY that was refused
-        self._forget(track_index)
+        self._senders.clear()
+        self.drop(track_index)
         try:
             rtp, rtcp = self._ports.open_pair(slot)
         except NoPortsLeft as error:
@@ -238,7 +246,7 @@ class UdpTransport:
             pass  # the client does without: reports are advice
 
     def viewer(self, tracks: range, limit: BacklogLimit, *, overhead_bytes: int = 0) -> tuple[UdpViewer, UdpLayout]:
-        senders = {}
+        senders: dict[int, Sender] = {}
         segment_bytes = SEGMENT_BYTES + overhead_bytes
         for number, index in enumerate(tracks):
             pair = self._pairs.get(index)
@@ -247,16 +255,22 @@ class UdpTransport:
                 senders[2 * number + 1] = RunSender(pair.rtcp, segmentation=False)
         viewer = UdpViewer(senders, limit, self._loop, self._on_refused)
         self._viewers.append(viewer)
+        self._senders.append((tracks, senders))
         return viewer, UdpLayout(tuple(index in self._pairs for index in tracks))
 
     def close(self) -> None:
         for viewer in self._viewers:
             viewer.clear()
         for track_index in tuple(self._pairs):
-            self._forget(track_index)
+            self.drop(track_index)
         self._ports.close()
 
-    def _forget(self, track_index: int) -> None:
+    def drop(self, track_index: int) -> None:
+        for tracks, senders in self._senders:
+            if track_index in tracks:
+                slot = 2 * tracks.index(track_index)
+                senders.pop(slot, None)
+                senders.pop(slot + 1, None)
         pair = self._pairs.pop(track_index, None)
         if pair is not None:
             self._loop.remove_reader(pair.rtp)
