@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from support.pictures import looks_of
 from support.programs import ffmpeg, make
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
@@ -40,10 +41,6 @@ def encoded(kind: str) -> bytes:
 def original(kind: str) -> np.ndarray:
     with av.open(io.BytesIO(encoded(kind)), "r") as container:
         return looks_of(next(container.decode(video=0)))
-
-
-def looks_of(picture: VideoFrame) -> np.ndarray:
-    return picture.reformat(width=32, height=24, format="rgb24").to_ndarray().astype(float)
 
 
 class _Camera(socketserver.StreamRequestHandler):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
@@ -52,3 +53,8 @@ def decoded(codec: Codec, frames: Sequence[Frame]) -> list[VideoFrame]:
         found += decoder.decode(decoder_packet(data))
     found += decoder.decode(None)
     return found
+
+
+def looks_of(picture: VideoFrame) -> np.ndarray:
+    """What it looks like, in 32x24 pixels of three colours from 0 to 255."""
+    return picture.reformat(width=32, height=24, format="rgb24").to_ndarray().astype(float)

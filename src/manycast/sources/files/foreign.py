@@ -56,14 +56,22 @@ def describe_foreign(path: Path, stamp: FileStamp, stream: Stream) -> Carried | 
     return Carried(track=track, unpack=unpack_whole)
 
 
-def decodes(stream: Stream, packet: Packet[Stream]) -> bool:
-    """Whether a picture or sound comes of a packet and those before it."""
-    context = stream.codec_context
-    assert isinstance(context, VideoCodecContext | AudioCodecContext)
-    try:
-        return bool(context.decode(packet))
-    except FFmpegError:
-        return False
+class TrialDecoder:
+    """Shows whether a stream can be decoded. Not by the demuxer's own decoder, which would stay as long as that."""
+
+    def __init__(self, carried: Carried) -> None:
+        """Raises SourceError."""
+        assert isinstance(carried.track.parameters, ForeignParameters)
+        decoder = carried.track.parameters.open_decoder()
+        assert isinstance(decoder, VideoCodecContext | AudioCodecContext)
+        self._decoder = decoder
+
+    def decodes(self, packet: Packet[Stream]) -> bool:
+        """Whether a picture or sound comes of a packet and those before it."""
+        try:
+            return bool(self._decoder.decode(packet))
+        except FFmpegError:
+            return False
 
 
 def _open_decoder(path: Path, stamp: FileStamp, stream_index: int) -> CodecContext:

@@ -14,7 +14,7 @@ from manycast.media.dts import DtsEstimator
 from manycast.media.track import Codec
 from manycast.sources.files.anchors import AnchorOrder
 from manycast.sources.files.audio_tracks import AudioFacts, describe_audio
-from manycast.sources.files.foreign import decodes
+from manycast.sources.files.foreign import TrialDecoder
 from manycast.sources.files.picture_order import PictureSlots
 from manycast.sources.files.plan import Lane
 from manycast.sources.files.samples import SampleReader
@@ -113,13 +113,13 @@ class ForeignProbe:
         self.done = False
         self.fault: str | None = None
         self._carried = carried
-        self._began = False
+        self._decoder: TrialDecoder | None = None
 
     def look(self, packet: Packet[Stream]) -> None:
-        if self.done or not (self._began or packet.is_keyframe):
+        if self.done or not (self._decoder or packet.is_keyframe):
             return
-        self._began = True
-        self.done = decodes(self.stream, packet)
+        self._decoder = self._decoder or TrialDecoder(self._carried)
+        self.done = self._decoder.decodes(packet)
 
     def give_up(self) -> None:
         """There are no more packets to look at."""
