@@ -7,14 +7,17 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from weakref import ref
 
 import pytest
 from support.clips import make_clip
 from support.waiting import until
 
+from manycast.hub.catalogue import Catalogue
 from manycast.hub.conversions import ConversionOptions, Conversions
 from manycast.hub.frame_tap import FrameTap
+from manycast.hub.hub import Hub
 from manycast.hub.output import Output
 from manycast.hub.source import FrameSink, Source, SourceError
 from manycast.hub.stored import StoredMedia
@@ -24,7 +27,9 @@ from manycast.media.track import (
     AacParameters,
     AudioParameters,
     Codec,
+    FlacParameters,
     H264Parameters,
+    JpegParameters,
     MediaKind,
     Mpeg4Parameters,
     PassedParameters,
@@ -37,6 +42,12 @@ JPEG = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=PlainParameters
 MPEG4 = Track(codec=Codec.MPEG4, clock_rate_hz=90_000, parameters=Mpeg4Parameters(config=b"config"))
 ALAW = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1))
 OPUS = Track(codec=Codec.OPUS, clock_rate_hz=48_000, parameters=AudioParameters(sample_rate_hz=48_000, channels=2))
+ODD_JPEG = replace(JPEG, parameters=JpegParameters(width=640, height=480, fault="sampling 1x1"))
+FLAC = Track(
+    codec=Codec.FLAC,
+    clock_rate_hz=48_000,
+    parameters=FlacParameters(streaminfo=b"", sample_rate_hz=48_000, channels=2),
+)
 AAC = Track(
     codec=Codec.AAC,
     clock_rate_hz=48_000,
@@ -49,6 +60,7 @@ PASSED = Track(
     parameters=PassedParameters(kind=MediaKind.VIDEO, payload_type=96, encoding_name="JPEG2000"),
 )
 
+VECTORS = Path(__file__).parents[2] / "vectors" / "jpeg"
 FLV = frozenset({Codec.H264, Codec.AAC, Codec.G711A})
 HLS = frozenset({Codec.H264, Codec.AAC})
 SOON = 0.05
@@ -91,6 +103,8 @@ class _Relabelled:
 
 def _target(track: Track, output: Output) -> Track | None:
     if track.kind is MediaKind.VIDEO:
+        if isinstance(track.parameters, JpegParameters) and output.video.codec is Codec.MJPEG:
+            return JPEG
         return None if output.video.codec in (None, track.codec) else CLIP.track
     return None if output.audio.codec in (None, track.codec) or track.kind is not MediaKind.AUDIO else AAC
 
@@ -249,6 +263,61 @@ async def test_each_can_be_switched_off(options: dict[str, bool], wanted: list[C
     converting = conversions(Relabelling(), **options)
     assert codecs_of(await converting.stream_for(live(JPEG, OPUS), HLS)) == wanted
     await converting.close()
+
+
+async def test_odd_jpeg_becomes_plain_where_jpeg_is_carried_and_h264_elsewhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    catalogue = catalogue_of()
+    stream = live(ODD_JPEG, ALAW)
+    by_rtp = await catalogue.form_for_rtp(stream)
+    by_flv = await catalogue.stream_for(stream, FLV)
+    assert isinstance(by_rtp, Stream)
+    assert by_rtp.tracks == (JPEG, ALAW)
+    assert codecs_of(by_flv) == [Codec.H264, Codec.G711A]
+    assert await catalogue.form_for_rtp(stream) is by_rtp
+    said = [record.getMessage().partition(": ")[2] for record in caplog.records if "goes as" in record.getMessage()]
+    assert said == [
+        "MJPEG (sampling 1x1) goes as one that RTP carries to those who cannot have it as it is",
+        "MJPEG (sampling 1x1) goes as H264 to those who cannot have it as it is",
+    ]
+    await catalogue.close()
+
+
+async def test_without_conversions_rtp_has_what_is_left_of_a_stream(caplog: pytest.LogCaptureFixture) -> None:
+    catalogue = catalogue_of(video=False, audio=False)
+    for tracks, left in (([JPEG, FLAC], Codec.MJPEG), ([ODD_JPEG, OPUS], Codec.OPUS)):
+        stream = live(*tracks)
+        for _ in range(2):
+            found = await catalogue.form_for_rtp(stream)
+            assert isinstance(found, Stream)
+            assert codecs_of(found) == [left]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"live: RTP cannot carry {what}; it is converted where `convert` is not switched off; it is left out"
+        for what in ("FLAC", "MJPEG (sampling 1x1)")
+    ]
+    with pytest.raises(SourceError, match="live: RTP cannot carry FLAC; it is converted where"):
+        await catalogue.form_for_rtp(live(FLAC))
+    await catalogue.close()
+
+
+async def test_rtp_waits_for_the_first_image_that_says_of_what_kind_it_is() -> None:
+    catalogue = catalogue_of()
+    stream = live(replace(JPEG, parameters=JpegParameters()))
+    asking = asyncio.create_task(catalogue.form_for_rtp(stream))
+    await asyncio.sleep(SOON)
+    assert not asking.done()
+    data = (VECTORS / "full.jpg").read_bytes()
+    stream.push(Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=True, units=[data]))
+    found = await asking
+    assert found.tracks == (JPEG,)
+    assert found is not stream
+    await catalogue.close()
+
+
+def catalogue_of(**options: bool) -> Catalogue:
+    return Catalogue(Hub(), None, transcoding=Relabelling(), conversions=ConversionOptions(linger_s=SOON, **options))
 
 
 async def test_viewers_wait_for_the_first_keyframe_that_says_what_it_is() -> None:

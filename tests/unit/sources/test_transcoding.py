@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import av
 import pytest
 from support.clips import make_clip
 from support.hearing import loudest_hz
-from support.movies import coded_video
+from support.movies import coded_video, normalised
 from support.pictures import decoded, pictures, tone
 from support.waiting import until
 
@@ -16,8 +17,19 @@ from manycast.hub.output import AudioOutput, Output, VideoOutput
 from manycast.hub.source import FrameSink, SourceError
 from manycast.hub.stream import Stream
 from manycast.media.frame import Frame
+from manycast.media.nal import join_annex_b
 from manycast.media.normalise import normalise
-from manycast.media.track import AacParameters, AudioParameters, Codec, H265Parameters, PlainParameters, Track
+from manycast.media.track import (
+    AacParameters,
+    AudioParameters,
+    Codec,
+    ForeignParameters,
+    H265Parameters,
+    JpegParameters,
+    MediaKind,
+    PlainParameters,
+    Track,
+)
 from manycast.sources.encoding.audio import AudioEncoder
 from manycast.sources.encoding.sound_shape import settled
 from manycast.sources.encoding.video import VideoEncoder
@@ -132,6 +144,44 @@ def test_pictures_of_b_frames_come_out_in_their_order() -> None:
     times = [frame.pts_ticks for frame in made]
     assert times == sorted(times)
     assert len(times) == 60
+
+
+def test_pictures_come_in_order_where_a_file_has_their_times_of_decoding_only() -> None:
+    def open_decoder() -> object:
+        return av.CodecContext.create("h264", "r")
+
+    foreign = ForeignParameters(kind=MediaKind.VIDEO, name="h264", open_decoder=open_decoder, reordered=True)
+    decoder = VideoDecoder(Track(codec=Codec.FOREIGN, clock_rate_hz=90_000, parameters=foreign), "test")
+    _, frames = normalised(Codec.H264, coded_video(Codec.H264))
+    assert any(frame.pts_ticks != frame.dts_ticks for frame in frames)
+    found = []
+    for number, frame in enumerate(frames):
+        units = [join_annex_b(frame.units)]
+        found += decoder.decode(replace(frame, units=units, dts_ticks=number * 3600, pts_ticks=number * 3600))
+    found += decoder.finish()
+    assert [ticks for _, ticks in found] == [number * 3600 for number in range(len(frames))]
+
+
+def test_foreign_tracks_become_what_is_asked_or_pass() -> None:
+    video = ForeignParameters(kind=MediaKind.VIDEO, name="prores", open_decoder=object, width=640, height=480)
+    audio = ForeignParameters(kind=MediaKind.AUDIO, name="alac", open_decoder=object, sample_rate_hz=44_100, channels=2)
+    tracks = [Track(codec=Codec.FOREIGN, clock_rate_hz=90_000, parameters=each) for each in (video, audio)]
+    assert [track.kind for track in tracks] == [MediaKind.VIDEO, MediaKind.AUDIO]
+    assert needed(tracks, Output()) == [None, None]
+    asked = Output(video=VideoOutput(width=320), audio=AudioOutput(channels=1))
+    assert needed(tracks, asked) == [
+        VideoOutput(codec=Codec.H264, width=320),
+        AudioOutput(codec=Codec.AAC, channels=1),
+    ]
+    assert described(tracks[0], VideoOutput(codec=Codec.H265)) == "prores to H265"
+
+
+@pytest.mark.parametrize(("fault", "wanted"), [("", None), ("sampling", VideoOutput(codec=Codec.MJPEG))])
+def test_odd_jpeg_is_encoded_anew_where_jpeg_is_asked_for(fault: str, wanted: VideoOutput | None) -> None:
+    parameters = JpegParameters(width=640, height=480, fault=fault)
+    track = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=parameters)
+    assert needed([track], Output(video=VideoOutput(codec=Codec.MJPEG))) == [wanted]
+    assert needed([track], Output(video=VideoOutput(width=640))) == [None]
 
 
 def test_after_broken_pictures_it_goes_on_at_the_next_keyframe() -> None:

@@ -14,8 +14,8 @@ MAX_DEPTH = 4
 
 # By the extension: what a file really is would cost opening it.
 _MEDIA = re.compile(
-    r".+\.(?:mp4|mov|m4[va]|3gp|mkv|webm|flv|avi|m?ts|m2ts|mpe?g|vob|og[gv]|opus|wav|w64|aiff|au|ivf"
-    r"|h?26[45]|m4e|m[12]v|mjpeg|obu|aac|mp[23]|ac3|amr|awb)",
+    r".+\.(?:mp4|mov|m4[va]|3gp|mk[va]|webm|flv|avi|m?ts|m2ts|mpe?g|vob|og[gv]|opus|asf|wm[va]|mxf|dv|wav|w64|aiff|au"
+    r"|caf|ape|wv|tta|ivf|h?26[45]|m4e|m[12]v|mjpeg|obu|aac|mp[23]|e?ac3|dts|flac|amr|awb)",
     re.IGNORECASE,
 )
 
