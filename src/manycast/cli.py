@@ -78,7 +78,7 @@ MediaOption = Annotated[
 HostOption = Annotated[str | None, typer.Option("--host", metavar="ADDR", help="Address to listen on; default: all.")]
 LogLevelOption = Annotated[LogLevel | None, typer.Option("--log-level", help="How much is logged.")]
 LogFileOption = Annotated[Path | None, typer.Option("--log-file", metavar="F", help="Log into a file, with rotation.")]
-DaemonOption = Annotated[bool, typer.Option("--daemon", help="Run in the background.")]
+DaemonOption = Annotated[bool, typer.Option("--daemon", metavar="", help="Run in the background.")]
 PidFileOption = Annotated[
     Path | None, typer.Option("--pid-file", metavar="F", help="Where the process id is kept while it runs.")
 ]
@@ -102,8 +102,10 @@ OnvifHttpsPortOption = Annotated[
     int | None, _port("--onvif-https-port", "Port of ONVIF by HTTPS, of the first device; 0 switches that off.")
 ]
 ListOption = Annotated[Listed | None, typer.Option("-l", help="List what can be captured, and end.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="With sizes, rates and the system's own names.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", metavar="", help="With sizes, rates and the system's own names.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="For programs.")]
 
 
 def _version(wanted: bool) -> None:
@@ -115,7 +117,7 @@ def _version(wanted: bool) -> None:
 @cli.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -140,7 +142,7 @@ def cert(
         Path, typer.Option("--cert-file", metavar="FILE", help="The certificate.")
     ] = DEFAULT_CERT_FILE,
     key_file: Annotated[Path, typer.Option(metavar="FILE", help="Its private key.")] = DEFAULT_KEY_FILE,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Write over files that are there.")] = False,
 ) -> None:
     """Make a self-signed certificate for HTTPS and RTSPS: for tests, and for clients who are told to trust it."""
     names = names or own_names()

@@ -69,6 +69,14 @@ def test_the_help_names_the_options() -> None:
         assert option in done.stdout
 
 
+@pytest.mark.parametrize("command", ["mediaserver", "onvifrtspserver"])
+def test_an_option_without_a_value_is_shown_as_one(command: str, tmp_path: Path) -> None:
+    for done in called(command, "--help", cwd=tmp_path), manycast("serve", "--help"):
+        (line,) = [line for line in done.stdout.splitlines() if "--daemon" in line]
+        assert "--daemon  " in line
+        assert "<" not in line
+
+
 def test_a_configuration_is_checked_and_shown_as_understood(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("rtsp:\n  serverport: 9554\n")
     done = manycast("check", "a.yaml", cwd=tmp_path)

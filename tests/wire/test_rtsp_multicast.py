@@ -58,7 +58,7 @@ def clients(server: ServerProcess) -> Iterator[list[RawRtsp]]:
     yield connections
     for client in connections:
         if client.session is not None:
-            client.ask("TEARDOWN", "live")
+            client.ask("TEARDOWN", "")  # whatever it is for
         client.close()
 
 

@@ -19,6 +19,7 @@ from manycast.servers.http.hls.connection import HlsConnection
 from manycast.servers.http.hls.options import HlsServerOptions
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest
+from manycast.servers.http.stream.address import said_of
 from manycast.wire.hls.packaging import CARRIED
 from manycast.wire.hls.segmenter import Segmenter
 from manycast.wire.http import HttpError
@@ -110,7 +111,7 @@ class HlsServer:
                 raise HttpError(404, f"{name} is a file: HLS is for live streams; RTSP, RTMP and HTTP play it")
             stream = await self._catalogue.stream_for(found, CARRIED)
         except SourceMissing as error:
-            raise HttpError(404, f"{name}: {error}") from error
+            raise HttpError(404, said_of(name, error)) from error
         except SourceError as error:
             raise HttpError(503, str(error), [("Retry-After", "5")]) from error
         if not await stream.wait_complete(COMPLETE_TIMEOUT_S):

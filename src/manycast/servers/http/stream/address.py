@@ -21,7 +21,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamAddress:
-    name: str  # decoded, without the first slash; never upwards
+    name: str  # decoded, without leading, trailing and doubled slashes; never upwards
     parameters: dict[str, str]
 
     @property
@@ -41,17 +41,24 @@ def parse_address(target: str) -> StreamAddress:
     if len(path) > 3 * MAX_NAME_CHARS:
         raise HttpError(414, f"a path of {len(path)} characters")
     try:
-        name = unquote(path, errors="strict").removeprefix("/")
+        name = unquote(path, errors="strict")
     except UnicodeDecodeError:
         raise HttpError(400, "the path is no UTF-8") from None
     if len(name) > MAX_NAME_CHARS:
         raise HttpError(414, f"a name of {len(name)} characters, at most {MAX_NAME_CHARS}")
+    if any(part in (".", "..") for part in name.replace("\\", "/").split("/")):
+        raise HttpError(404, "'.' or '..' in the path")
     if any(character < " " or character in "\x7f\\" for character in name):
         raise HttpError(400, "a control character or a backslash in the path")
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        raise HttpError(400, "an empty part, . or .. in the path")
+    name = "/".join(part for part in name.split("/") if part)
     try:
         parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise HttpError(400, f"more than {MAX_PARAMETERS} parameters") from None
     return StreamAddress(name, {key.lower(): value for key, value in parameters})
+
+
+def said_of(name: str, error: Exception) -> str:
+    """What is wrong with a stream or file, with its name once: what is said of files begins with it."""
+    text = str(error)
+    return text if text.startswith(f"{name.rpartition('/')[2]}:") else f"{name}: {text}"

@@ -22,7 +22,7 @@ from manycast.servers.connection_log import ConnectionLog
 from manycast.servers.faults import FaultLog
 from manycast.servers.http.login import HttpLogin
 from manycast.servers.http.request import HttpRequest
-from manycast.servers.http.stream.address import Form, StreamAddress, parse_address
+from manycast.servers.http.stream.address import Form, StreamAddress, parse_address, said_of
 from manycast.servers.http.stream.codecs import codecs_for
 from manycast.servers.http.stream.layouts import LAST_CHUNK, MessageLayout, ProgressiveLayout, chunk
 from manycast.servers.http.stream.options import StreamOptions
@@ -229,10 +229,10 @@ class StreamConnection:
         try:
             return await catalogue.find(name)
         except SourceMissing as error:
-            raise HttpError(404, f"{name}: {error}") from error
+            raise HttpError(404, said_of(name, error)) from error
         except SourceError as error:
             status = 503 if catalogue.hub.owner(catalogue.path_of(name)) is not None else 404
-            raise HttpError(status, f"{name}: {error}") from error
+            raise HttpError(status, said_of(name, error)) from error
 
     async def _open(self, found: Stream | StoredMedia, form: Form, *, old_hevc: bool) -> Play:
         """Raises HttpError."""
