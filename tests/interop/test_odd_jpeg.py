@@ -18,6 +18,7 @@ from support.pictures import looks_of
 from support.programs import ffmpeg, make
 from support.rtsp import RawRtsp
 from support.server import ServerProcess
+from support.waiting import wait_until
 
 KINDS = ("huge", "optimised", "full", "grey", "progressive")
 SIZES = {"huge": (2592, 1944)}  # the others' is 320x240
@@ -25,6 +26,7 @@ SHRUNK = {"huge": (2040, 1528)}
 OFF = "convert: {video: 0, audio: 0}\n"
 PICTURES = 4
 ALIKE = 6.0  # of 255, on the average
+CHANGED = threading.Event()  # what the camera "changing" sends
 VECTORS = Path(__file__).parent.parent / "vectors" / "jpeg"
 
 
@@ -48,10 +50,11 @@ class _Camera(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         kind = self.rfile.readline().decode().split()[1].strip("/")
-        image, never = encoded(kind), threading.Event()
+        never = threading.Event()
         try:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=b\r\n\r\n")
             while not never.wait(0.1):
+                image = encoded(kind if kind != "changing" else "full" if CHANGED.is_set() else "plain")
                 self.wfile.write(
                     b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(image), image)
                 )
@@ -77,7 +80,9 @@ def cameras() -> Iterator[int]:
 @contextmanager
 def serving(folder: Path, more: str = "") -> Iterator[ServerProcess]:
     with cameras() as port:
-        proxies = ", ".join(f'{{suffix: {kind}, url: "http://127.0.0.1:{port}/{kind}", ondemand: 1}}' for kind in KINDS)
+        proxies = ", ".join(
+            f'{{suffix: {kind}, url: "http://127.0.0.1:{port}/{kind}", ondemand: 1}}' for kind in (*KINDS, "changing")
+        )
         outputs = '{url: "*.mkv", video: {codec: H264}}, {url: "*.mov", video: {codec: JPEG, width: 160}}'
         config = f"applications: [{{name: app, proxies: [{proxies}], outputs: [{outputs}]}}]\n{more}"
         with ServerProcess(folder, config=config, http=True) as server:
@@ -155,6 +160,22 @@ def test_all_rtsp_viewers_share_one_conversion(server: ServerProcess) -> None:
         for _ in range(2):
             watched(url)
         assert server.log.count("app/full, converted: transcoding") == before
+
+
+def test_a_camera_that_begins_to_send_another_kind_ends_who_cannot_have_it(server: ServerProcess) -> None:
+    CHANGED.clear()
+    url = server.url("app/changing")
+    with av.open(url, "r", options={"rtsp_transport": "tcp"}, timeout=60) as container:
+        pictures = container.decode(video=0)
+        check([next(pictures) for _ in range(PICTURES)], "plain", (320, 240))
+        assert "app/changing, converted" not in server.log
+        CHANGED.set()
+        for _ in pictures:
+            continue
+    wait_until(lambda: "its pictures have become such that RTP cannot carry" in server.log, "the reason is said")
+    codec, again = watched(url)
+    assert codec == "mjpeg"
+    check(again, "full", (320, 240))
 
 
 def test_without_conversions_the_reason_is_said(tmp_path: Path) -> None:

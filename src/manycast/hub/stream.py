@@ -33,6 +33,7 @@ class StreamEnded(ManycastError):
 class _Watcher:
     on_end: Callable[[str], None]
     packager: type[Packager]
+    on_change: Callable[[Track], None] | None
 
 
 class Stream:
@@ -110,14 +111,20 @@ class Stream:
                 break
         return self.complete
 
-    def watch(self, watcher: object, packager: type[PackagerT], on_end: Callable[[str], None]) -> PackagerT:
-        """Register someone who needs the stream in one format, and is told when it ends.
+    def watch(
+        self,
+        watcher: object,
+        packager: type[PackagerT],
+        on_end: Callable[[str], None],
+        on_change: Callable[[Track], None] | None = None,
+    ) -> PackagerT:
+        """Register someone who needs the stream in one format, and is told when it ends, or a track becomes another.
 
         The packager is made for its first watcher and goes with its last one. Raises StreamEnded.
         """
         if self.ended is not None:
             raise StreamEnded(self.ended)
-        self._watchers[watcher] = _Watcher(on_end, packager)
+        self._watchers[watcher] = _Watcher(on_end, packager, on_change)
         found = self._packagers.get(packager)
         if found is None:
             found = packager(self.tracks, list(self._gop), self._limit, self.path)
@@ -171,6 +178,9 @@ class Stream:
     def _change_track(self, index: int, track: Track) -> None:
         self.tracks = (*self.tracks[:index], track, *self.tracks[index + 1 :])
         self._changed.set()
+        for watcher in list(self._watchers.values()):
+            if watcher.on_change is not None:
+                watcher.on_change(track)
 
     def _check_clock(self, stream_s: float) -> None:
         """Tie the timeline to the wall clock, and anew when it has jumped."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from manycast.hub.source import FrameSink, SourceError
 from manycast.media.frame import Frame
 from manycast.media.normalise import normalise
-from manycast.media.track import H264Parameters, H265Parameters, MediaKind, Track
+from manycast.media.track import H264Parameters, H265Parameters, JpegParameters, MediaKind, Track
 
 
 class TracksChanged(SourceError):
@@ -99,8 +99,9 @@ class Continuity:
 
 
 def _goes_on(before: Track, after: Track) -> bool:
-    """Whether viewers of one can go on with the other; parameter sets come with the pictures."""
+    """Whether viewers of one can go on with the other; parameter sets come with the pictures, and JPEG tells by itself
+    what it is."""
     if before.codec is not after.codec or before.clock_rate_hz != after.clock_rate_hz:
         return False
-    in_pictures = isinstance(before.parameters, H264Parameters | H265Parameters)
+    in_pictures = isinstance(before.parameters, H264Parameters | H265Parameters | JpegParameters)
     return in_pictures or before.parameters == after.parameters

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from support.clips import make_clip
@@ -14,7 +15,7 @@ from support.waiting import until
 
 from manycast.hub.source import FrameSink, SourceDenied, SourceError
 from manycast.media.frame import Frame
-from manycast.media.track import AudioParameters, Codec, Track
+from manycast.media.track import AudioParameters, Codec, JpegParameters, Track
 from manycast.sources.continuity import Continuity, TracksChanged
 from manycast.sources.loops import OwnStreams
 from manycast.sources.path_log import PathLog
@@ -22,6 +23,7 @@ from manycast.sources.proxy import FIRST_PAUSE_S, LONGEST_PAUSE_S, Pauses, Proxy
 from manycast.wire.address import SourceAddress
 
 CLIP = make_clip()
+VECTORS = Path(__file__).parents[2] / "vectors" / "jpeg"
 LOG = PathLog(logging.getLogger("test"), "proxy", "x")
 SOUND = Track(codec=Codec.G711A, clock_rate_hz=8000, parameters=AudioParameters(sample_rate_hz=8000, channels=1))
 
@@ -109,6 +111,19 @@ def test_other_tracks_are_another_stream() -> None:
     for tracks in ([CLIP.track], [SOUND, CLIP.track], [CLIP.track, stereo]):
         with pytest.raises(TracksChanged):
             flow.open(tracks)
+
+
+def test_jpeg_goes_on_whatever_it_was_found_to_be() -> None:
+    taken = Taken()
+    flow = Continuity(taken.publish)
+    track = Track(codec=Codec.MJPEG, clock_rate_hz=90_000, parameters=JpegParameters())
+    for connection in range(3):
+        sink = flow.open([track])
+        for image in ("plain", "full"):
+            data = (VECTORS / f"{image}.jpg").read_bytes()
+            sink.push(Frame(track_index=0, dts_ticks=0, pts_ticks=0, keyframe=True, units=[data]))
+        assert len(taken.frames) > connection
+    assert len(taken.tracks) == 1
 
 
 def test_pauses_grow_and_differ() -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from manycast.hub.conversions import is_carried
 from manycast.hub.fanout import BacklogLimit
 from manycast.hub.pace import NORMAL_PACE, Pace
 from manycast.hub.rtp_packager import RtpPackager, TrackStart
 from manycast.hub.stream import Stream
 from manycast.media.track import Track
+from manycast.wire.rtp.formats import CARRIED
 from manycast.wire.rtp.sender import RtpTrackSender
 from manycast.wire.rtsp.headers import NptRange, Range
 
@@ -78,7 +80,8 @@ class LiveTarget:
         """Raises StreamEnded."""
         self.tracks = stream.tracks
         self._stream = stream
-        self._packager = stream.watch(self, RtpPackager, on_end)
+        self._on_end = on_end
+        self._packager = stream.watch(self, RtpPackager, on_end, self._check)
         self.senders = self._packager.senders
         self.limit = self._packager.limit
         self._playing: tuple[Viewer, Layout] | None = None
@@ -132,6 +135,11 @@ class LiveTarget:
             self.say_goodbye()
         self.pause()
         self._stream.unwatch(self)
+
+    def _check(self, track: Track) -> None:
+        """End where nothing more would come; who comes back has the pictures converted."""
+        if not is_carried(track, CARRIED):
+            self._on_end("its pictures have become such that RTP cannot carry")
 
     def say_goodbye(self) -> None:
         """The packager itself says it when the stream ends, so only a viewer's own end is left to tell."""
