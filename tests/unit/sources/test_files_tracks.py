@@ -375,6 +375,31 @@ def test_what_nothing_carries_is_kept_to_be_converted(
         assert [frame.dts_ticks for frame in frames] == sorted({frame.dts_ticks for frame in frames})
 
 
+def test_what_is_of_an_odd_kind_is_kept_to_be_converted(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "x.wav",
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=duration=1",
+            "-ar",
+            "16000",
+            "-ac",
+            "1",
+            "-c:a",
+            "g726",
+            "-strict",
+            "-2",
+            "-b:a",
+            "64k",
+        ),
+    )
+    plan, groups = read_all(path)
+    assert [track.codec_name for track in plan.tracks] == ["adpcm_g726"]
+    assert frames_of(groups, 0)
+
+
 def test_a_track_that_is_carried_is_taken_before_one_that_is_not(tmp_path: Path) -> None:
     path = make(
         tmp_path / "x.mkv",

@@ -56,6 +56,8 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
     if probes:
         demuxer.select([probe.stream.index for probe in probes])
         _read_first_packets(demuxer, probes)
+        probes = [probe if probe.fault is None else _decoding(probe, path, stamp) for probe in probes]
+        _read_first_packets(demuxer, probes)
     good = [probe for probe in probes if probe.fault is None]
     left_out += [f"{_describe(probe.stream)} ({probe.fault})" for probe in probes if probe.fault is not None]
     found = ", ".join(left_out)
@@ -119,6 +121,12 @@ def _choose(demuxer: Demuxer, path: Path, stamp: FileStamp) -> tuple[list[Probe]
         else:
             chosen[kind] = probe
     return [chosen[kind] for kind in (MediaKind.VIDEO, MediaKind.AUDIO) if kind in chosen], left_out
+
+
+def _decoding(probe: Probe, path: Path, stamp: FileStamp) -> Probe:
+    """What is of another kind than goes out in its codec may still be decoded."""
+    carried = None if isinstance(probe, ForeignProbe) else describe_foreign(path, stamp, probe.stream)
+    return probe if carried is None else ForeignProbe(probe.stream, carried)
 
 
 def _probe_for(stream: Stream, codec: Codec, format_name: str) -> VideoProbe | AudioProbe:
