@@ -29,6 +29,7 @@ class Recipe:
 _TELEPHONE = {"sample_rate": 8000, "layout": "mono"}
 _OPUS = {"sample_rate": 48000}
 _JPEG = {"pixels": "yuvj420p"}
+_NO_B_FRAMES = {"b_frames": 0}
 _AV1 = ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-pix_fmt", "yuv420p")
 _LIGHT = {"video_options": {"cpu-used": "8", "deadline": "realtime"}}  # encoders that take their time
 
@@ -121,6 +122,17 @@ RECIPES = {
     "g726.wav": Recipe(codecs=(Codec.G726,), audio="g726", more=_TELEPHONE),
     "speech.amr": Recipe(codecs=(Codec.AMR,), more={"sample_rate": 8000}),
     "speech.awb": Recipe(codecs=(Codec.AMR_WB,), more={"sample_rate": 16000}),
+    "windows.wmv": Recipe(codecs=(Codec.FOREIGN, Codec.FOREIGN), program=("-c:v", "wmv2", "-c:a", "wmav2")),
+    "prores_alac.mov": Recipe(
+        codecs=(Codec.FOREIGN, Codec.FOREIGN),
+        video="prores_ks",
+        audio="alac",
+        more={"pixels": "yuv422p10le", "video_options": {"bf": "0"}},
+    ),
+    "msmpeg4_eac3.mkv": Recipe(
+        codecs=(Codec.FOREIGN, Codec.FOREIGN), video="msmpeg4", audio="eac3", more=_NO_B_FRAMES | _OPUS
+    ),
+    "wavpack.wv": Recipe(codecs=(Codec.FOREIGN,), audio="wavpack"),
     "mulaw.wav": Recipe(codecs=(Codec.G711U,), audio="pcm_mulaw", more={"sample_rate": 16000, "layout": "stereo"}),
 }
 

@@ -44,6 +44,7 @@ MAGICS = [
     b"#!AMR-WB\n\x04",
     b"OggS\0\x02" + bytes(20) + b"\1\x1e\1vorbis",
     b"DKIF\0\0\x20\0VP80",
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
 ]
 
 
@@ -51,7 +52,7 @@ DAMAGED = [
     "h264_aac.mp4", "h264_aac.mkv", "h264_aac.flv", "h264_aac.ts", "h264_mulaw.avi", "opus.ogg", "mpeg1.mpg",
     "mpeg2.vob", "mpeg2.ts", "mpeg4_mp3.avi", "mpeg4.m4e", "mpeg2.m2v", "mjpeg_s16.avi", "mjpeg.mjpeg", "vp8.webm",
     "vp9_opus.webm", "av1_opus.mp4", "av1.webm", "theora_vorbis.ogv", "vorbis.ogg", "mp3.mp3", "ac3.ac3", "s24.wav",
-    "g726.wav", "speech.amr",
+    "g726.wav", "speech.amr", "windows.wmv", "prores_alac.mov", "msmpeg4_eac3.mkv", "wavpack.wv",
 ]  # fmt: skip
 
 
