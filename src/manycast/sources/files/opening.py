@@ -67,7 +67,7 @@ def _probe(demuxer: Demuxer, path: Path, stamp: FileStamp) -> FilePlan:
         log.info("%s: left out: %s", path.name, found)
     foreign = ", ".join(_describe(probe.stream) for probe in good if isinstance(probe, ForeignProbe))
     if foreign:
-        log.info("%s: goes out converted: %s", path.name, foreign)
+        log.info("%s: no protocol carries %s: converted where `convert` is not off", path.name, foreign)
     for probe in good:
         if loses_bits(name := codec_name(probe.stream)):
             log.info("%s: %s is sent with 16 bits a sample", path.name, name)
