@@ -133,4 +133,5 @@ def warn_left_out(name: str, carrier: str, left_out: Sequence[Track]) -> None:
     """Say of a stream what its viewers in a format do not get."""
     if left_out:
         codecs = ", ".join(track.codec_name for track in left_out)
-        log.warning("%s: %s cannot carry %s, which is left out", name, carrier, codecs)
+        remedy = "it is converted where `convert` is not switched off"
+        log.warning("%s: %s cannot carry %s, which is left out; %s", name, carrier, codecs, remedy)
