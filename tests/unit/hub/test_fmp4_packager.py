@@ -128,7 +128,8 @@ def test_after_a_gap_steps_are_small_and_pictures_stay_where_they_are() -> None:
 def test_what_cannot_be_carried_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     packager = make_packager(tracks=[TRACK, LAW])
     assert [record.getMessage() for record in caplog.records] == [
-        "live: MP4 for browsers cannot carry G711A, which is left out; it is converted where `convert` is not switched off"
+        "live: MP4 for browsers cannot carry G711A, which is left out; "
+        "it is converted where `convert` is not switched off"
     ]
     viewer = Notes()
     packager.join(viewer, Plain())
