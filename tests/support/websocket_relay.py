@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import aiohttp
 
 from support.tunnels import SUBPROTOCOL
 
 HOST = "127.0.0.1"
+CLOSING_S = 5.0  # for a player to take what waits for it
 
 
 @contextmanager
@@ -41,9 +42,11 @@ class _Relay:
 
     async def close(self) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)  # connections are closed in a turn of their own
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -57,10 +60,13 @@ class _Relay:
                 assert socket.protocol == SUBPROTOCOL
                 await self._join(reader, writer, socket)
             await asyncio.sleep(0.25)  # aiohttp's documentation: TLS connections are not closed before
-        except OSError:  # either side hung up: the player tells what it missed
+        except (OSError, asyncio.CancelledError):  # either side hung up: the player tells what it missed
             pass
         finally:
             writer.close()
+            with suppress(OSError, TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(writer.wait_closed(), CLOSING_S)
+            writer.transport.abort()
             self._tasks.discard(task)
 
     async def _join(
