@@ -69,13 +69,7 @@ class ServerProcess:
         self.media = media or folder
         self.log_path = folder / "manycast.log"
         self.output_path = folder / "manycast.out"
-        command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
-        command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
-        command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
-        command += ["--srt-port", str(self.srt_port)]
-        if onvif is not None:
-            command += ["--onvif-port", str(self.onvif_port), "--onvif-https-port", str(self.onvif_https_port)]
-        command += ["--media", str(self.media), *(["--host", host] if host else [])]
+        command = self._command(host, onvif=onvif is not None)
         if config is not None:
             self.udp_base = free_udp_base()
             path = folder / "manycast.yaml"
@@ -114,6 +108,16 @@ class ServerProcess:
             else:
                 self.process.kill()
                 self.process.wait()
+
+    def _command(self, host: str | None, *, onvif: bool) -> list[str]:
+        """With every port; without `onvif` its own are those of the configuration."""
+        command = [sys.executable, "-m", "manycast", "serve", "--rtsp-port", str(self.port)]
+        command += ["--http-port", str(self.http_port), "--https-port", str(self.https_port)]
+        command += ["--rtsps-port", str(self.rtsps_port), "--rtmp-port", str(self.rtmp_port)]
+        command += ["--srt-port", str(self.srt_port)]
+        if onvif:
+            command += ["--onvif-port", str(self.onvif_port), "--onvif-https-port", str(self.onvif_https_port)]
+        return [*command, "--media", str(self.media), *(["--host", host] if host else [])]
 
     @property
     def base(self) -> str:
