@@ -229,7 +229,7 @@ def test_the_picture_stays_whole_through_a_bad_network(srt_server: ServerProcess
         publishing(srt_server, media / "b-frames.mp4", "live/lossy"),
         LossyRelay(srt_server.srt_port, loss=0.05, late=0.05, seed=5) as relay,
     ):
-        url = srt(srt_server, "live/lossy", "&latency=400000", port=relay.port)
+        url = srt(srt_server, "live/lossy", "&latency=3000000", port=relay.port)
         frames = frame_digests("-i", url, "-frames:v", "95")
     assert relay.lost > 10
     positions = [original.index(frame.md5) for frame in frames]  # every one is one of the original's
