@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,13 @@ settings.load_profile("unhurried")
 def sockets() -> Iterator[None]:
     with closing():
         yield
+
+
+@pytest.fixture(autouse=True)
+def fairness() -> Iterator[None]:
+    """A library that makes the process a real-time one would have it, and all servers it starts, starve the others."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.fixture(scope="session")

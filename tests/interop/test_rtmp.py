@@ -10,14 +10,14 @@ from pathlib import Path
 
 import av
 import pytest
-from av.video.stream import VideoStream
-from support.media import FRAME_RATE, check_clip_over_and_over
+from support.media import AV1, FRAME_RATE, H265, PICTURES, SECONDS, VP9, check_clip_over_and_over
 from support.programs import (
     ffmpeg,
     frame_digests,
     from_server,
     gst,
     gst_running,
+    make,
     over_and_over,
     probe,
     run,
@@ -98,35 +98,29 @@ def test_gstreamer_publishes_and_plays(rtmp_server: ServerProcess) -> None:
         )
 
 
-ENHANCED = {  # encoder, what it is told, what players call it
-    "h265": ("libx265", {"preset": "ultrafast", "x265-params": "keyint=25:log-level=error"}, "hevc"),
-    "av1": ("libsvtav1", {"preset": "13", "g": "25"}, "av1"),
-    "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "25"}, "vp9"),
-}
+ENHANCED = {"h265": (H265, "hevc"), "av1": (AV1, "av1"), "vp9": (VP9, "vp9")}  # and what players call it
 
 
 @contextmanager
-def publishing_enhanced(server: ServerProcess, name: str, codec: str) -> Iterator[None]:
-    """By FFmpeg 8, which is in PyAV and speaks Enhanced RTMP; Debian's does not yet."""
-    encoder, options, _ = ENHANCED[codec]
+def publishing_enhanced(server: ServerProcess, name: str, clip: Path) -> Iterator[None]:
+    """A clip, over and over, by FFmpeg 8, which is in PyAV and speaks Enhanced RTMP; Debian's does not yet."""
     stop = threading.Event()
 
     def publish() -> None:
-        with av.open(rtmp(server, name), "w", format="flv") as output:
-            stream = output.add_stream(encoder, rate=25)
-            assert isinstance(stream, VideoStream)
-            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-            stream.options = dict(options)
-            started_s = time.monotonic()
-            number = 0
+        with av.open(rtmp(server, name), "w", format="flv") as output, av.open(clip) as container:
+            stream = output.add_stream_from_template(container.streams.video[0], opaque=True)
+            first_s = begun_s = time.monotonic()
             while not stop.is_set():
-                frame = av.VideoFrame(320, 240, "yuv420p")
-                for plane in frame.planes:
-                    plane.update(bytes((number * 7 % 256,)) * plane.buffer_size)
-                frame.pts = number
-                output.mux(stream.encode(frame))
-                number += 1
-                time.sleep(max(0.0, started_s + number / 25 - time.monotonic()))
+                for packet in container.demux(video=0):
+                    if stop.is_set() or packet.pts is None or packet.dts is None:
+                        continue
+                    time.sleep(max(0.0, begun_s + float(packet.dts * packet.time_base) - time.monotonic()))
+                    packet.stream = stream
+                    packet.pts += round((begun_s - first_s) / packet.time_base)
+                    packet.dts += round((begun_s - first_s) / packet.time_base)
+                    output.mux(packet)
+                begun_s += SECONDS
+                container.seek(0)
 
     thread = threading.Thread(target=publish, daemon=True)
     thread.start()
@@ -141,14 +135,16 @@ def publishing_enhanced(server: ServerProcess, name: str, codec: str) -> Iterato
 
 @pytest.mark.parametrize("player", ["rtsp", "rtmp"])
 @pytest.mark.parametrize("codec", list(ENHANCED))
-def test_newer_codecs_by_enhanced_rtmp(rtmp_server: ServerProcess, codec: str, player: str) -> None:
+def test_newer_codecs_by_enhanced_rtmp(rtmp_server: ServerProcess, tmp_path: Path, codec: str, player: str) -> None:
     name = f"live/{codec}-{player}"
-    with publishing_enhanced(rtmp_server, name, codec):
+    coding, called = ENHANCED[codec]
+    clip = make(tmp_path / "clip.mp4", *PICTURES, *coding, "-pix_fmt", "yuv420p")
+    with publishing_enhanced(rtmp_server, name, clip):
         url = rtmp(rtmp_server, name) if player == "rtmp" else rtmp_server.url(name)
         options = {"rtsp_transport": "tcp"} if player == "rtsp" else {"rtmp_enhanced_codecs": "av01,vp09"}
         with av.open(url, options=options) as container:  # who does not say that gets H.264
             frames = [frame for frame, _ in zip(container.decode(video=0), range(30), strict=False)]
-            assert container.streams.video[0].codec_context.codec.canonical_name == ENHANCED[codec][2]
+            assert container.streams.video[0].codec_context.codec.canonical_name == called
         assert len(frames) == 30
         assert all(frame.width == 320 for frame in frames)
         times = [frame.pts for frame in frames if frame.pts is not None]

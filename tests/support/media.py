@@ -20,6 +20,8 @@ H264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-pix_fmt", "yuv42
 WITH_B_FRAMES = ["-bf", "3", "-x264-params", "keyint=25:min-keyint=25:scenecut=0:b-adapt=0"]
 H265 = ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params"]
 H265 += ["log-level=error:keyint=25:bframes=3"]
+VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "25"]
+AV1 = ["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "25"]
 AAC = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
 G711A = ["-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"]
 G711U = ["-c:a", "pcm_mulaw", "-ar", "8000", "-ac", "1"]
