@@ -64,7 +64,7 @@ def addresses(server: ServerProcess, name: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("protocol", ["RTSP", "RTMP", "SRT", "HTTP-FLV", "HLS"])
 def test_a_screen_with_sound_is_seen_and_heard(server: ServerProcess, tmp_path: Path, protocol: str) -> None:
     source = addresses(server, JOINED)[protocol]
-    ffmpeg(*source, "-t", "1.5", "-c", "copy", str(tmp_path / "seen.mkv"))
+    ffmpeg(*source, "-t", "3", "-c", "copy", str(tmp_path / "seen.mkv"))
     with av.open(str(tmp_path / "seen.mkv")) as container:
         assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
         shown = [pattern_time_ms(picture) for picture in container.decode(video=0)]

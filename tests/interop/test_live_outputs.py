@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.media import make_long_clip
 from support.ports import free_udp_base
-from support.programs import over_and_over, probe, running
+from support.programs import from_server, over_and_over, probe, running
 from support.server import ServerProcess
 from support.waiting import wait_until
 
@@ -69,12 +69,13 @@ def test_what_is_published_at_a_pushers_name(tmp_path: Path, film: Path, protoco
         running("ffmpeg", *publish(server, film, protocol, "other")),
     ):
         wait_until(lambda: server.log.count(" opened") >= 2, "both are published")
-        assert over_tcp(server) == [("h264", 160), ("pcm_mulaw", 8000)]
-        assert over_tcp(server, "other") == [("aac", 48000), ("h264", 320)]
-        flv = f"http://127.0.0.1:{server.http_port}/copy.flv"
-        assert ("h264", 160) in shape(flv)
-        hls = f"http://127.0.0.1:{server.http_port}/copy.m3u8"
-        assert [codec for codec, _ in shape(hls)] == ["aac", "h264"]
+        with running("ffmpeg", "-nostdin", *from_server(server.url("copy"), "tcp"), "-c", "copy", "-f", "null", "-"):
+            assert over_tcp(server) == [("h264", 160), ("pcm_mulaw", 8000)]
+            assert over_tcp(server, "other") == [("aac", 48000), ("h264", 320)]
+            flv = f"http://127.0.0.1:{server.http_port}/copy.flv"
+            assert ("h264", 160) in shape(flv)
+            hls = f"http://127.0.0.1:{server.http_port}/copy.m3u8"
+            assert [codec for codec, _ in shape(hls)] == ["aac", "h264"]
         assert transcoded(server) == ["copy", "copy"]  # once for all, and its sound once more for HLS
 
 

@@ -59,7 +59,7 @@ async def serving(max_sessions: int | None = None, **options: object) -> AsyncIt
         await hub.close("the test is over")
         asked_s = time.monotonic()
         await srt.close("the test is over")
-        assert time.monotonic() - asked_s < 2.0
+        assert time.monotonic() - asked_s < 10.0
         assert not srt.connections
 
 

