@@ -46,7 +46,7 @@ def over_tcp(server: ServerProcess, name: str = "copy") -> list[tuple[str, int]]
 
 def transcoded(server: ServerProcess) -> list[str]:
     """The paths that something was transcoded for, each as often as it was begun."""
-    return re.findall(r"(\w+)(?:, converted)?: transcoding", server.log)
+    return re.findall(r"(\w+)(?:, converted)?: transcoding \w+ to ", server.log)
 
 
 def publish(server: ServerProcess, film: Path, protocol: str, name: str) -> list[str]:

@@ -156,10 +156,10 @@ def test_all_rtsp_viewers_share_one_conversion(server: ServerProcess) -> None:
     url = server.url("app/full")
     with av.open(url, "r", options={"rtsp_transport": "tcp"}, timeout=60) as first:
         next(iter(first.decode(video=0)))
-        before = server.log.count("app/full, converted: transcoding")
+        before = server.log.count("app/full, converted: transcoding MJPEG")
         for _ in range(2):
             watched(url)
-        assert server.log.count("app/full, converted: transcoding") == before
+        assert server.log.count("app/full, converted: transcoding MJPEG") == before
 
 
 def test_a_camera_that_begins_to_send_another_kind_ends_who_cannot_have_it(server: ServerProcess) -> None:

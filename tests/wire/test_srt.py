@@ -45,6 +45,8 @@ class Collector:
 
     def end(self) -> None: ...
 
+    def close(self) -> None: ...
+
 
 @pytest.mark.parametrize(
     "stream_id",

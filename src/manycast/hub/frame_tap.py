@@ -49,6 +49,9 @@ class FrameTap:
     def end(self) -> None:
         """Those who watch the stream are told by it."""
 
+    def close(self) -> None:
+        self._gop.clear()
+
 
 class StreamSource:
     """Some tracks of a live stream as a source of another one, which ends with it."""

@@ -112,6 +112,9 @@ class GopPackager(ABC, Generic[ContentT, ChunkT, LayoutT]):
     def end(self) -> None:
         """How a stream ends is the protocols' own matter: their viewers are told by the stream."""
 
+    def close(self) -> None:
+        self._gop.clear()
+
     @abstractmethod
     def _pack(self, frame: Frame) -> PackedFrame[ContentT, ChunkT] | None:
         """A frame in the format; None where nothing is to be sent now."""

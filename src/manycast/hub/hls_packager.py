@@ -71,6 +71,9 @@ class HlsPackager:
     def end(self) -> None:
         """The run is told by the stream."""
 
+    def close(self) -> None:
+        self._cached = ()
+
 
 class HlsRun:
     """The segments of a path from the first request on, as long as players can go on from one to the next.

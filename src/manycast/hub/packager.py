@@ -27,3 +27,6 @@ class Packager(Protocol):
 
     def end(self) -> None:
         """Tell all viewers, in the format's own way, that the stream has ended."""
+
+    def close(self) -> None:
+        """Let go of what is kept for new viewers: there will be none. Old ones may refer to it for some time yet."""

@@ -245,6 +245,9 @@ class RtpPackager:
                 if chunk is not None:
                     fanout.write_control(chunk)
 
+    def close(self) -> None:
+        self._gop.clear()
+
     def _latest_group(self) -> list[RtpFrame]:
         """From the latest keyframe on; sound that came late, of a time before it, is left out.
 

@@ -124,7 +124,6 @@ class Stream:
         """
         if self.ended is not None:
             raise StreamEnded(self.ended)
-        self._watchers[watcher] = _Watcher(on_end, packager, on_change)
         found = self._packagers.get(packager)
         if found is None:
             found = packager(self.tracks, list(self._gop), self._limit, self.path)
@@ -132,6 +131,7 @@ class Stream:
                 found.set_clock(self._unix_at_zero_s)
             self._packagers[packager] = found
         assert isinstance(found, packager)
+        self._watchers[watcher] = _Watcher(on_end, packager, on_change)
         return found
 
     def packager(self, packager: type[PackagerT]) -> PackagerT | None:
@@ -145,7 +145,7 @@ class Stream:
         if gone is None:
             return
         if not any(other.packager is gone.packager for other in self._watchers.values()):
-            self._packagers.pop(gone.packager, None)
+            self._packagers.pop(gone.packager).close()
         if not self._watchers and self.on_idle is not None:
             self.on_idle()
 
@@ -161,6 +161,8 @@ class Stream:
         watchers, self._watchers = list(self._watchers.values()), {}
         for watcher in watchers:
             watcher.on_end(reason)
+        for packager in self._packagers.values():
+            packager.close()
         self._packagers.clear()
         self._gop.clear()
 
