@@ -80,7 +80,8 @@ class Digest:
 
 def frame_digests(*source: str, stream: str = "0:v:0", timeout_s: float = TIMEOUT_S) -> list[Digest]:
     """The decoded frames of a source, as they come: none doubled, none left out to keep a frame rate."""
-    output = ffmpeg(*source, "-map", stream, "-fps_mode", "passthrough", "-f", "framemd5", "-", timeout_s=timeout_s)
+    exactly = ["-fps_mode", "passthrough", "-enc_time_base", "-1"]  # which is the time base of the source
+    output = ffmpeg(*source, "-map", stream, *exactly, "-f", "framemd5", "-", timeout_s=timeout_s)
     lines = [line.split(",") for line in output.decode().splitlines() if line and not line.startswith("#")]
     return [Digest(int(fields[2]), fields[5].strip()) for fields in lines]
 

@@ -176,6 +176,9 @@ class Watcher:
     def end(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture
 async def hub() -> Hub:
