@@ -34,10 +34,26 @@ STATE = """(() => {
 })()"""
 
 
+BACK_TO_WHAT_IS_GONE = """new Promise((done) => {
+  const { buffer, video } = manycast.player;
+  const go = () => {
+    if (buffer.updating) { setTimeout(go, 1); return; }
+    buffer.remove(0, video.currentTime);
+    video.currentTime = 0;
+    done();
+  };
+  go();
+})"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("browser"), http=True) as running:
         yield running
+
+
+def _plays_with(width: int, state: dict[str, Any]) -> bool:
+    return bool(state["width"] == width and state["ready"] >= 3)
 
 
 async def check_playing(page: Page, width: int, height: int) -> None:
@@ -169,8 +185,7 @@ async def test_the_player_follows_pictures_that_change_their_size() -> None:
         task = asyncio.create_task(push_for_ever(stream.push, frames, lap_s=2.0 * len(sizes)))
         await page.open(f"http://127.0.0.1:{server.port}/#live")
         for width, height in (*sizes, *sizes):
-            await page.until("document.querySelector('video')?.videoWidth", partial(eq, width), f"{width} is there")
-            state = await page.until(STATE, lambda state: state["ready"] >= 3, "it plays")
+            state = await page.until(STATE, partial(_plays_with, width), f"it plays, {width} wide")
             assert state["height"] == height
         assert not page.complaints
         task.cancel()
@@ -208,6 +223,17 @@ async def test_the_page_after_a_login(where: str) -> None:
         login, query = ("", "?user=anna&pass=s3cret") if where == "query" else ("anna:s3cret@", "")
         await page.open(f"http://{login}{place}{query}#live")
         await check_playing(page, 320, 240)
+        names = "[...document.querySelectorAll('#streams .name')].map((name) => name.textContent)"
+        await page.until(names, lambda names: names == ["live"], "it is listed")
+
+
+async def test_who_goes_where_nothing_is_comes_back_to_the_live_edge() -> None:
+    async with serving_streams() as server, browsing() as page, publishing(server, Codec.H264, Codec.AAC):
+        await page.open(f"http://127.0.0.1:{server.port}/#live")
+        await check_playing(page, 320, 240)
+        await page.value(BACK_TO_WHAT_IS_GONE)
+        await check_playing(page, 320, 240)
+        await check_at_the_live_edge(page)
 
 
 async def test_names_of_streams_do_nothing_to_the_page() -> None:

@@ -185,20 +185,19 @@ def test_pictures_and_sound_in_every_protocol(pulled: ServerProcess, film: Path,
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Long enough for all players: at a seam the tone would break off."""
+    """Long enough for a player that takes its time: at a seam the tone would break off."""
     pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=100"]
     tone = ["-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000:duration=100"]
     return make(tmp_path_factory.mktemp("film") / "film.mp4", *pictures, *tone, *H264, *WITH_B_FRAMES, *AAC)
 
 
-@pytest.fixture(scope="module")
-def pulled(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[ServerProcess]:
+@pytest.fixture
+def pulled(tmp_path: Path, film: Path) -> Iterator[ServerProcess]:
     port = free_udp_port()
-    folder = tmp_path_factory.mktemp("srt-proxy")
     reading = ["-nostdin", "-loglevel", "error", "-re", "-i", str(film), "-c", "copy"]
     with (
         running("ffmpeg", *reading, "-f", "mpegts", f"srt://127.0.0.1:{port}?mode=listener"),
-        edge(folder, f"srt://127.0.0.1:{port}", http=True, rtmp=True, srt=True) as server,
+        edge(tmp_path, f"srt://127.0.0.1:{port}", http=True, rtmp=True, srt=True) as server,
     ):
         wait_until(lambda: described(server), "the proxy is connected")
         yield server

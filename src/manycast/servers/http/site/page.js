@@ -62,7 +62,8 @@ function update(id, entries, offers, canPlay) {
 
 async function refresh() {
   try {
-    const reply = await fetch(`/-/streams.json${location.search}`, { cache: "no-store" });
+    // The origin has no login, which the page's own address may have, and fetch would not take.
+    const reply = await fetch(`${location.origin}/-/streams.json${location.search}`, { cache: "no-store" });
     if (!reply.ok) throw new Error(await reply.text());
     const found = await reply.json();
     element("version").textContent = found.version;

@@ -9,6 +9,7 @@ const CATCH_UP_S = 0.3; // then it plays a little faster
 const TOO_NEAR_S = 0.05; // then a little slower, lest it runs dry
 const KEEP_S = 20; // of what was played
 const FOLLOW_MS = 50;
+const SEEK_MS = 1000; // what is not found by then is not there
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5000;
 const END_OF_FILE = "the end of the file";
@@ -18,6 +19,7 @@ export class Player {
     this.video = video;
     this.say = say;
     this.timer = setInterval(() => this.follow(), FOLLOW_MS);
+    video.addEventListener("seeking", () => { this.sought = performance.now(); });
     video.addEventListener("error", () => this.retry(video.error ? video.error.message : "playing failed"));
   }
 
@@ -118,10 +120,11 @@ export class Player {
 
   follow() {
     const { video } = this, { buffered } = video;
-    if (!this.buffer || !buffered.length || video.seeking) return;
+    if (!this.buffer || !buffered.length || video.paused) return;
     const last = buffered.length - 1, end = buffered.end(last), lag = end - video.currentTime;
-    if (video.paused) return;
-    if (lag > TOO_FAR_S || lag < -TOO_FAR_S || video.currentTime < buffered.start(0)) {
+    const lost = video.seeking && performance.now() - this.sought > SEEK_MS;
+    if (video.seeking && !lost) return;
+    if (lost || lag > TOO_FAR_S || lag < -TOO_FAR_S || video.currentTime < buffered.start(0)) {
       video.currentTime = Math.max(buffered.start(last), end - NEAR_S);
     } else if (last && video.readyState < 3 && video.currentTime < buffered.start(last)) {
       video.currentTime = buffered.start(last); // over a gap
