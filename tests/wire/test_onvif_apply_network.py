@@ -143,8 +143,9 @@ def test_gateway_host_name_and_name_servers_change(tmp_path: Path, hosts: tuple[
     (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.1\noptions edns0\n")
     with started(tmp_path, host) as server:
         asked(client, SERVER_IPV4, "tds:SetNetworkDefaultGateway", IPv4Address=["198.51.100.9"])
-        gateway = asked(client, SERVER_IPV4, "tds:GetNetworkDefaultGateway").NetworkGateway
-        assert gateway.IPv4Address == ["198.51.100.9"]
+        told = asked(client, SERVER_IPV4, "tds:GetNetworkDefaultGateway")
+        assert not isinstance(told, str), f"{told}\n{server.log}"
+        assert told.NetworkGateway.IPv4Address == ["198.51.100.9"]
         asked(client, SERVER_IPV4, "tds:SetHostname", Name="gate.example")
         assert host_name(server) == "gate.example"
         assert asked(client, SERVER_IPV4, "tds:GetHostname").HostnameInformation.Name == "gate.example"
