@@ -20,6 +20,7 @@ from manycast.servers.srt.server import SrtServer
 from manycast.wire.mpegts.mux import TsMuxer
 from support.clips import make_clip
 from support.inprocess import HOST, blocking
+from support.server import STOP_S, STOP_SLACK_S
 from support.srt import Refused, SrtCaller
 from support.waiting import until
 
@@ -59,7 +60,7 @@ async def serving(max_sessions: int | None = None, **options: object) -> AsyncIt
         await hub.close("the test is over")
         asked_s = time.monotonic()
         await srt.close("the test is over")
-        assert time.monotonic() - asked_s < 10.0
+        assert time.monotonic() - asked_s < STOP_S + STOP_SLACK_S
         assert not srt.connections
 
 
